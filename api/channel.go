@@ -1,0 +1,164 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"midplane/event"
+	"midplane/fault"
+	"midplane/subject"
+)
+
+// Verbs of the control channel, asked by a tenant's users inside their own
+// account: control.<user>.<verb>.
+const (
+	ChannelConfig = "config" // ConfigRequest → PollerConfig
+	ChannelStatus = "status" // PollerReport → {}
+)
+
+// Signed is the body of every request of the control channel. Whoever may
+// fetch messages can aim a delivery at control.<other>.…, so a request counts
+// only with the signature of the user's own key over SignedBytes.
+type Signed struct {
+	Body      json.RawMessage `json:"body"`
+	Time      time.Time       `json:"time"`
+	Signature []byte          `json:"signature"`
+}
+
+// MaxClockSkew is how far Signed.Time may be from the service's clock.
+const MaxClockSkew = 5 * time.Minute
+
+// SignedBytes is what is signed: user, verb, time and body, one a line.
+func SignedBytes(user, verb string, at time.Time, body []byte) []byte {
+	b := make([]byte, 0, len(user)+len(verb)+len(body)+40)
+	b = append(b, user...)
+	b = append(b, '\n')
+	b = append(b, verb...)
+	b = append(b, '\n')
+	b = at.UTC().AppendFormat(b, time.RFC3339Nano)
+	b = append(b, '\n')
+	return append(b, body...)
+}
+
+// Channel is the client of the control channel.
+type Channel struct {
+	nc   *nats.Conn
+	user string
+	sign func([]byte) ([]byte, error)
+}
+
+// NewChannel returns a client for user, whose key sign uses.
+func NewChannel(nc *nats.Conn, user string, sign func([]byte) ([]byte, error)) *Channel {
+	return &Channel{nc: nc, user: user, sign: sign}
+}
+
+// Do asks one verb.
+func (c *Channel) Do(ctx context.Context, verb string, req, resp any) error {
+	body, err := json.Marshal(req)
+	if err != nil {
+		return fault.Wrap(fault.Invalid, err, "encode %s", verb)
+	}
+	at := time.Now().UTC()
+	sig, err := c.sign(SignedBytes(c.user, verb, at, body))
+	if err != nil {
+		return fault.Wrap(fault.Other, err, "sign %s", verb)
+	}
+	return Call(ctx, c.nc, subject.ControlOf(c.user, verb), Signed{Body: body, Time: at, Signature: sig}, resp)
+}
+
+// ConfigRequest asks for the poller's configuration. Want is the revision a
+// hint named: the service answers from a registry at least that new.
+type ConfigRequest struct {
+	Have uint64 `json:"have"`
+	Want uint64 `json:"want,omitempty"`
+}
+
+// PollerConfig is all a poller needs to work. Unchanged means that Have is
+// current and the rest is left out. References to secrets are as the tenant's
+// file has them ("env:NAME", "file:PATH"); the poller resolves them.
+type PollerConfig struct {
+	Unchanged bool           `json:"unchanged,omitempty"`
+	Revision  uint64         `json:"revision"`
+	Tenant    event.Tenant   `json:"tenant,omitempty"`
+	Site      event.Site     `json:"site,omitempty"`
+	Poller    event.Producer `json:"poller,omitempty"`
+	Devices   []PollerDevice `json:"devices,omitempty"`
+}
+
+// PollerDevice is one device to watch.
+type PollerDevice struct {
+	ID      event.Entity  `json:"id"`
+	Name    string        `json:"name,omitempty"`
+	Address string        `json:"address"`
+	SNMP    *SNMP         `json:"snmp,omitempty"`
+	Checks  []PollerCheck `json:"checks"`
+}
+
+// PollerCheck is one thing to do about a device on a schedule. Params are the
+// collector's own ("port", "url", "warnDays", …).
+type PollerCheck struct {
+	Name      string            `json:"name"`
+	Collector string            `json:"collector"`
+	Interval  Duration          `json:"interval"`
+	Timeout   Duration          `json:"timeout"`
+	Params    map[string]string `json:"params,omitempty"`
+}
+
+// SNMP is how to talk to a device's agent. Community and the two secrets are
+// references, never values.
+type SNMP struct {
+	Version       string `json:"version"`        // "2c" or "3"
+	Port          int    `json:"port,omitempty"` // 161
+	Community     string `json:"community,omitempty"`
+	User          string `json:"user,omitempty"`
+	AuthProtocol  string `json:"authProtocol,omitempty"` // MD5 SHA SHA224 SHA256 SHA384 SHA512
+	AuthSecret    string `json:"authSecret,omitempty"`
+	PrivProtocol  string `json:"privProtocol,omitempty"` // DES AES AES192 AES256 AES192C AES256C
+	PrivSecret    string `json:"privSecret,omitempty"`
+	Context       string `json:"context,omitempty"`
+	MaxRepetition int    `json:"maxRepetitions,omitempty"`
+}
+
+// PollerReport is what a poller says of itself, every 5 seconds.
+type PollerReport struct {
+	Version  string `json:"version"`
+	Epoch    int64  `json:"epoch"`
+	Revision uint64 `json:"revision"` // of the configuration it works with
+	Outbox   int64  `json:"outbox"`   // messages waiting
+	OldestMS int64  `json:"oldestMs"` // age of the oldest of them
+	Problem  string `json:"problem,omitempty"`
+}
+
+// Hint is what is published on hint.<poller>: ask now, for at least Revision.
+type Hint struct {
+	Revision uint64 `json:"revision"`
+}
+
+// Duration is a time.Duration written as in Go ("30s") in JSON and YAML.
+type Duration time.Duration
+
+// MarshalText writes it as time.Duration prints.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// UnmarshalText reads what time.ParseDuration reads, and "7d" for days.
+func (d *Duration) UnmarshalText(b []byte) error {
+	s := string(b)
+	if n := len(s); n > 1 && s[n-1] == 'd' {
+		if days, err := time.ParseDuration(s[:n-1] + "h"); err == nil {
+			*d = Duration(24 * days)
+			return nil
+		}
+	}
+	v, err := time.ParseDuration(s)
+	if err != nil {
+		return fault.WithHint(fault.New(fault.Invalid, "%q is not a duration", s), `write it like "30s", "5m", "24h" or "7d"`)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// Std returns it as a time.Duration.
+func (d Duration) Std() time.Duration { return time.Duration(d) }

@@ -1,0 +1,87 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"midplane/event"
+	"midplane/subject"
+)
+
+// Verbs of the query door, answered by a primary: query.<name>.<verb>.
+const (
+	DeviceList    = "device.list"    // ListRequest → Page[Device]
+	DeviceGet     = "device.get"     // DeviceRef → DeviceDetail
+	InterfaceList = "interface.list" // ListRequest → Page[Interface]
+	CheckList     = "check.list"     // ListRequest → Page[Check]
+	EventList     = "event.list"     // EventRequest → Page[Event], oldest first
+	EventFollow   = "event.follow"   // EventRequest → Page[Event]; waits for the first
+	PrimaryStatus = "primary.status" // {} → PrimaryReport
+)
+
+// FollowWait is how long event.follow waits before it answers an empty page.
+const FollowWait = 20 * time.Second
+
+// DeviceRef names a device.
+type DeviceRef struct {
+	Tenant string `json:"tenant"`
+	Site   string `json:"site"`
+	Device string `json:"device"`
+}
+
+// EventRequest filters the event log. After is a position in it ("" = from the
+// start); event.follow with After "now" begins at the end. With Newest, a list
+// is the last Limit events that match, still oldest first.
+type EventRequest struct {
+	Tenant   string         `json:"tenant,omitempty"`
+	Site     string         `json:"site,omitempty"`
+	Severity event.Severity `json:"severity,omitempty"` // this or more urgent
+	Type     string         `json:"type,omitempty"`     // exact, or a prefix of whole words
+	Entity   string         `json:"entity,omitempty"`   // exact, or a device: it and its parts
+	Since    *time.Time     `json:"since,omitempty"`
+	Limit    int            `json:"limit,omitempty"`
+	After    string         `json:"after,omitempty"`
+	Newest   bool           `json:"newest,omitempty"`
+}
+
+// PrimaryReport is what a primary knows of itself.
+type PrimaryReport struct {
+	Name    string         `json:"name"`
+	Version string         `json:"version"`
+	Started time.Time      `json:"started"`
+	Tenants []TenantReport `json:"tenants"`
+	Alarms  []event.Alarm  `json:"alarms"`
+}
+
+// TenantReport is how far a primary is with one tenant.
+type TenantReport struct {
+	Tenant  string         `json:"tenant"`
+	Reading bool           `json:"reading"`
+	Problem string         `json:"problem,omitempty"`
+	Streams []StreamReport `json:"streams"`
+}
+
+// StreamReport is a cursor. Lag is in messages, Age of the newest folded one.
+type StreamReport struct {
+	Stream string     `json:"stream"`
+	Cursor uint64     `json:"cursor"`
+	Last   uint64     `json:"last"`
+	Lag    uint64     `json:"lag"`
+	Folded *time.Time `json:"folded,omitempty"` // when the last message was folded
+}
+
+// Query is the client of the query door.
+type Query struct {
+	nc   *nats.Conn
+	name string
+}
+
+// NewQuery returns a client that asks as name, the connection's user.
+func NewQuery(nc *nats.Conn, name string) *Query { return &Query{nc: nc, name: name} }
+
+// Do asks one verb.
+func (q *Query) Do(ctx context.Context, verb string, req, resp any) error {
+	return Call(ctx, q.nc, subject.Request(subject.DoorQuery, q.name, verb), req, resp)
+}

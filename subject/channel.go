@@ -1,0 +1,122 @@
+package subject
+
+import (
+	"strings"
+
+	"midplane/event"
+	"midplane/fault"
+)
+
+// Capability is a tenant's secret first tokens of what its streams listen on:
+// "w.<random>." in front of the stored subject.
+type Capability string
+
+// Prefix returns "w.<random>.".
+func (c Capability) Prefix() string { return "w." + string(c) + "." }
+
+// Subject returns what the ingress publishes to so that a stream stores st.
+func (c Capability) Subject(st Stored) string { return c.Prefix() + st.String() }
+
+// API returns the prefix under which the control plane alone reaches the whole
+// JetStream API of the tenant. Whoever knew it could aim an empty answer at it
+// and delete a stream.
+func (c Capability) API() string { return "a." + string(c) }
+
+// Listen returns the subject that the stream of kind k listens on.
+func (c Capability) Listen(k event.Kind) string { return c.Prefix() + string(k) + ".>" }
+
+// TransformFrom and TransformTo are the stream's subject transform: one for
+// every capability, so that two can be valid while one is rotated out.
+func TransformFrom(k event.Kind) string { return "w.*." + string(k) + ".>" }
+
+// TransformTo is where TransformFrom leads.
+func TransformTo(k event.Kind) string { return string(k) + ".>" }
+
+// StoredOf returns the filter that matches everything a stream of kind k keeps.
+func StoredOf(k event.Kind) string { return string(k) + ".>" }
+
+// IngressAll is what the ingress subscribes to in each tenant account.
+const IngressAll = "in.>"
+
+// Filter returns the subject filter for messages of kind k with the given
+// site, severity and type, each "" for any. A type without its last token
+// ("net.interface") matches all below it.
+func Filter(k event.Kind, site event.Site, sev event.Severity, typ string) string {
+	tokens := []string{string(k), star(string(site))}
+	switch k {
+	case event.KindEvent:
+		tokens = append(tokens, star(string(sev)))
+	case event.KindDead: // has neither: stream, reason and producer stand there
+		tokens = []string{string(k), "*", "*", "*"}
+	}
+	tokens = append(tokens, "*") // entity
+	switch {
+	case typ == "":
+		tokens = append(tokens, ">")
+	case event.CheckType(event.Type(typ)) == nil:
+		tokens = append(tokens, typ)
+	default:
+		tokens = append(tokens, typ, ">")
+	}
+	return strings.Join(tokens, ".")
+}
+
+func star(s string) string {
+	if s == "" {
+		return "*"
+	}
+	return s
+}
+
+// InboxPrefix returns the inbox prefix of a user; nobody else may subscribe below it.
+func InboxPrefix(user string) string { return "_INBOX." + user }
+
+// ControlOf returns the subject of one request of the control channel as a
+// tenant's user publishes it.
+func ControlOf(user, verb string) string { return "control." + user + "." + verb }
+
+// ControlExport is what CONTROL exports; token 2 is the tenant's account key,
+// enforced by the server.
+const ControlExport = "control.*.>"
+
+// ControlAccountToken is the position of the account key in ControlExport.
+const ControlAccountToken = 2
+
+// ControlImport returns what a tenant imports: its own branch only.
+func ControlImport(accountKey string) string { return "control." + accountKey + ".>" }
+
+// ControlLocal is the local name of the imported branch.
+const ControlLocal = "control.>"
+
+// ParseControl splits control.<account>.<user>.<verb> as the service sees it.
+func ParseControl(s string) (account, user, verb string, err error) {
+	parts := strings.Split(s, ".")
+	if len(parts) != 4 || parts[0] != "control" {
+		return "", "", "", fault.New(fault.Invalid, "%q is not a control request", clip(s))
+	}
+	return parts[1], parts[2], parts[3], nil
+}
+
+// Hint returns the subject on which a poller is told to ask now.
+func Hint(poller string) string { return "hint." + poller }
+
+// Doors of the services in CONTROL. The name of who asks is in the subject,
+// enforced by its JWT, so that audit knows.
+const (
+	DoorAdmin = "admin" // operators: tenants, users, streams
+	DoorQuery = "query" // operators: what the primary knows
+	DoorCore  = "core"  // primaries
+)
+
+// Request returns "<door>.<name>.<verb>".
+func Request(door, name, verb string) string { return door + "." + name + "." + verb }
+
+// ParseRequest splits what Request built.
+func ParseRequest(s string) (door, name, verb string, err error) {
+	door, rest, _ := strings.Cut(s, ".")
+	name, verb, ok := strings.Cut(rest, ".")
+	if !ok || verb == "" {
+		return "", "", "", fault.New(fault.Invalid, "%q is not a request", clip(s))
+	}
+	return door, name, verb, event.CheckName("user", name)
+}

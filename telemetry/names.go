@@ -1,0 +1,62 @@
+package telemetry
+
+import "go.opentelemetry.io/otel/attribute"
+
+// Attribute names of spans and metrics. Tenant, stream and reason are of low
+// cardinality; entities and message ids belong to spans only, never to metrics.
+// The messaging.* names follow OpenTelemetry's semantic conventions.
+const (
+	AttrTenant   = attribute.Key("midplane.tenant")
+	AttrSite     = attribute.Key("midplane.site")
+	AttrProducer = attribute.Key("midplane.producer")
+	AttrPoller   = attribute.Key("midplane.poller")
+	AttrEntity   = attribute.Key("midplane.entity")
+	AttrType     = attribute.Key("midplane.type")
+	AttrKind     = attribute.Key("midplane.kind")
+	AttrReason   = attribute.Key("midplane.reason")
+	AttrStream   = attribute.Key("midplane.stream")
+	AttrNode     = attribute.Key("midplane.node")
+	AttrCheck    = attribute.Key("midplane.check")
+
+	AttrSystem      = attribute.Key("messaging.system")
+	AttrOperation   = attribute.Key("messaging.operation.name")
+	AttrDestination = attribute.Key("messaging.destination.template")
+	AttrBatchCount  = attribute.Key("messaging.batch.message_count")
+
+	AttrRoute  = attribute.Key("http.route")
+	AttrStatus = attribute.Key("http.response.status_code")
+)
+
+// System is messaging.system on every messaging span.
+var System = AttrSystem.String("nats")
+
+// Span names.
+const (
+	SpanCollect = "collect" // one check of one device (poller)
+	SpanPublish = "publish" // outbox → ingress (poller)
+	SpanAdmit   = "admit"   // ingress
+	SpanProcess = "process" // one message in the primary's transaction
+	SpanFold    = "fold"    // the transaction, linked to its messages
+	SpanServe   = "serve"   // one request to the console
+)
+
+// Metric names, in OpenTelemetry form; Prometheus shows them with underscores
+// and, for counters, "_total".
+const (
+	MetricIngressAccepted = "midplane.ingress.accepted"         // counter: tenant, kind
+	MetricIngressRefused  = "midplane.ingress.refused"          // counter: tenant, reason
+	MetricIngressDropped  = "midplane.ingress.dropped"          // counter: tenant, reason (never answered)
+	MetricIngressLatency  = "midplane.ingress.latency"          // histogram, seconds
+	MetricOutboxDepth     = "midplane.outbox.depth"             // gauge, messages: poller
+	MetricOutboxAge       = "midplane.outbox.oldest.age"        // gauge, seconds: poller
+	MetricOutboxGivenUp   = "midplane.outbox.given.up"          // counter: poller, reason
+	MetricCollect         = "midplane.collect.duration"         // histogram, seconds: check's collector
+	MetricCollectSkipped  = "midplane.collect.skipped"          // counter: check's collector (the run before was still under way)
+	MetricPrimaryLag      = "midplane.primary.lag"              // gauge, messages: tenant, stream
+	MetricPrimaryFolded   = "midplane.primary.folded"           // counter: tenant, kind
+	MetricPrimaryAlarms   = "midplane.primary.alarms"           // counter: tenant, alarm
+	MetricTenantBytes     = "midplane.tenant.storage.used"      // gauge, bytes: tenant, stream
+	MetricTenantMessages  = "midplane.tenant.messages"          // gauge: tenant, stream
+	MetricRegistryRev     = "midplane.registry.revision"        // gauge: node
+	MetricConsoleRequest  = "midplane.console.request.duration" // histogram, seconds: route, status
+)

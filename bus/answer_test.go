@@ -1,0 +1,54 @@
+package bus_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"midplane/bus"
+	"midplane/fault"
+)
+
+func TestParseAck(t *testing.T) {
+	for _, tc := range []struct {
+		name, data string
+		want       fault.Kind
+	}{
+		{"stored", `{"stream":"EVENTS","seq":7}`, ""},
+		{"duplicate", `{"stream":"EVENTS","seq":7,"duplicate":true}`, ""},
+		{"schema", `{"error":{"code":400,"err_code":24005,"description":"x"},"stream":"EVENTS"}`, fault.Invalid},
+		{"too large", `{"error":{"code":413,"err_code":24040}}`, fault.Invalid},
+		{"denied", `{"error":{"code":403,"err_code":24030}}`, fault.Denied},
+		{"rate", `{"error":{"code":429,"err_code":24050}}`, fault.Exhausted},
+		{"no leader", `{"error":{"code":503,"err_code":24060}}`, fault.Unavailable},
+		{"stream full, whatever the code says", `{"error":{"code":503,"err_code":10077}}`, fault.Exhausted},
+		{"quota, whatever the code says", `{"error":{"code":400,"err_code":10002}}`, fault.Exhausted},
+		{"no resources", `{"error":{"code":503,"err_code":10047}}`, fault.Exhausted},
+		{"ingest queue full", `{"error":{"code":429,"err_code":10167}}`, fault.Exhausted},
+		{"same id in flight", `{"error":{"code":409,"err_code":10158}}`, fault.Unavailable},
+		{"not a PubAck", `nonsense`, fault.Unavailable},
+		{"empty", `{}`, fault.Unavailable},
+	} {
+		ack, err := bus.ParseAck([]byte(tc.data))
+		if fault.KindOf(err) != tc.want {
+			t.Errorf("%s: %v, want %q", tc.name, err, tc.want)
+		}
+		if tc.want == "" && (ack.Stream != "EVENTS" || ack.Seq != 7) {
+			t.Errorf("%s: %+v", tc.name, ack)
+		}
+	}
+}
+
+// No answer says nothing about whether the message was stored: the same id is tried again.
+func TestNoAnswerIsUnavailable(t *testing.T) {
+	for _, err := range []error{nats.ErrNoResponders, nats.ErrTimeout, context.DeadlineExceeded, nats.ErrConnectionClosed, jetstream.ErrNoStreamResponse} {
+		if !fault.Is(bus.Classify(err), fault.Unavailable) {
+			t.Errorf("%v is %s", err, fault.KindOf(bus.Classify(err)))
+		}
+	}
+	if bus.Classify(nil) != nil {
+		t.Error("nil became an error")
+	}
+}

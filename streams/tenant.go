@@ -1,0 +1,124 @@
+// Package streams says, as data, what exists in a tenant's JetStream account:
+// its four streams, the durable consumers that were declared, and what of it
+// may be trimmed. Plans are pure; only Ensure, EnsureConsumers, Purge and
+// FirstSince talk to a server, over a connection that they are given. It may
+// import event, fault, subject and the NATS client.
+package streams
+
+import (
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"midplane/event"
+	"midplane/subject"
+)
+
+// MetaOwner is the metadata key by which a stream or consumer is known as
+// ours, Owner its value. What does not carry it is never deleted.
+const (
+	MetaOwner = "owner"
+	Owner     = "midplane"
+)
+
+// DuplicateWindow is how long a stream remembers message ids. It only has to
+// outlast a paused node that wakes; beyond it the readers' keys are the
+// guarantee. Hours would cost gigabytes: about 210 bytes per id and node.
+const DuplicateWindow = 10 * time.Minute
+
+// Limits is how much a tenant's streams may hold. Bytes are those of one copy,
+// whatever the number of replicas.
+type Limits struct {
+	Events, State, Metrics, Dead int64 // MaxBytes
+
+	MaxMsgSize int32 // bytes of headers and payload together; 0 means 1 MiB
+	Replicas   int   // 0 means 3
+}
+
+const (
+	defaultReplicas   = 3
+	defaultMaxMsgSize = 1 << 20 // the payload limit of every account
+)
+
+// Shares of the storage quota in percent. Together they are 100, so that a
+// tenant's streams can never ask for more than its account allows.
+const (
+	shareEvents  = 45
+	shareState   = 20
+	shareMetrics = 25
+)
+
+// Split divides a tenant's storage quota (bytes of one copy) among its
+// streams: events 45 %, state 20 %, metrics 25 %, dead letters the rest.
+func Split(storage int64) Limits {
+	part := func(percent int64) int64 { return storage/100*percent + storage%100*percent/100 }
+	l := Limits{Events: part(shareEvents), State: part(shareState), Metrics: part(shareMetrics)}
+	l.Dead = storage - l.Events - l.State - l.Metrics
+	return l
+}
+
+// MaxBytes returns the limit of the stream that keeps kind k, never below 1:
+// to the server 0 means unlimited.
+func (l Limits) MaxBytes(k event.Kind) int64 {
+	var n int64
+	switch k {
+	case event.KindEvent:
+		n = l.Events
+	case event.KindState:
+		n = l.State
+	case event.KindMetric:
+		n = l.Metrics
+	case event.KindDead:
+		n = l.Dead
+	}
+	return max(n, 1)
+}
+
+// Kinds are the kinds that have a stream, in the order the streams are made.
+var kinds = [...]event.Kind{event.KindEvent, event.KindState, event.KindMetric, event.KindDead}
+
+// Tenant returns the streams of a tenant whose ingress publishes under caps:
+// one capability, or two while one is rotated out. The configurations carry
+// the capabilities, so they are never printed or logged.
+func Tenant(limits Limits, caps ...subject.Capability) []jetstream.StreamConfig {
+	out := make([]jetstream.StreamConfig, 0, len(kinds))
+	for _, k := range kinds {
+		out = append(out, stream(k, limits, caps))
+	}
+	return out
+}
+
+func stream(k event.Kind, l Limits, caps []subject.Capability) jetstream.StreamConfig {
+	cfg := jetstream.StreamConfig{
+		Name:              k.Stream(),
+		Retention:         jetstream.LimitsPolicy,
+		MaxConsumers:      -1,
+		MaxMsgs:           -1,
+		MaxBytes:          l.MaxBytes(k),
+		Discard:           jetstream.DiscardNew, // a full stream says so; nothing unread is dropped
+		MaxMsgsPerSubject: -1,
+		MaxMsgSize:        l.MaxMsgSize,
+		Storage:           jetstream.FileStorage,
+		Replicas:          l.Replicas,
+		Duplicates:        DuplicateWindow,
+		DenyDelete:        true, // single messages; prefixes are purged by the trimmer
+		Compression:       jetstream.NoCompression,
+		SubjectTransform: &jetstream.SubjectTransformConfig{
+			Source: subject.TransformFrom(k), Destination: subject.TransformTo(k),
+		},
+		Metadata: map[string]string{MetaOwner: Owner},
+	}
+	if k == event.KindState {
+		cfg.MaxMsgsPerSubject = 1
+	}
+	if cfg.MaxMsgSize <= 0 {
+		cfg.MaxMsgSize = defaultMaxMsgSize
+	}
+	if cfg.Replicas <= 0 {
+		cfg.Replicas = defaultReplicas
+	}
+	for _, c := range caps {
+		cfg.Subjects = append(cfg.Subjects, c.Listen(k))
+	}
+	return cfg
+}

@@ -1,0 +1,144 @@
+package streams
+
+import (
+	"fmt"
+
+	"midplane/event"
+)
+
+// When a stream is trimmed, and how far. Above TrimAbove percent of MaxBytes
+// it is brought down to trimTo percent, so that purges are few and large;
+// above urgentAbove percent every message that may go goes.
+const (
+	TrimAbove   = 80
+	trimTo      = 60
+	urgentAbove = 95
+)
+
+// A purge is worth its while from so many messages, or from so many percent
+// of the stream: many small ones hurt.
+const (
+	minPurge        = 1000
+	minPurgePercent = 1
+)
+
+// Cursor is how far a registered reader has dealt with a stream: the primary's
+// after its commit, or the ack floor of a declared subscription.
+type Cursor struct {
+	Owner string
+	Seq   uint64 // all up to here are dealt with; 0: nothing, or not known
+	Hold  bool   // nothing it has not dealt with may be dropped
+}
+
+// Trim is what the trimmer knows of one stream.
+type Trim struct {
+	Kind        event.Kind
+	First, Last uint64
+	Bytes       uint64
+	MaxBytes    int64 // 0 or less: no limit
+	Cursors     []Cursor
+
+	AgeFloor uint64 // first sequence younger than the retention; 0: not known, or kept for ever
+	DupFloor uint64 // first sequence younger than the duplicate window; 0: not known, so nothing is purged
+}
+
+// Decision is what to do. PurgeTo is absolute: every sequence below it goes; 0
+// means nothing. HeldBy names what keeps data that should go: a cursor's
+// owner, or HeldByWindow.
+type Decision struct {
+	PurgeTo   uint64
+	Reason    string
+	HeldBy    string
+	Overtakes []Cursor // readers that do not hold and lose messages by it
+}
+
+// HeldByWindow is Decision.HeldBy when only the duplicate window is in the
+// way: a purged id is forgotten, and its retry would be stored again.
+const HeldByWindow = "the duplicate window"
+
+// Floor returns the lowest sequence that every holding cursor has dealt with,
+// and whose it is; ok is false when none holds.
+func Floor(cursors []Cursor) (seq uint64, owner string, ok bool) {
+	for _, c := range cursors {
+		if c.Hold && (!ok || c.Seq < seq) {
+			seq, owner, ok = c.Seq, c.Owner, true
+		}
+	}
+	return seq, owner, ok
+}
+
+// Plan decides. It never lets go of anything that a holding cursor has not
+// passed or that is inside the duplicate window, never empties a stream by a
+// sequence of 0 and never reaches beyond Last+1 (both would do more than was
+// meant). Without a registered reader nothing is purged, but for dead letters,
+// which nobody is obliged to read. STATE is never trimmed from the front; see
+// TrimState.
+func (t Trim) Plan() Decision {
+	if t.Kind == event.KindState {
+		return Decision{Reason: "state is kept"}
+	}
+	if t.Last == 0 || t.First > t.Last {
+		return Decision{Reason: "empty"}
+	}
+	want, why := t.want()
+	if want <= max(t.First, 1) {
+		return Decision{Reason: "nothing to do"}
+	}
+	d := Decision{PurgeTo: want, Reason: why}
+	seq, owner, registered := Floor(t.Cursors)
+	if !registered && t.Kind != event.KindDead {
+		return Decision{Reason: why + ", but no reader is registered"}
+	}
+	if registered && seq < d.PurgeTo-1 { // not seq+1: it may be the largest number there is
+		d.PurgeTo, d.HeldBy = seq+1, owner
+	}
+	if t.DupFloor < d.PurgeTo {
+		d.PurgeTo, d.HeldBy = t.DupFloor, HeldByWindow
+	}
+	if d.PurgeTo <= max(t.First, 1) {
+		return Decision{Reason: fmt.Sprintf("%s, but held by %s", why, d.HeldBy), HeldBy: d.HeldBy}
+	}
+	if !t.worthwhile(d.PurgeTo - t.First) {
+		return Decision{Reason: why + ", but too little for a purge", HeldBy: d.HeldBy}
+	}
+	for _, c := range t.Cursors {
+		if !c.Hold && c.Seq < d.PurgeTo-1 {
+			d.Overtakes = append(d.Overtakes, c)
+		}
+	}
+	return d
+}
+
+// want returns how far age and space ask for, within First…Last+1, and why.
+func (t Trim) want() (uint64, string) {
+	age := min(t.AgeFloor, t.Last+1)
+	space := t.spaceFloor()
+	switch {
+	case age > t.First && age >= space:
+		return age, "past the retention"
+	case space > t.First:
+		return space, fmt.Sprintf("above %d %% of its space", TrimAbove)
+	}
+	return 0, ""
+}
+
+// spaceFloor estimates, by the average size, the first sequence to keep so
+// that trimTo percent of the space is used.
+func (t Trim) spaceFloor() uint64 {
+	if !t.above(TrimAbove) {
+		return 0
+	}
+	n := t.Last - t.First + 1
+	excess := float64(t.Bytes) - float64(t.MaxBytes)*trimTo/100
+	count := uint64(float64(n)*excess/float64(t.Bytes)) + 1
+	return t.First + min(count, n)
+}
+
+func (t Trim) above(percent int) bool {
+	return t.MaxBytes > 0 && float64(t.Bytes)*100 > float64(t.MaxBytes)*float64(percent)
+}
+
+func (t Trim) worthwhile(count uint64) bool {
+	n := t.Last - t.First + 1
+	return count >= minPurge || count >= (n+99)/100*minPurgePercent || t.above(urgentAbove)
+}

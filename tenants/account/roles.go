@@ -1,0 +1,150 @@
+package account
+
+import (
+	"github.com/nats-io/jwt/v2"
+
+	"midplane/event"
+	"midplane/subject"
+)
+
+// Role is a scoped signing key of an account: what its users may do.
+type Role string
+
+// The roles of a tenant's account. The last three belong to the system.
+const (
+	RolePoller    Role = "poller"
+	RoleProducer  Role = "producer"
+	RoleReader    Role = "reader"
+	RoleApp       Role = "app"
+	RoleInspector Role = "inspector"
+	RoleIngress   Role = "ingress"
+	RolePrimary   Role = "primary"
+	RoleControl   Role = "control"
+)
+
+// The roles of CONTROL; RoleNode is also the one role of SYS.
+const (
+	RoleAdmin   Role = "admin"
+	RoleCore    Role = "core"
+	RoleQuery   Role = "query"
+	RoleService Role = "service"
+	RoleNode    Role = "node"
+)
+
+// TenantRoles, ControlRoles and SystemRoles list the roles of each account.
+var (
+	TenantRoles  = []Role{RolePoller, RoleProducer, RoleReader, RoleApp, RoleInspector, RoleIngress, RolePrimary, RoleControl}
+	ControlRoles = []Role{RoleAdmin, RoleCore, RoleQuery, RoleService, RoleNode}
+	SystemRoles  = []Role{RoleNode}
+	// UserRoles are the ones an operator can give to a tenant's user.
+	UserRoles = []Role{RolePoller, RoleProducer, RoleReader, RoleApp, RoleInspector}
+)
+
+// RolesVersion is raised whenever a template below changes: accounts signed
+// with an older one are signed anew.
+const RolesVersion = 2
+
+// Names of the system's own users.
+const (
+	UserIngress = event.SystemPrefix + "ingress"
+	UserControl = event.SystemPrefix + "control"
+	UserNode    = event.SystemPrefix + "node"
+	UserService = event.SystemPrefix + "service"
+	// UserPrimary is followed by the primary's name.
+	UserPrimary = event.SystemPrefix + "primary-"
+)
+
+// TagSubscription begins the tag that binds a reader to a durable consumer.
+const TagSubscription = "sub:"
+
+var tenantStreams = []string{event.StreamEvents, event.StreamState, event.StreamMetrics, event.StreamDead}
+
+const (
+	inboxOfName = "_INBOX.{{name()}}.>"
+	tcp         = jwt.ConnectionTypeStandard
+	inProcess   = jwt.ConnectionTypeInProcess
+)
+
+// perStream writes each pattern once for every stream, in place of "*S*".
+func perStream(patterns ...string) jwt.StringList {
+	var out jwt.StringList
+	for _, s := range tenantStreams {
+		for _, p := range patterns {
+			for i := range p {
+				if p[i] == '@' {
+					p = p[:i] + s + p[i+1:]
+					break
+				}
+			}
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+func join(lists ...jwt.StringList) jwt.StringList {
+	var out jwt.StringList
+	for _, l := range lists {
+		out = append(out, l...)
+	}
+	return out
+}
+
+func list(s ...string) jwt.StringList { return s }
+
+func template(pub, sub jwt.StringList, connects ...string) jwt.UserPermissionLimits {
+	t := jwt.NewUserScope().Template
+	t.Pub.Allow, t.Sub.Allow = pub, sub
+	t.AllowedConnectionTypes = connects
+	return t
+}
+
+// tenantTemplates is the table of roles of a tenant's account. Every list is
+// exact; nothing else is allowed. A reply subject is a write that the server
+// does not check, so no role that a stranger may hold has more of $JS.API than
+// it needs, and streams listen behind the capability.
+func tenantTemplates(capability subject.Capability) map[Role]jwt.UserPermissionLimits {
+	produce := list("in.{{name()}}.>")
+	control := list("control.{{name()}}.>")
+	read := perStream(
+		"$JS.API.CONSUMER.INFO.@.{{name()}}_{{tag(sub)}}",
+		"$JS.API.CONSUMER.MSG.NEXT.@.{{name()}}_{{tag(sub)}}",
+		"$JS.ACK.@.{{name()}}_{{tag(sub)}}.>")
+	readAll := perStream("$JS.API.CONSUMER.CREATE.@.>", "$JS.API.CONSUMER.INFO.@.>", "$JS.API.CONSUMER.DELETE.@.>",
+		"$JS.API.CONSUMER.MSG.NEXT.@.>", "$JS.API.STREAM.MSG.GET.@")
+	inbox := list(inboxOfName)
+	return map[Role]jwt.UserPermissionLimits{
+		RolePoller:    template(join(produce, control), join(inbox, list("hint.{{name()}}")), tcp),
+		RoleProducer:  template(produce, inbox, tcp),
+		RoleReader:    template(read, inbox, tcp),
+		RoleApp:       template(join(produce, read, control), inbox, tcp),
+		RoleInspector: template(join(produce, read, control, readAll, perStream("$JS.ACK.@.>")), inbox, tcp),
+		// A template beside a queue entry would silently drop the queue entry, so
+		// the ingress' inbox is written out.
+		RoleIngress: template(list(capability.Prefix()+">", "_INBOX.>"), list(subject.IngressAll+" ingress", "_INBOX."+UserIngress+".>"), inProcess),
+		RolePrimary: template(readAll, inbox, tcp, inProcess),
+		RoleControl: template(list(capability.API()+".>", "$JS.API.STREAM.MSG.GET.*", "$JS.SNAPSHOT.>", capability.Prefix()+">", "hint.>", "canary.>"),
+			join(inbox, list("$JS.EVENT.ADVISORY.>", "canary.>")), inProcess),
+	}
+}
+
+// controlTemplates is the table of roles of CONTROL. A connection that answers
+// never asks, and the asking one never answers.
+func controlTemplates() map[Role]jwt.UserPermissionLimits {
+	answers := list("_INBOX.>", "_R_.>")
+	return map[Role]jwt.UserPermissionLimits{
+		RoleAdmin:   template(list("admin.{{name()}}.>", "query.{{name()}}.>", "$SRV.>"), list(inboxOfName), tcp, inProcess),
+		RoleCore:    template(list("core.{{name()}}.>"), list(inboxOfName), tcp, inProcess),
+		RoleQuery:   template(answers, list("query.>", "$SRV.>"), tcp, inProcess),
+		RoleService: template(answers, list("control.>", "admin.>", "core.>", "enrol.>", "$SRV.>"), inProcess),
+		RoleNode:    template(list("$JS.API.>", "$JS.ACK.>", "$JS.FC.>", "$KV.>", "audit.>", "command.>"), list(inboxOfName), inProcess),
+	}
+}
+
+// systemTemplates: only nodes have a user in SYS; over TCP before its own
+// server runs (to merge its peers' JWTs), then in-process.
+func systemTemplates() map[Role]jwt.UserPermissionLimits {
+	return map[Role]jwt.UserPermissionLimits{
+		RoleNode: template(list("$SYS.REQ.>"), list(inboxOfName, "$SYS.ACCOUNT.>", "$SYS.SERVER.>"), tcp, inProcess),
+	}
+}

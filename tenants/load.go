@@ -1,0 +1,270 @@
+package tenants
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"midplane/event"
+	"midplane/fault"
+	"midplane/schemas"
+)
+
+// Bounds of a folder.
+const (
+	maxFiles      = 10_000
+	maxSchemaFile = schemas.MaxSchema
+)
+
+// Loaded is one tenant's spec and the file it came from.
+type Loaded struct {
+	File string
+	Spec *Spec
+}
+
+// LoadDir reads every *.yaml and *.yml of a folder (not of the folders below
+// it), sorted by name. Schema files are named relative to the folder and must
+// be inside it. Either all is good, or the error, of class Invalid, holds
+// every mistake of every file (see Mistakes). A folder that cannot be read is
+// NotFound, one without such files Invalid.
+func LoadDir(dir string, opt Options) ([]*Loaded, error) {
+	root, err := openRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close() // read only
+	list, err := LoadFS(root.FS(), dir, opt)
+	return list, err
+}
+
+// LoadFile reads one tenant's file.
+func LoadFile(file string, opt Options) (*Loaded, error) {
+	dir, base := filepath.Split(file)
+	root, err := openRoot(cmp.Or(dir, "."))
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close() // read only
+	spec, mistakes := load(root.FS(), dir, base, opt)
+	if len(mistakes) > 0 {
+		return nil, join(mistakes)
+	}
+	return &Loaded{File: file, Spec: spec.Spec}, nil
+}
+
+// openRoot opens a folder out of which no name and no link leads.
+func openRoot(dir string) (*os.Root, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fault.WithHint(fault.Wrap(fault.NotFound, err, "tenants' folder"), "name a folder that holds one YAML file per tenant")
+	}
+	return root, nil
+}
+
+// LoadFS is LoadDir for any file system; dir stands before the files' names.
+func LoadFS(fsys fs.FS, dir string, opt Options) ([]*Loaded, error) {
+	names, err := yamlFiles(fsys)
+	if err != nil {
+		return nil, fault.Wrap(fault.Other, err, "read %s", dir)
+	}
+	if len(names) == 0 {
+		return nil, fault.WithHint(fault.New(fault.Invalid, "%s holds no tenant: there is no .yaml file in it", dir),
+			"write one file per tenant, beginning with: apiVersion: %s", APIVersion)
+	}
+	if len(names) > maxFiles {
+		return nil, fault.New(fault.Invalid, "%s holds %d files, at most %d are allowed", dir, len(names), maxFiles)
+	}
+	var out []*Loaded
+	var mistakes []*Mistake
+	seen := map[event.Tenant]string{}
+	for _, name := range names {
+		one, bad := load(fsys, dir, name, opt)
+		mistakes = append(mistakes, bad...)
+		if one == nil {
+			continue
+		}
+		if was, twice := seen[one.Spec.ID]; twice && one.Spec.ID != "" {
+			one.add(one.find("id", false), "id", "one file per tenant", "tenant %q is already in %s", clip(string(one.Spec.ID)), was)
+			mistakes = append(mistakes, one.mistakes[len(one.mistakes)-1])
+			continue
+		}
+		seen[one.Spec.ID] = one.file
+		out = append(out, &Loaded{File: one.file, Spec: one.Spec})
+	}
+	if err := join(mistakes); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func yamlFiles(fsys fs.FS) ([]string, error) {
+	entries, err := fs.ReadDir(fsys, ".")
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		ext := path.Ext(e.Name())
+		if (ext == ".yaml" || ext == ".yml") && !strings.HasPrefix(e.Name(), ".") {
+			names = append(names, e.Name())
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// loadedSource is a spec that still knows the places of its fields.
+type loadedSource struct {
+	*source
+	Spec *Spec
+}
+
+// load reads one file. The spec is nil when it could not be understood at all.
+func load(fsys fs.FS, dir, name string, opt Options) (*loadedSource, []*Mistake) {
+	shown := filepath.Join(dir, name)
+	data, err := readBounded(fsys, name, MaxFile)
+	if err != nil {
+		return nil, []*Mistake{{File: shown, Message: err.Error(), Hint: fault.HintOf(err)}}
+	}
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) // what some editors begin a file with
+	src := newSource(shown, data)
+	node := src.parse(data)
+	if node == nil {
+		return nil, src.mistakes
+	}
+	if _, ok := entries(node); !ok {
+		src.add(placeOf(first(node)), "", "begin with: apiVersion: "+APIVersion, "want a tenant's fields, this is %s", describe(node))
+		return nil, src.mistakes
+	}
+	var doc document
+	decoder{src}.value(node, reflect.ValueOf(&doc).Elem(), "", 0)
+	spec := doc.spec()
+	spec.Schemas = src.schemas(fsys, path.Dir(name), doc.Schemas)
+	spec.normalise()
+	// What could not be decoded is empty now; complaining of that too would
+	// only hide the real mistake.
+	src.blame(src.fresh(spec.check(opt)))
+	if len(src.mistakes) == 0 {
+		src.size(spec)
+	}
+	slices.SortStableFunc(src.mistakes, func(a, b *Mistake) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	if src.untold > 0 {
+		src.mistakes = append(src.mistakes, &Mistake{File: src.file, Message: "and " + strconv.Itoa(src.untold) + " more mistakes"})
+	}
+	return &loadedSource{src, spec}, src.mistakes
+}
+
+// fresh drops the problems that a mistake is already known of.
+func (s *source) fresh(list []problem) []problem {
+	return slices.DeleteFunc(list, func(p problem) bool { return s.known(p.path) })
+}
+
+// known reports whether there is a mistake in a field, around it, or in a
+// misspelt name that most likely meant it.
+func (s *source) known(path string) bool {
+	return s.meant[path] || slices.ContainsFunc(s.mistakes, func(m *Mistake) bool {
+		return m.Path == path || strings.HasPrefix(path, m.Path+".") || strings.HasPrefix(path, m.Path+"[")
+	})
+}
+
+// size checks that the spec fits into one request.
+func (s *source) size(spec *Spec) {
+	data, err := json.Marshal(spec)
+	switch {
+	case err != nil:
+		s.add(place{1, 1}, "", "", "cannot be written as JSON: %v", err)
+	case len(data) > MaxSpec:
+		s.add(place{1, 1}, "", "split the tenant in two", "the tenant has %d bytes with its schemas, at most %d are allowed", len(data), MaxSpec)
+	}
+}
+
+// schemas reads the files that the tenant's schemas are in.
+func (s *source) schemas(fsys fs.FS, dir string, list []schemaEntry) []schemas.Schema {
+	var out []schemas.Schema
+	for i, e := range list {
+		at := "schemas[" + strconv.Itoa(i) + "]"
+		sc := schemas.Schema{Type: e.Type, Kind: e.Kind, Version: e.Version, Line: e.Line, Example: json.RawMessage(e.Example)}
+		switch {
+		case e.File == "" && !s.known(at+".file"):
+			s.add(s.find(at, false), at+".file", "like: file: schemas/door.json", "the schema names no file")
+		case e.File != "":
+			sc.Schema = s.jsonFile(fsys, dir, at+".file", e.File)
+		}
+		if e.ExampleFile != "" {
+			if len(e.Example) > 0 {
+				s.add(s.find(at+".exampleFile", false), at+".exampleFile", "keep one of the two", "both example and exampleFile are given")
+			}
+			sc.Example = s.jsonFile(fsys, dir, at+".exampleFile", e.ExampleFile)
+		}
+		out = append(out, sc)
+	}
+	return out
+}
+
+// jsonFile reads a file that the field at path names.
+func (s *source) jsonFile(fsys fs.FS, dir, at, name string) json.RawMessage {
+	refuse := func(hint, format string, args ...any) json.RawMessage {
+		s.add(s.find(at, false), at, hint, format, args...)
+		return nil
+	}
+	if !filepath.IsLocal(name) || strings.Contains(name, "\\") || !fs.ValidPath(path.Join(dir, name)) {
+		return refuse("name it relative to this file, without ..", "file %q is not inside the tenants' folder", clip(name))
+	}
+	data, err := readBounded(fsys, path.Join(dir, name), maxSchemaFile)
+	if err != nil {
+		return refuse(fault.HintOf(err), "%s", err.Error())
+	}
+	if !json.Valid(data) {
+		var x any
+		return refuse("", "file %s is not JSON: %v", clip(name), json.Unmarshal(data, &x))
+	}
+	return data
+}
+
+// readBounded reads a regular file. It looks before it opens: opening a pipe
+// would wait for ever.
+func readBounded(fsys fs.FS, name string, limit int64) ([]byte, error) {
+	info, err := fs.Stat(fsys, name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fault.WithHint(fault.New(fault.Invalid, "there is no file %s", clip(name)), "the name is relative to the tenant's file")
+	case err != nil:
+		return nil, fault.WithHint(fault.New(fault.Invalid, "file %s cannot be read: %w", clip(name), reason(err)), "it must be inside the tenants' folder, links included")
+	case !info.Mode().IsRegular():
+		return nil, fault.New(fault.Invalid, "%s is not a file", clip(name))
+	}
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "file %s cannot be read: %w", clip(name), reason(err))
+	}
+	defer f.Close() // read only
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	switch {
+	case err != nil:
+		return nil, fault.New(fault.Invalid, "file %s cannot be read: %w", clip(name), reason(err))
+	case int64(len(data)) > limit:
+		return nil, fault.New(fault.Invalid, "file %s has more than %s", clip(name), Bytes(limit).Spaced())
+	}
+	return data, nil
+}
+
+// reason leaves out the name that is said already.
+func reason(err error) error {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return pe.Err
+	}
+	return err
+}

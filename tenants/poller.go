@@ -1,0 +1,196 @@
+package tenants
+
+import (
+	"hash/fnv"
+	"maps"
+	"slices"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"midplane/api"
+	"midplane/event"
+	"midplane/streams"
+)
+
+// PollerAt is a declared poller and its site.
+type PollerAt struct {
+	Site event.Site
+	Poller
+}
+
+// Pollers returns every declared poller, in the order of the file.
+func (s *Spec) Pollers() []PollerAt {
+	var out []PollerAt
+	for _, site := range s.Sites {
+		for _, p := range site.Pollers {
+			out = append(out, PollerAt{Site: site.ID, Poller: p})
+		}
+	}
+	return out
+}
+
+// SiteOf returns the site that a poller is declared at.
+func (s *Spec) SiteOf(poller event.Producer) (event.Site, bool) {
+	for _, p := range s.Pollers() {
+		if p.ID == poller {
+			return p.Site, true
+		}
+	}
+	return "", false
+}
+
+// DeclaredDevice is what is published of a device so that one never polled
+// shows, too.
+type DeclaredDevice struct {
+	Site event.Site
+	event.Declared
+}
+
+// Declared returns every device with the poller that watches it, in the order
+// of the file.
+func (s *Spec) Declared() []DeclaredDevice {
+	var out []DeclaredDevice
+	for _, site := range s.Sites {
+		for _, d := range site.Devices {
+			out = append(out, DeclaredDevice{Site: site.ID, Declared: event.Declared{
+				Device: d.ID, Address: d.Address, Name: d.Name, Poller: string(site.watcher(d)),
+			}})
+		}
+	}
+	return out
+}
+
+// PollerConfig returns what a poller has to do: the devices that name it and
+// its share of those that name none. false means that no such poller is
+// declared. The registry's revision is left to the caller.
+func (s *Spec) PollerConfig(poller event.Producer) (api.PollerConfig, bool) {
+	for _, site := range s.Sites {
+		if !slices.ContainsFunc(site.Pollers, func(p Poller) bool { return p.ID == poller }) {
+			continue
+		}
+		cfg := api.PollerConfig{Tenant: s.ID, Site: site.ID, Poller: poller}
+		for _, d := range site.Devices {
+			if site.watcher(d) == poller {
+				cfg.Devices = append(cfg.Devices, d.forPoller())
+			}
+		}
+		return cfg, true
+	}
+	return api.PollerConfig{}, false
+}
+
+// watcher returns the poller that watches d: the one it names, or the winner
+// of a rendezvous, so that adding or removing a poller moves only the devices
+// that it wins or loses.
+func (s Site) watcher(d Device) event.Producer {
+	if d.Poller != "" {
+		return d.Poller
+	}
+	var best event.Producer
+	var highest uint64
+	for _, p := range s.Pollers {
+		if w := weight(p.ID, d.ID); best == "" || w > highest || w == highest && p.ID < best {
+			best, highest = p.ID, w
+		}
+	}
+	return best
+}
+
+func weight(p event.Producer, d event.Entity) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(p))
+	h.Write([]byte{0})
+	h.Write([]byte(d))
+	// FNV alone leaves its high bits nearly alone for a change in the last
+	// bytes, and the highest decides; this is the finalizer of splitmix64.
+	x := h.Sum64()
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// Names of the collectors that the default checks use.
+const (
+	collectorPing = "ping"
+	collectorSNMP = "snmp"
+)
+
+// paramReachability marks the check that says whether its device is up.
+const paramReachability = "reachability"
+
+func (d Device) forPoller() api.PollerDevice {
+	out := api.PollerDevice{ID: d.ID, Name: d.Name, Address: d.Address}
+	if d.SNMP != nil {
+		snmp := *d.SNMP
+		out.SNMP = &snmp
+	}
+	for _, c := range d.resolvedChecks() {
+		out.Checks = append(out.Checks, api.PollerCheck{
+			Name: c.Name, Collector: c.Collector, Interval: c.Interval, Timeout: c.Timeout, Params: c.Params,
+		})
+	}
+	return out
+}
+
+// resolvedChecks returns the device's checks, or the default ones. Without a
+// ping, one of them is marked to say whether the device is up: SNMP, or else
+// the first, unless the file has already decided.
+func (d Device) resolvedChecks() []Check {
+	if len(d.Checks) == 0 {
+		checks := []Check{{Name: collectorPing, Collector: collectorPing, Interval: api.Duration(DefaultInterval), Timeout: api.Duration(DefaultTimeout)}}
+		if d.SNMP != nil {
+			checks = append(checks, Check{Name: collectorSNMP, Collector: collectorSNMP, Interval: api.Duration(DefaultSNMPInterval), Timeout: api.Duration(DefaultTimeout)})
+		}
+		return checks
+	}
+	checks := slices.Clone(d.Checks)
+	for i := range checks {
+		checks[i].Params = maps.Clone(checks[i].Params)
+	}
+	decided := slices.ContainsFunc(checks, func(c Check) bool {
+		_, says := c.Params[paramReachability]
+		return says || c.Collector == collectorPing
+	})
+	if !decided {
+		i := max(slices.IndexFunc(checks, func(c Check) bool { return c.Collector == collectorSNMP }), 0)
+		if checks[i].Params == nil {
+			checks[i].Params = map[string]string{}
+		}
+		checks[i].Params[paramReachability] = "true"
+	}
+	return checks
+}
+
+// Limits returns the limits of the tenant's streams.
+func (s *Spec) Limits() streams.Limits { return streams.Split(int64(s.Quota.Storage)) }
+
+// RetentionOf returns how long what has been read of kind k is kept; 0 means
+// for ever.
+func (s *Spec) RetentionOf(k event.Kind) api.Duration {
+	switch k {
+	case event.KindEvent:
+		return s.Retention.Events
+	case event.KindMetric:
+		return s.Retention.Metrics
+	case event.KindDead:
+		return s.Retention.Dead
+	}
+	return 0
+}
+
+// Consumers returns the durable consumers that the subscriptions on a stream
+// declare. The error is Invalid; a validated spec gives none.
+func (s *Spec) Consumers(stream string) ([]jetstream.ConsumerConfig, error) {
+	var out []jetstream.ConsumerConfig
+	for _, sub := range s.Subscriptions {
+		if sub.Stream != stream {
+			continue
+		}
+		filters, err := streams.Filters(event.KindOfStream(stream), sub.Filter.Severity, sub.Filter.Type, sub.Filter.Site)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, streams.Durable(sub.Application, sub.Name, stream, filters))
+	}
+	return out, nil
+}

@@ -1,0 +1,223 @@
+package testcluster
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"midplane/fault"
+	"midplane/platform/deployment"
+	"midplane/platform/local"
+)
+
+// Build builds the program into dir and returns its path.
+func Build(ctx context.Context, dir string) (string, error) {
+	bin := filepath.Join(dir, "midplane")
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", bin, "midplane/cmd/midplane")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fault.New(fault.Other, "build: %w: %s", err, out)
+	}
+	return bin, nil
+}
+
+// Machine is a folder in which the program runs as separate processes, with a
+// configuration folder (and so NATS contexts) of its own.
+type Machine struct {
+	Bin, Dir string
+	mu       sync.Mutex
+	running  map[string]*Process
+}
+
+// NewMachine returns a machine for the program bin in dir.
+func NewMachine(bin, dir string) *Machine {
+	return &Machine{Bin: bin, Dir: dir, running: map[string]*Process{}}
+}
+
+// Process is one running process. Its output is in <dir>/<name>.log.
+type Process struct {
+	Name string
+	cmd  *exec.Cmd
+	done chan struct{}
+}
+
+func (m *Machine) env() []string {
+	env := []string{"XDG_CONFIG_HOME=" + filepath.Join(m.Dir, "config"), "XDG_STATE_HOME=" + filepath.Join(m.Dir, "state")}
+	for _, e := range os.Environ() {
+		if !strings.HasPrefix(e, "XDG_") && !strings.HasPrefix(e, "MIDPLANE_") {
+			env = append(env, e)
+		}
+	}
+	return env
+}
+
+// Start starts the program with args and does not wait for it. It ends with
+// this process at the latest.
+func (m *Machine) Start(name string, args ...string) (*Process, error) {
+	log, err := os.OpenFile(filepath.Join(m.Dir, name+".log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	cmd := exec.Command(m.Bin, args...)
+	cmd.Env, cmd.Stdout, cmd.Stderr = m.env(), log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	p := &Process{Name: name, cmd: cmd, done: make(chan struct{})}
+	go func() {
+		defer close(p.done)
+		_ = cmd.Wait() // how it ended does not matter here
+	}()
+	m.mu.Lock()
+	m.running[name] = p
+	m.mu.Unlock()
+	return p, nil
+}
+
+// Kill ends a process at once, as a power cut would, and waits until it is gone.
+func (p *Process) Kill() {
+	_ = p.cmd.Process.Kill() // it may have ended
+	<-p.done
+}
+
+// Stop asks a process to end and kills it after ten seconds.
+func (p *Process) Stop() {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+	select {
+	case <-p.done:
+	case <-time.After(10 * time.Second):
+		p.Kill()
+	}
+}
+
+// Signal sends a signal.
+func (p *Process) Signal(s syscall.Signal) error { return p.cmd.Process.Signal(s) }
+
+// StopAll stops everything that Start started.
+func (m *Machine) StopAll() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var wg sync.WaitGroup
+	for _, p := range m.running {
+		wg.Go(p.Stop)
+	}
+	wg.Wait()
+}
+
+// Run runs one command to its end and returns its standard output. A failure
+// holds the exit code and what it said on standard error.
+func (m *Machine) Run(ctx context.Context, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, m.Bin, args...)
+	var out, errs bytes.Buffer
+	cmd.Env, cmd.Stdout, cmd.Stderr = m.env(), &out, &errs
+	if err := cmd.Run(); err != nil {
+		return out.Bytes(), fmt.Errorf("midplane %s: %w: %s", strings.Join(args, " "), err, bytes.TrimSpace(errs.Bytes()))
+	}
+	return out.Bytes(), nil
+}
+
+// Get decodes what "get KIND -o json" prints.
+func (m *Machine) Get(ctx context.Context, into any, kind string, args ...string) error {
+	out, err := m.Run(ctx, append([]string{"get", kind, "-o", "json"}, args...)...)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(out, into)
+}
+
+// Log returns the end of a process' output.
+func (m *Machine) Log(name string) string {
+	data, _ := os.ReadFile(filepath.Join(m.Dir, name+".log"))
+	return string(data[max(0, len(data)-4000):])
+}
+
+// Deployment is three nodes and a primary as processes of their own, with TLS.
+type Deployment struct {
+	*Machine
+	Folder string
+	deployment.Summary
+}
+
+// NewDeployment makes a deployment folder for three nodes on loopback and
+// saves the admin's context.
+func NewDeployment(ctx context.Context, m *Machine) (*Deployment, error) {
+	d := &Deployment{Machine: m, Folder: filepath.Join(m.Dir, "deployment")}
+	args := []string{"init", "--dir", d.Folder, "--save-context"}
+	ports, err := local.FreePorts(6)
+	if err != nil {
+		return nil, err
+	}
+	for i := range 3 {
+		args = append(args, "--node", fmt.Sprintf("n%d=127.0.0.1:%d:%d", i+1, ports[i], ports[i+3]))
+	}
+	if _, err := m.Run(ctx, args...); err != nil {
+		return nil, err
+	}
+	d.Summary, err = deployment.Read(d.Folder)
+	return d, err
+}
+
+// StartNode starts one node.
+func (d *Deployment) StartNode(name string) (*Process, error) {
+	return d.Start(name, "node", "--dir", deployment.NodeDir(d.Folder, name), "--data", filepath.Join(d.Dir, "data-"+name), "--http", "127.0.0.1:0")
+}
+
+// StartPrimary starts the primary.
+func (d *Deployment) StartPrimary() (*Process, error) {
+	return d.Start("primary", "primary", "--deployment", d.Folder, "--data", filepath.Join(d.Dir, "data-primary"), "--http", "127.0.0.1:0")
+}
+
+// CA returns the certificate that clients trust.
+func (d *Deployment) CA() string { return deployment.CAFile(d.Folder) }
+
+// Up starts everything and waits until the cluster answers.
+func (d *Deployment) Up(ctx context.Context) error {
+	for _, n := range d.Nodes {
+		if _, err := d.StartNode(n); err != nil {
+			return err
+		}
+	}
+	if _, err := d.StartPrimary(); err != nil {
+		return err
+	}
+	return d.Await(ctx, func(ctx context.Context) error {
+		_, err := d.Run(ctx, "get", "tenants", "-o", "json")
+		return err
+	})
+}
+
+// Await repeats f until it succeeds; the last error when ctx ends.
+func (m *Machine) Await(ctx context.Context, f func(context.Context) error) error {
+	for {
+		err := f(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w; last: %w", ctx.Err(), err)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// Kill ends a process at once.
+func (m *Machine) Kill(name string) {
+	m.mu.Lock()
+	p := m.running[name]
+	delete(m.running, name)
+	m.mu.Unlock()
+	if p != nil {
+		p.Kill()
+	}
+}

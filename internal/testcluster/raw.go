@@ -1,0 +1,186 @@
+package testcluster
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/nats-io/jwt/v2"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
+
+	"midplane/api"
+	"midplane/fault"
+	"midplane/platform"
+	"midplane/platform/deployment"
+	"midplane/subject"
+	"midplane/tenants/account"
+)
+
+// Raw is a way straight into a tenant's streams, past the door: what the door
+// is measured against, and what tests look at streams with. No role of the
+// product has it: the account's JWT is signed anew, with one more role, by the
+// deployment's own keys.
+type Raw struct {
+	User       string
+	Creds      string // path
+	Capability subject.Capability
+}
+
+const rawUser = "raw"
+
+// Raw makes the way for a tenant.
+func (c *Cluster) Raw(ctx context.Context, tenant string) (*Raw, error) {
+	secrets, err := c.secrets()
+	if err != nil {
+		return nil, err
+	}
+	var row api.Tenant
+	if err := c.Admin.Do(ctx, api.TenantStatus, api.TenantRef{Tenant: tenant}, &row); err != nil {
+		return nil, err
+	}
+	sys, err := c.system(secrets)
+	if err != nil {
+		return nil, err
+	}
+	defer sys.Close()
+	was, err := sys.RequestWithContext(ctx, "$SYS.REQ.ACCOUNT."+row.Account+".CLAIMS.LOOKUP", nil)
+	if err != nil {
+		return nil, fault.Wrap(fault.Other, err, "look the account up")
+	}
+	role, err := nkeys.CreateAccount()
+	if err != nil {
+		return nil, err
+	}
+	token, err := extend(string(was.Data), role, secrets.OperatorSigning)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.push(ctx, sys, token); err != nil {
+		return nil, err
+	}
+	r := &Raw{User: rawUser, Creds: filepath.Join(c.Dir, tenant+"-raw.creds")}
+	if err := writeRawCreds(r.Creds, row.Account, role); err != nil {
+		return nil, err
+	}
+	r.Capability, err = capability(token)
+	return r, err
+}
+
+func (c *Cluster) secrets() (platform.Secrets, error) {
+	var s platform.Secrets
+	data, err := os.ReadFile(filepath.Join(deployment.NodeDir(c.Deployment(), c.Names()[0]), "secrets.json"))
+	if err == nil {
+		err = json.Unmarshal(data, &s)
+	}
+	return s, err
+}
+
+// system connects as a node does before its server runs.
+func (c *Cluster) system(s platform.Secrets) (*nats.Conn, error) {
+	key, seed, err := account.NewUserKey()
+	if err != nil {
+		return nil, err
+	}
+	token, err := account.IssueUser(s.System, account.RoleNode, account.User{Name: account.UserNode, Key: key})
+	if err != nil {
+		return nil, err
+	}
+	data, err := account.FormatCreds(token, seed)
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(c.Dir, "system.creds")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		return nil, err
+	}
+	return c.Connect(path, account.UserNode)
+}
+
+// extend adds the raw role to an account's JWT and signs it as newer.
+func extend(token string, role nkeys.KeyPair, operator []byte) (string, error) {
+	claims, err := jwt.DecodeAccountClaims(token)
+	if err != nil {
+		return "", err
+	}
+	pub, err := role.PublicKey()
+	if err != nil {
+		return "", err
+	}
+	scope := jwt.NewUserScope()
+	scope.Role, scope.Key = rawUser, pub
+	scope.Template.Pub.Allow = jwt.StringList{"w.>", "$JS.API.>", "$JS.ACK.>", "a.>"}
+	scope.Template.Sub.Allow = jwt.StringList{"_INBOX." + rawUser + ".>"}
+	claims.SigningKeys.AddScopedSigner(scope)
+	time.Sleep(time.Until(time.Unix(claims.IssuedAt+1, 0))) // a node keeps the newer one
+	kp, err := nkeys.FromSeed(operator)
+	if err != nil {
+		return "", err
+	}
+	return claims.Encode(kp)
+}
+
+// push gives every node the JWT and waits for all answers.
+func (c *Cluster) push(ctx context.Context, sys *nats.Conn, token string) error {
+	inbox := sys.NewRespInbox()
+	sub, err := sys.SubscribeSync(inbox)
+	if err != nil {
+		return err
+	}
+	if err := sys.PublishRequest("$SYS.REQ.CLAIMS.UPDATE", inbox, []byte(token)); err != nil {
+		return err
+	}
+	for range c.Names() {
+		msg, err := sub.NextMsgWithContext(ctx)
+		if err != nil {
+			return err
+		}
+		if strings.Contains(string(msg.Data), `"error"`) {
+			return fault.New(fault.Other, "push refused: %s", msg.Data)
+		}
+	}
+	return nil
+}
+
+func writeRawCreds(path, accountKey string, role nkeys.KeyPair) error {
+	key, seed, err := account.NewUserKey()
+	if err != nil {
+		return err
+	}
+	u := jwt.NewUserClaims(key)
+	u.Name, u.IssuerAccount = rawUser, accountKey
+	u.SetScoped(true)
+	token, err := u.Encode(role)
+	if err != nil {
+		return err
+	}
+	data, err := account.FormatCreds(token, seed)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, data, 0o600)
+}
+
+// capability reads the secret off what the ingress' role may publish to. The
+// JetStream API does not tell it: nobody but the control plane reaches that.
+func capability(token string) (subject.Capability, error) {
+	claims, err := jwt.DecodeAccountClaims(token)
+	if err != nil {
+		return "", err
+	}
+	for _, scope := range claims.SigningKeys {
+		s, ok := scope.(*jwt.UserScope)
+		if !ok || s.Role != string(account.RoleIngress) {
+			continue
+		}
+		for _, allowed := range s.Template.Pub.Allow {
+			if parts := strings.Split(allowed, "."); len(parts) == 3 && parts[0] == "w" {
+				return subject.Capability(parts[1]), nil
+			}
+		}
+	}
+	return "", fault.New(fault.Other, "account %s has no ingress", claims.Name)
+}

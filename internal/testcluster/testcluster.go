@@ -1,0 +1,227 @@
+// Package testcluster is a real cluster inside a test: three nodes with synced
+// files on loopback, the control plane, doors, and whatever tenants the test
+// declares. It is for the external tests of every package, and for the bench
+// door; nothing in the product imports it.
+package testcluster
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"midplane/api"
+	"midplane/bus"
+	"midplane/fault"
+	"midplane/platform/control"
+	"midplane/platform/deployment"
+	"midplane/platform/local"
+	"midplane/telemetry"
+	"midplane/tenants"
+	"midplane/tenants/account"
+)
+
+// Options says what to start.
+type Options struct {
+	Nodes   int
+	TLS     bool
+	NoSync  bool
+	Tenants []*tenants.Spec
+	Tel     *telemetry.Telemetry // nil: nothing is kept
+	Pace    control.Pace
+}
+
+// Cluster is a running cluster with an admin's connection.
+type Cluster struct {
+	*local.Cluster
+	Dir   string
+	Admin *api.Admin
+	Conn  *nats.Conn // the admin's
+	tel   telemetry.Telemetry
+	stop  context.CancelFunc
+	done  chan error
+}
+
+// Names of the first admin and the primary.
+const (
+	Admin   = "admin"
+	Primary = "primary-1"
+)
+
+// Start starts a cluster for a test and stops it when the test ends.
+func Start(t testing.TB, opts Options) *Cluster {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "midplane-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
+	defer cancel()
+	c, err := New(ctx, dir, opts)
+	if err != nil {
+		t.Fatalf("start the cluster: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Errorf("stop the cluster: %v", err)
+		}
+		_ = os.RemoveAll(dir)
+	})
+	return c
+}
+
+// New starts a cluster with its files below dir.
+func New(ctx context.Context, dir string, opts Options) (*Cluster, error) {
+	tel := telemetry.Nop()
+	if opts.Tel != nil {
+		tel = *opts.Tel
+	}
+	lc, err := local.New(local.Config{Dir: dir, Client: "127.0.0.1:0", Nodes: opts.Nodes, TLS: opts.TLS, NoSync: opts.NoSync, Version: "test",
+		Admin: Admin, Primary: Primary, Pace: opts.Pace}, tel)
+	if err != nil {
+		return nil, err
+	}
+	rctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	c := &Cluster{Cluster: lc, Dir: dir, tel: tel, stop: stop, done: make(chan error, 1)}
+	go func() { c.done <- lc.Run(rctx) }()
+	if err := lc.Ready(ctx); err != nil {
+		stop()
+		<-c.done
+		return nil, err
+	}
+	c.Conn, err = c.Connect(deployment.AdminCreds(lc.Deployment(), Admin), Admin)
+	if err != nil {
+		_ = c.Close()
+		return nil, err
+	}
+	c.Admin = api.NewAdmin(c.Conn, Admin)
+	for _, s := range opts.Tenants {
+		if err := c.Apply(ctx, s, api.AccountPushed, api.StreamsReady, api.SchemasBound, api.IngressOpen); err != nil {
+			_ = c.Close()
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// Close stops every node.
+func (c *Cluster) Close() error {
+	if c.Conn != nil {
+		c.Conn.Close()
+	}
+	c.stop()
+	return <-c.done
+}
+
+// CAFile returns the CA of the clients, "" without TLS.
+func (c *Cluster) CAFile() string {
+	if path := deployment.CAFile(c.Deployment()); exists(path) {
+		return path
+	}
+	return ""
+}
+
+func exists(path string) bool { _, err := os.Stat(path); return err == nil }
+
+// Connect connects to all nodes with a .creds file.
+func (c *Cluster) Connect(creds, user string, opts ...nats.Option) (*nats.Conn, error) {
+	return bus.Connect(bus.Config{Servers: c.Servers(), User: user, Name: user, CredsFile: creds, CAFile: c.CAFile(), MaxWait: 10 * time.Second, Options: opts}, c.tel)
+}
+
+// Apply stores a spec, changed from whatever is there, and waits until the
+// named conditions (none: Ready) are true.
+func (c *Cluster) Apply(ctx context.Context, s *tenants.Spec, conditions ...string) error {
+	data, err := s.JSON()
+	if err != nil {
+		return err
+	}
+	var was api.SpecAnswer
+	if err := c.Admin.Do(ctx, api.TenantSpec, api.TenantRef{Tenant: string(s.ID)}, &was); err != nil && !fault.Is(err, fault.NotFound) {
+		return err
+	}
+	var put api.TenantRevision
+	if err := c.Admin.Do(ctx, api.TenantPut, api.PutTenant{Spec: data, Revision: was.Revision}, &put); err != nil {
+		return err
+	}
+	for {
+		var row api.Tenant
+		if err := c.Admin.Do(ctx, api.TenantStatus, api.TenantRef{Tenant: string(s.ID)}, &row); err != nil {
+			return err
+		}
+		if row.Revision >= put.Revision && holds(row, conditions) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fault.New(fault.Unavailable, "tenant %s is not ready: %+v", s.ID, row.Conditions)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func holds(row api.Tenant, conditions []string) bool {
+	if len(conditions) == 0 {
+		return row.Ready
+	}
+	for _, want := range conditions {
+		for _, got := range row.Conditions {
+			if got.Type == want && !got.OK {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// User makes a user and returns the path of its .creds file.
+func (c *Cluster) User(ctx context.Context, tenant string, role account.Role, name string, subs ...string) (string, error) {
+	key, seed, err := account.NewUserKey()
+	if err != nil {
+		return "", err
+	}
+	var created api.CreatedUser
+	if subs == nil {
+		subs = []string{}
+	}
+	if err := c.Admin.Do(ctx, api.UserCreate, api.CreateUser{Tenant: tenant, Name: name, Role: string(role), PublicKey: key, Subscriptions: subs}, &created); err != nil {
+		return "", err
+	}
+	data, err := account.FormatCreds(created.JWT, seed)
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(c.Dir, tenant+"-"+name+".creds")
+	return path, os.WriteFile(path, data, 0o600)
+}
+
+// As makes a user and connects as it.
+func (c *Cluster) As(t testing.TB, tenant string, role account.Role, name string, subs ...string) *nats.Conn {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	creds, err := c.User(ctx, tenant, role, name, subs...)
+	if err != nil {
+		t.Fatalf("user %s/%s: %v", tenant, name, err)
+	}
+	nc, err := c.Connect(creds, name)
+	if err != nil {
+		t.Fatalf("connect as %s/%s: %v", tenant, name, err)
+	}
+	t.Cleanup(nc.Close)
+	return nc
+}
+
+// Tenant returns a small tenant: one site "syd" with poller "syd-01", an
+// application "billing" that reads all events, and one device.
+func Tenant(id string) *tenants.Spec {
+	spec, err := tenants.ParseJSON([]byte(`{"apiVersion":"midplane/v1","kind":"Tenant","id":"` + id + `","name":"` + id + `",
+		"sites":[{"id":"syd","name":"Sydney","pollers":[{"id":"syd-01"}],"devices":[{"id":"r1","name":"Router","address":"127.0.0.1"}]}],
+		"subscriptions":[{"application":"billing","name":"all","stream":"EVENTS"}]}`))
+	if err != nil {
+		panic(err) // a constant
+	}
+	return spec
+}

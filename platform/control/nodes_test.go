@@ -1,0 +1,199 @@
+package control_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"midplane/api"
+	"midplane/event"
+	"midplane/internal/testcluster"
+	"midplane/tenants/account"
+)
+
+// Nodes of a cluster stop and start while operators go on working.
+func TestNodesComeAndGo(t *testing.T) {
+	t.Parallel()
+	c := testcluster.Start(t, testcluster.Options{NoSync: true, Pace: pace})
+	for _, part := range []struct {
+		name string
+		test func(*testing.T, *testcluster.Cluster)
+	}{
+		{"a node that was down serves what was added meanwhile", addedWhileDown},
+		{"a node that was down does not bring a deleted tenant back", deletedWhileDown},
+		{"a tenant is finished although leaders stop half way", leadersStopHalfWay},
+	} {
+		t.Run(part.name, func(t *testing.T) { part.test(t, c) })
+	}
+}
+
+// back starts a node and waits until it serves, and so do the others.
+func back(t *testing.T, c *testcluster.Cluster, name string) {
+	t.Helper()
+	ctx := testContext(t)
+	if err := c.Start(ctx, name); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Node(name).Ready(ctx); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "all are well", func() error { return c.Healthy(ctx) })
+}
+
+func clusterStatus(t *testing.T, c *testcluster.Cluster) api.ClusterStatus {
+	t.Helper()
+	return ask[api.ClusterStatus](t, c, api.NodeStatus, struct{}{})
+}
+
+func addedWhileDown(t *testing.T, c *testcluster.Cluster) {
+	c.Stop("n3")
+	apply(t, c, testcluster.Tenant("late"))
+	key, seed := newKey(t)
+	creds := userWith(t, c, "late", account.RoleProducer, "feed", key, seed)
+	if err := publish(mustAt(t, c, 0, creds, "feed"), "feed"); err != nil {
+		t.Errorf("with a node down nothing can be published: %v", err)
+	}
+	eventually(t, "the node that is down is named", func() error {
+		s := clusterStatus(t, c)
+		if p, ok := hasProblem(s, "critical", "", "node n3 is not live since"); !ok || p.Hint == "" {
+			return fmt.Errorf("%+v", s.Problems)
+		}
+		for _, n := range s.Nodes {
+			if n.Live != (n.ID != "n3") {
+				return fmt.Errorf("%+v", s.Nodes)
+			}
+		}
+		return nil
+	})
+	back(t, c, "n3")
+	// It serves from the first moment: no waiting here.
+	if err := publish(mustAt(t, c, 2, creds, "feed"), "feed"); err != nil {
+		t.Errorf("the node is back, and does not know the user: %v", err)
+	}
+	eventually(t, "nobody is missing any more", func() error {
+		if p, ok := hasProblem(clusterStatus(t, c), "critical", "", "n3"); ok {
+			return errors.New(p.Message)
+		}
+		return nil
+	})
+	eventually(t, "its replicas catch up", func() error {
+		if row := streamRows(t, c, "late")[event.StreamEvents]; len(row.Replicas) != 2 || row.Messages != 2 {
+			return fmt.Errorf("%+v", row)
+		}
+		return nil
+	})
+}
+
+func deletedWhileDown(t *testing.T, c *testcluster.Cluster) {
+	apply(t, c, testcluster.Tenant("doomed"))
+	key, seed := newKey(t)
+	creds := userWith(t, c, "doomed", account.RoleProducer, "feed", key, seed)
+	if err := publish(mustAt(t, c, 1, creds, "feed"), "feed"); err != nil {
+		t.Fatal(err)
+	}
+	c.Stop("n2")
+	remove(t, c, "doomed")
+	// From before it is up: there must be no moment in which it lets them in.
+	ctx, stop := context.WithCancel(context.Background())
+	let := make(chan error, 1)
+	refusals := make(chan int, 1)
+	go func() {
+		n := 0
+		defer func() { refusals <- n }()
+		for ctx.Err() == nil {
+			nc, err := nats.Connect(c.Servers()[1], nats.UserCredentials(creds), nats.CustomInboxPrefix("_INBOX.feed"))
+			if err == nil {
+				let <- fmt.Errorf("let in: %s", nc.ConnectedServerName())
+				nc.Close()
+				return
+			}
+			if errors.Is(err, nats.ErrAuthorization) {
+				n++
+			}
+			time.Sleep(2 * time.Millisecond) // the next knock
+		}
+	}()
+	back(t, c, "n2")
+	for i := range c.Names() {
+		if err := refused(t, c, i, creds, "feed"); err != nil {
+			t.Error(err)
+		}
+	}
+	stop()
+	n := <-refusals
+	select {
+	case err := <-let:
+		t.Errorf("the returned node has the deleted tenant again: %v", err)
+	default:
+		t.Logf("refused %d times while it came up", n)
+	}
+	// The name can be used again, on all nodes.
+	apply(t, c, testcluster.Tenant("doomed"))
+	key, seed = newKey(t)
+	again := userWith(t, c, "doomed", account.RoleProducer, "feed", key, seed)
+	for i := range c.Names() {
+		if err := publish(mustAt(t, c, i, again, "feed"), "feed"); err != nil {
+			t.Errorf("node %d: %v", i+1, err)
+		}
+		if err := refused(t, c, i, creds, "feed"); err != nil {
+			t.Errorf("the old credentials: %v", err)
+		}
+	}
+	if row := streamRows(t, c, "doomed")[event.StreamEvents]; row.Messages != 3 {
+		t.Errorf("%d messages, three were published: %+v", row.Messages, row)
+	}
+}
+
+// The leader stops at a random moment of a tenant's onboarding, and with it may
+// go whatever it was doing. The next one finishes; nothing is done twice.
+func leadersStopHalfWay(t *testing.T, c *testcluster.Cluster) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 1))
+	for round := range 3 {
+		id := fmt.Sprintf("half-%d", round)
+		var leader string
+		eventually(t, "somebody leads", func() error {
+			if leader = clusterStatus(t, c).Leader; leader == "" {
+				return errors.New("nobody does")
+			}
+			return nil
+		})
+		put(t, c, testcluster.Tenant(id))
+		time.Sleep(time.Duration(random.Int64N(int64(300 * time.Millisecond)))) // the moment is what is random
+		c.Stop(leader)
+		took := eventually(t, "the next leader finishes", func() error {
+			var row api.Tenant
+			if err := do(t, c, api.TenantStatus, api.TenantRef{Tenant: id}, &row); err != nil {
+				return err
+			}
+			for _, cond := range row.Conditions {
+				if !cond.OK && cond.Type != api.PrimaryReading {
+					return fmt.Errorf("%+v", cond)
+				}
+			}
+			return nil
+		})
+		t.Logf("%s stopped; finished %s later", leader, took.Round(100*time.Millisecond))
+		key, seed := newKey(t)
+		nc, err := c.Connect(userWith(t, c, id, account.RoleProducer, "feed", key, seed), "feed")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := publish(nc, "feed"); err != nil {
+			t.Errorf("%s: %v", id, err)
+		}
+		nc.Close()
+		k := core(t, c)
+		x, _ := toRead(t, k, event.Tenant(id))
+		if row := streamRows(t, c, id)[event.StreamEvents]; len(x.Incarnations) != 4 || row.Messages != 1 || row.First != 1 {
+			t.Errorf("%s has the incarnations %v, and EVENTS is %+v", id, x.Incarnations, row)
+		}
+		back(t, c, leader)
+	}
+}

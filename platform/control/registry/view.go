@@ -1,0 +1,209 @@
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"sync"
+
+	"midplane/event"
+	"midplane/fault"
+	"midplane/schemas"
+	"midplane/schemas/catalog"
+	"midplane/subject"
+	"midplane/tenants"
+	"midplane/tenants/account"
+)
+
+// Tenant is all a node knows of one tenant, immutable. A tenant whose account
+// has not been made yet has a Spec but no Account.
+type Tenant struct {
+	ID              event.Tenant
+	Spec            *tenants.Spec // nil: not declared, or cannot be read here (then Problem says so)
+	SpecRevision    uint64
+	Account         Account
+	AccountRevision uint64
+	Keys            account.Keys
+	Capability      subject.Capability
+	Schemas         *schemas.Set
+	Users           map[string]User
+	// Revision is the newest of everything above.
+	Revision uint64
+	// Problem is why the tenant cannot be served, "" normally.
+	Problem string
+	// specProblem is the part of Problem that comes from the spec.
+	specProblem string
+}
+
+// Leaving reports whether the tenant was asked to go and is not gone yet.
+func (t *Tenant) Leaving() bool { return t.Account.Leaving && !t.Account.Deleted }
+
+// WorkRevision is the newest of what the control plane works on: a user that
+// is added changes nothing of accounts and streams.
+func (t *Tenant) WorkRevision() uint64 { return max(t.SpecRevision, t.AccountRevision) }
+
+// Open reports whether the tenant can be served: declared, with an account.
+func (t *Tenant) Open() bool {
+	return t.Spec != nil && t.Account.JWT != "" && !t.Account.Deleted && !t.Account.Leaving && t.Problem == ""
+}
+
+// SiteOf returns the site that producer belongs to, event.NoSite when it has none.
+func (t *Tenant) SiteOf(producer string) event.Site {
+	if t.Spec != nil {
+		if site, ok := t.Spec.SiteOf(event.Producer(producer)); ok {
+			return site
+		}
+	}
+	return event.NoSite
+}
+
+// Sealed returns an error when not one of the tenants' keys can be unsealed:
+// then the master key is not the one that they were sealed with.
+func (v *View) Sealed() error {
+	var first error
+	for _, t := range v.Tenants {
+		if t.Account.JWT == "" || t.Account.Deleted {
+			continue
+		}
+		if t.Capability != "" {
+			return nil
+		}
+		first = fault.WithHint(fault.New(fault.Denied, "%s", t.Problem), "is this the master key that the deployment was made with?")
+	}
+	return first
+}
+
+// View is everything at one revision of the registry, immutable.
+type View struct {
+	Revision uint64
+	Tenants  map[event.Tenant]*Tenant
+	ByKey    map[string]*Tenant // by account key
+}
+
+// views builds a View from the mirror, reusing what has not changed: compiled
+// schemas and unsealed keys are the expensive parts.
+type views struct {
+	mirror *Mirror
+	sealer *account.Sealer
+	mu     sync.Mutex
+	last   *View
+}
+
+func newViews(m *Mirror, s *account.Sealer) *views { return &views{mirror: m, sealer: s} }
+
+// View returns the current view.
+func (r *Registry) View() *View { return r.views.current() }
+
+// WaitView waits until the view is at least at revision rev.
+func (r *Registry) WaitView(ctx context.Context, rev uint64) (*View, error) {
+	if err := r.Config.Wait(ctx, rev); err != nil {
+		return nil, err
+	}
+	return r.View(), nil
+}
+
+func (v *views) current() *View {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	rev, _ := v.mirror.Revision()
+	if v.last != nil && v.last.Revision == rev {
+		return v.last
+	}
+	groups := map[event.Tenant]map[string]Entry{}
+	v.mirror.All(func(e Entry) {
+		kind, rest, _ := strings.Cut(e.Key, ".")
+		t, user, _ := strings.Cut(rest, ".")
+		g := groups[event.Tenant(t)]
+		if g == nil {
+			g = map[string]Entry{}
+			groups[event.Tenant(t)] = g
+		}
+		g[kind+"."+user] = e
+	})
+	next := &View{Revision: rev, Tenants: map[event.Tenant]*Tenant{}, ByKey: map[string]*Tenant{}}
+	for id, g := range groups {
+		var old *Tenant
+		if v.last != nil {
+			old = v.last.Tenants[id]
+		}
+		t := v.tenant(id, g, old)
+		next.Tenants[id] = t
+		if t.Account.Key != "" {
+			next.ByKey[t.Account.Key] = t
+		}
+	}
+	v.last = next
+	return next
+}
+
+func (v *views) tenant(id event.Tenant, g map[string]Entry, old *Tenant) *Tenant {
+	t := &Tenant{ID: id, Users: map[string]User{}}
+	for _, e := range g {
+		t.Revision = max(t.Revision, e.Revision)
+	}
+	if old != nil && old.Revision == t.Revision && len(old.Users) == countUsers(g) && (old.Spec != nil) == hasSpec(g) {
+		return old
+	}
+	fail := func(err error) {
+		if err != nil && t.Problem == "" {
+			t.Problem = err.Error()
+		}
+	}
+	if e, ok := g["spec."]; ok {
+		if old != nil && old.SpecRevision == e.Revision {
+			t.Spec, t.Schemas = old.Spec, old.Schemas
+			t.Problem = old.specProblem
+		} else {
+			var err error
+			t.Spec, err = tenants.ParseJSON(e.Value)
+			fail(err)
+			if t.Spec != nil {
+				t.Schemas, err = catalog.Set().With(t.Spec.Schemas)
+				fail(err)
+			}
+		}
+		t.SpecRevision, t.specProblem = e.Revision, t.Problem
+	}
+	if e, ok := g["account."]; ok {
+		if old != nil && old.AccountRevision == e.Revision && (old.Account.Deleted || old.Capability != "") {
+			t.Account, t.Keys, t.Capability = old.Account, old.Keys, old.Capability
+		} else {
+			fail(v.account(t, e.Value))
+		}
+		t.AccountRevision = e.Revision
+	}
+	for k, e := range g {
+		if name, ok := strings.CutPrefix(k, "user."); ok {
+			var u User
+			fail(fault.Wrap(fault.Other, json.Unmarshal(e.Value, &u), "user %s/%s", id, name))
+			t.Users[name] = u
+		}
+	}
+	return t
+}
+
+func (v *views) account(t *Tenant, data []byte) error {
+	if err := json.Unmarshal(data, &t.Account); err != nil {
+		return fault.Wrap(fault.Other, err, "account of %s", t.ID)
+	}
+	if t.Account.Deleted {
+		return nil
+	}
+	var s Secrets
+	if err := v.sealer.Open(sealContext(t.ID), t.Account.Sealed, &s); err != nil {
+		return err
+	}
+	t.Keys, t.Capability = s.Keys, subject.Capability(s.Capability)
+	return nil
+}
+
+func hasSpec(g map[string]Entry) bool { _, ok := g["spec."]; return ok }
+
+func countUsers(g map[string]Entry) (n int) {
+	for k := range g {
+		if strings.HasPrefix(k, "user.") {
+			n++
+		}
+	}
+	return n
+}

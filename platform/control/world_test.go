@@ -1,0 +1,332 @@
+package control_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"midplane/api"
+	"midplane/bus"
+	"midplane/event"
+	"midplane/fault"
+	"midplane/internal/testcluster"
+	"midplane/platform/control"
+	"midplane/platform/deployment"
+	"midplane/telemetry"
+	"midplane/tenants"
+	"midplane/tenants/account"
+)
+
+// patience bounds every wait; nothing passes or fails by how fast it is, except
+// where a test says so.
+const patience = 90 * time.Second
+
+// pace is the control plane's in these tests: what takes minutes takes seconds.
+var pace = control.Pace{Check: time.Second, Trim: 100 * time.Millisecond, Age: 300 * time.Millisecond, Duplicates: time.Millisecond,
+	PrimarySilent: 8 * time.Second, PollerSilent: 2 * time.Second}
+
+// shared is a cluster of three nodes whose nodes nobody stops. Each test has
+// tenants of its own.
+var shared struct {
+	once sync.Once
+	dir  string
+	c    *testcluster.Cluster
+	err  error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if shared.c != nil {
+		if err := shared.c.Close(); err != nil {
+			log.Printf("stop the cluster: %v", err)
+			code = 1
+		}
+	}
+	_ = os.RemoveAll(shared.dir)
+	os.Exit(code)
+}
+
+func cluster(t *testing.T) *testcluster.Cluster {
+	t.Helper()
+	shared.once.Do(func() {
+		if shared.dir, shared.err = os.MkdirTemp("", "midplane-control-"); shared.err != nil {
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		// What is shown here does not depend on the disk.
+		shared.c, shared.err = testcluster.New(ctx, shared.dir, testcluster.Options{NoSync: true, Pace: pace})
+	})
+	if shared.err != nil {
+		t.Fatal(shared.err)
+	}
+	return shared.c
+}
+
+func testContext(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// eventually asks until f has no complaint, and fails with the last one.
+func eventually(t *testing.T, what string, f func() error) time.Duration {
+	t.Helper()
+	began := time.Now()
+	for {
+		err := f()
+		if err == nil {
+			return time.Since(began)
+		}
+		if time.Since(began) > patience {
+			t.Fatalf("%s: %v", what, err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// ready is what onboards a tenant without a primary.
+var ready = []string{api.AccountPushed, api.StreamsReady, api.SchemasBound, api.IngressOpen}
+
+// do asks again while the cluster is not available: the node that was asked, or
+// that should have answered, may be one that is stopping.
+func do(t *testing.T, c *testcluster.Cluster, verb string, req, out any) error {
+	t.Helper()
+	for began := time.Now(); ; {
+		ctx, cancel := context.WithTimeout(context.Background(), 7*time.Second)
+		err := c.Admin.Do(ctx, verb, req, out)
+		cancel()
+		if !fault.Is(err, fault.Unavailable) || time.Since(began) > patience {
+			return err
+		}
+		time.Sleep(20 * time.Millisecond) // before it is asked again
+	}
+}
+
+// apply stores a spec and waits until the tenant is served.
+func apply(t *testing.T, c *testcluster.Cluster, s *tenants.Spec) {
+	t.Helper()
+	revision := put(t, c, s)
+	eventually(t, string(s.ID)+" is served", func() error {
+		row := status(t, c, string(s.ID))
+		for _, cond := range row.Conditions {
+			if row.Revision < revision || !cond.OK && cond.Type != api.PrimaryReading {
+				return fmt.Errorf("revision %d of %d, %+v", row.Revision, revision, cond)
+			}
+		}
+		return nil
+	})
+}
+
+// put stores a spec as an operator's client does: an answer that does not come
+// says nothing about whether it was stored, so it compares anew.
+func put(t *testing.T, c *testcluster.Cluster, s *tenants.Spec) (revision uint64) {
+	t.Helper()
+	data, err := s.JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, string(s.ID)+" is stored", func() error {
+		var was api.SpecAnswer
+		if err := do(t, c, api.TenantSpec, api.TenantRef{Tenant: string(s.ID)}, &was); err != nil && !fault.Is(err, fault.NotFound) {
+			return err
+		}
+		if bytes.Equal(was.Spec, data) {
+			revision = was.Revision
+			return nil
+		}
+		var now api.TenantRevision
+		err := do(t, c, api.TenantPut, api.PutTenant{Spec: data, Revision: was.Revision}, &now)
+		revision = now.Revision
+		return err
+	})
+	return revision
+}
+
+func ask[T any](t *testing.T, c *testcluster.Cluster, verb string, req any) T {
+	t.Helper()
+	var out T
+	if err := do(t, c, verb, req, &out); err != nil {
+		t.Fatalf("%s: %v", verb, err)
+	}
+	return out
+}
+
+func status(t *testing.T, c *testcluster.Cluster, id string) api.Tenant {
+	t.Helper()
+	return ask[api.Tenant](t, c, api.TenantStatus, api.TenantRef{Tenant: id})
+}
+
+func streamRows(t *testing.T, c *testcluster.Cluster, id string) map[string]api.Stream {
+	t.Helper()
+	out := map[string]api.Stream{}
+	for _, s := range ask[api.Page[api.Stream]](t, c, api.StreamList, api.ListRequest{Tenant: id}).Items {
+		out[s.ID] = s
+	}
+	return out
+}
+
+// at connects a user to one node, and to no other.
+func at(t *testing.T, c *testcluster.Cluster, node int, creds, user string) (*nats.Conn, error) {
+	t.Helper()
+	nc, err := bus.Connect(bus.Config{Servers: c.Servers()[node : node+1], User: user, Name: user, CredsFile: creds, MaxWait: time.Second}, telemetry.Nop())
+	if err == nil {
+		t.Cleanup(nc.Close)
+	}
+	return nc, err
+}
+
+func mustAt(t *testing.T, c *testcluster.Cluster, node int, creds, user string) *nats.Conn {
+	t.Helper()
+	nc, err := at(t, c, node, creds, user)
+	if err != nil {
+		t.Fatalf("connect %s to node %d: %v", user, node+1, err)
+	}
+	return nc
+}
+
+// admins returns an admin's client on every node.
+func admins(t *testing.T, c *testcluster.Cluster) []*api.Admin {
+	t.Helper()
+	var out []*api.Admin
+	for i := range c.Names() {
+		nc := mustAt(t, c, i, deployment.AdminCreds(c.Deployment(), testcluster.Admin), testcluster.Admin)
+		out = append(out, api.NewAdmin(nc, testcluster.Admin))
+	}
+	return out
+}
+
+// core is what a primary asks with.
+func core(t *testing.T, c *testcluster.Cluster) *api.Core {
+	t.Helper()
+	nc, err := c.Connect(deployment.PrimaryCreds(c.Deployment(), account.RoleCore), testcluster.Primary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	return api.NewCore(nc, testcluster.Primary)
+}
+
+// toRead is what a primary is told of a tenant.
+func toRead(t *testing.T, k *api.Core, id event.Tenant) (api.CoreTenant, bool) {
+	t.Helper()
+	var answer api.CoreTenantsAnswer
+	if err := k.Do(testContext(t), api.CoreTenants, api.CoreTenantsRequest{}, &answer); err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range answer.Tenants {
+		if x.Tenant == id {
+			return x, true
+		}
+	}
+	return api.CoreTenant{}, false
+}
+
+// publish publishes one good event and returns the refusal, if it is one.
+func publish(nc *nats.Conn, user string, extra ...nats.Header) error {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	msg := &nats.Msg{Subject: fmt.Sprintf("in.%s.event.info.r1.%s", user, event.TypeReachabilityChanged), Data: []byte(`{"device":"r1","from":"up","to":"down","message":"gone"}`), Header: nats.Header{}}
+	for _, h := range extra {
+		for k, v := range h {
+			msg.Header[k] = v
+		}
+	}
+	_, err = js.PublishMsg(ctx, msg)
+	return err
+}
+
+func errCode(err error) int {
+	var e *jetstream.APIError
+	if errors.As(err, &e) {
+		return int(e.ErrorCode)
+	}
+	return 0
+}
+
+// lastState reads the newest message of one subject of STATE; ok is false when
+// there is none.
+func lastState(t *testing.T, nc *nats.Conn, subj string) (data []byte, seq uint64, ok bool) {
+	t.Helper()
+	body, err := json.Marshal(map[string]string{"last_by_subj": subj})
+	if err != nil {
+		t.Fatal(err)
+	}
+	msg, err := nc.Request("$JS.API.STREAM.MSG.GET.STATE", body, 5*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var answer struct {
+		Message *struct {
+			Data []byte `json:"data"`
+			Seq  uint64 `json:"seq"`
+		} `json:"message"`
+	}
+	if err := json.Unmarshal(msg.Data, &answer); err != nil {
+		t.Fatal(err)
+	}
+	if answer.Message == nil {
+		return nil, 0, false
+	}
+	return answer.Message.Data, answer.Message.Seq, true
+}
+
+// alarms returns the alarms in a tenant's EVENTS, by their word.
+func alarms(t *testing.T, nc *nats.Conn) map[string]event.Alarm {
+	t.Helper()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := testContext(t)
+	c, err := js.OrderedConsumer(ctx, event.StreamEvents, jetstream.OrderedConsumerConfig{InactiveThreshold: time.Second, FilterSubjects: []string{"event.*.*.*." + string(event.TypeAlarm)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]event.Alarm{}
+	batch, err := c.Fetch(100, jetstream.FetchMaxWait(500*time.Millisecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for m := range batch.Messages() {
+		var a event.Alarm
+		if err := json.Unmarshal(m.Data(), &a); err != nil {
+			t.Fatal(err)
+		}
+		a.Message += out[a.Alarm].Message // all that was said under this word
+		out[a.Alarm] = a
+	}
+	return out
+}
+
+func hasProblem(s api.ClusterStatus, severity, tenant, part string) (api.Problem, bool) {
+	for _, p := range s.Problems {
+		if p.Severity == severity && p.Tenant == tenant && strings.Contains(p.Message, part) {
+			return p, true
+		}
+	}
+	return api.Problem{}, false
+}
+
+func wantKind(t *testing.T, what string, err error, kind fault.Kind) {
+	t.Helper()
+	if !fault.Is(err, kind) {
+		t.Errorf("%s: %v, want %s", what, err, kind)
+	}
+}

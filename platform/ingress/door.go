@@ -1,0 +1,176 @@
+package ingress
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/trace"
+
+	"midplane/event"
+	"midplane/subject"
+	"midplane/telemetry"
+)
+
+// Pending limits of the subscription: small, so that a slow door shows at once.
+const (
+	pendingMessages = 8192
+	pendingBytes    = 16 << 20
+)
+
+// door is the ingress of one tenant on this node: one connection, one
+// subscription, one goroutine, so that a producer's messages stay in order.
+type door struct {
+	tenant  event.Tenant
+	account string // public key
+	nc      *nats.Conn
+	sub     *nats.Subscription
+	broker  Broker
+	tel     telemetry.Telemetry
+
+	snapshot atomic.Pointer[Snapshot]
+	limit    limiter
+	dead     *deadLetters
+	room     *headroom
+	leader   [4]leaderCheck // by kind
+	counts   counts
+}
+
+// leaderCheck remembers for a moment whether a stream has a leader: asking
+// once per message costs a third of the throughput.
+type leaderCheck struct {
+	at time.Time
+	ok bool
+}
+
+const leaderEvery = 50 * time.Millisecond
+
+func kindIndex(k event.Kind) int {
+	switch k {
+	case event.KindEvent:
+		return 0
+	case event.KindState:
+		return 1
+	case event.KindMetric:
+		return 2
+	}
+	return 3
+}
+
+func (d *door) open() error {
+	sub, err := d.nc.QueueSubscribe(subject.IngressAll, "ingress", d.handle)
+	if err != nil {
+		return err
+	}
+	d.sub = sub
+	if err := sub.SetPendingLimits(pendingMessages, pendingBytes); err != nil {
+		return err
+	}
+	// Only when the server has taken the subscription is the door open.
+	return d.nc.FlushTimeout(5 * time.Second)
+}
+
+// close lets what has arrived go through first.
+func (d *door) close() {
+	if d.sub != nil {
+		_ = d.sub.Drain() // the connection may be gone already
+	}
+	_ = d.nc.Drain()
+}
+
+func newID() string {
+	id, err := uuid.NewV7()
+	if err != nil { // no randomness: the machine is lost anyway
+		return uuid.NewString()
+	}
+	return id.String()
+}
+
+func (d *door) handle(m *nats.Msg) {
+	began := time.Now()
+	snap := d.snapshot.Load()
+	producer, drop := Screen(m.Subject, m.Reply)
+	if drop != DropNone {
+		d.counts.dropped(drop)
+		return
+	}
+	if wait := d.limit.allow(began); wait > 0 {
+		d.refuse(m, producer, refuse(CodeRate, "over the tenant's message rate; retry in %d ms", wait.Milliseconds()+1))
+		return
+	}
+	in := Input{Subject: m.Subject, Reply: m.Reply, Header: m.Header, Data: m.Data,
+		HeaderBytes: m.Size() - len(m.Subject) - len(m.Reply) - len(m.Data)}
+	a, refusal := Admit(snap, producer, in, began, newID)
+	if refusal == nil {
+		refusal = d.ready(snap, a, began)
+	}
+	if refusal != nil {
+		d.refuse(m, producer, refusal)
+		return
+	}
+	end := d.trace(a)
+	if err := d.nc.PublishMsg(a.Msg); err != nil {
+		// The connection to our own server is gone: no answer, the producer retries.
+		d.counts.dropped("forward")
+		d.tel.Log.Warn("cannot forward", "tenant", d.tenant, "error", err)
+		return
+	}
+	end()
+	d.counts.accepted(a, began)
+}
+
+// ready answers for a stream that would not: no leader, or no room for new state.
+func (d *door) ready(snap *Snapshot, a *Admitted, now time.Time) *Refusal {
+	k := a.In.Kind
+	check := &d.leader[kindIndex(k)]
+	if now.Sub(check.at) > leaderEvery {
+		check.ok = d.broker.Interest(d.account, snap.Capability.Prefix()+string(k)+".probe")
+		check.at = now
+	}
+	if !check.ok {
+		return refuse(CodeNoLeader, "stream %s has no leader at this moment; retry with the same message id", k.Stream())
+	}
+	if k == event.KindState && !d.room.has(a) {
+		return refuse(CodeStateFull, "stream STATE is above 80 %% of its size and takes updates of known entities only")
+	}
+	return nil
+}
+
+func (d *door) refuse(m *nats.Msg, producer event.Producer, r *Refusal) {
+	d.counts.refused(r)
+	stream := ""
+	if in, err := subject.ParseIn(m.Subject); err == nil {
+		stream = in.Kind.Stream()
+	}
+	_ = d.nc.Publish(m.Reply, r.PubAck(stream)) // the producer times out and retries
+	d.dead.keep(d.snapshot.Load(), m, producer, r)
+}
+
+// trace puts a span of ours between the producer's and whatever comes after,
+// when the producer asked for the trace to be recorded.
+func (d *door) trace(a *Admitted) func() {
+	parent := first(a.Msg.Header, event.HeaderTraceParent)
+	if !telemetry.Sampled(parent) {
+		return func() {}
+	}
+	ctx := telemetry.Extract(context.Background(), parent, first(a.Msg.Header, event.HeaderTraceState))
+	ctx, span := d.tel.Tracer.Start(ctx, telemetry.SpanAdmit, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(
+		telemetry.System, telemetry.AttrTenant.String(string(d.tenant)), telemetry.AttrProducer.String(string(a.In.Producer)),
+		telemetry.AttrType.String(string(a.In.Type)), telemetry.AttrEntity.String(string(a.In.Entity))))
+	if tp, ts := telemetry.Inject(ctx); tp != "" {
+		a.Msg.Header[event.HeaderTraceParent] = []string{tp}
+		if ts != "" {
+			a.Msg.Header[event.HeaderTraceState] = []string{ts}
+		}
+	}
+	return func() { span.End() }
+}
+
+func first(h nats.Header, name string) string {
+	if v := h[name]; len(v) > 0 {
+		return v[0]
+	}
+	return ""
+}

@@ -1,0 +1,115 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"net"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"midplane/telemetry"
+)
+
+// Merge asks the peers, as a client of SYS, for the account JWTs they have. A
+// node that was down when a user was revoked would otherwise let that user in
+// until its resolver's next sync.
+type Merge struct {
+	Servers []string      // client URLs of the peers
+	Options []nats.Option // credentials of SYS, TLS
+	Wait    time.Duration // 0: 3 seconds
+}
+
+const packRequest = "$SYS.REQ.CLAIMS.PACK"
+
+func (m *Merge) run(ctx context.Context, into *server.DirAccResolver, tel telemetry.Telemetry) {
+	wait := m.Wait
+	if wait == 0 {
+		wait = 3 * time.Second
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	for ctx.Err() == nil {
+		for _, peer := range m.Servers {
+			err := m.ask(ctx, peer, into)
+			if err == nil {
+				tel.Log.Info("merged the accounts of a peer", "peer", peer)
+				return
+			}
+			tel.Log.Debug("no accounts from a peer", "peer", peer, "error", err)
+		}
+		if m.nobodyListens() {
+			break // all are starting
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+	tel.Log.Info("no peer answered; the door stays shut until the registry does")
+}
+
+// nobodyListens reports whether every peer refuses connections outright: then
+// there is nothing to wait for. A peer that cannot be reached at all may hold
+// newer accounts, so that is waited out.
+func (m *Merge) nobodyListens() bool {
+	for _, peer := range m.Servers {
+		host := peer
+		if i := lastSlash(peer); i >= 0 {
+			host = peer[i+1:]
+		}
+		c, err := net.DialTimeout("tcp", host, 300*time.Millisecond)
+		if err == nil {
+			_ = c.Close()
+			return false
+		}
+		var timeout net.Error
+		if errors.As(err, &timeout) && timeout.Timeout() {
+			return false
+		}
+	}
+	return true
+}
+
+func lastSlash(s string) int {
+	for i := len(s) - 1; i >= 0; i-- {
+		if s[i] == '/' {
+			return i
+		}
+	}
+	return -1
+}
+
+func (m *Merge) ask(ctx context.Context, peer string, into *server.DirAccResolver) error {
+	opts := append([]nats.Option{nats.NoReconnect(), nats.Timeout(time.Second)}, m.Options...)
+	nc, err := nats.Connect(peer, opts...)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	inbox := nc.NewRespInbox()
+	sub, err := nc.SubscribeSync(inbox)
+	if err != nil {
+		return err
+	}
+	hash := into.Hash()
+	if err := nc.PublishRequest(packRequest, inbox, hash[:]); err != nil {
+		return err
+	}
+	for {
+		msg, err := sub.NextMsgWithContext(ctx)
+		if err != nil {
+			return err
+		}
+		if msg.Header.Get("Status") == "503" {
+			return nats.ErrNoResponders
+		}
+		if len(msg.Data) == 0 { // the end
+			return nil
+		}
+		if err := into.Merge(string(msg.Data)); err != nil {
+			return err
+		}
+	}
+}

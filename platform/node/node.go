@@ -1,0 +1,191 @@
+// Package node is one embedded nats-server: clustered, JetStream on disk with
+// every write synced, operator mode, nothing listening that is not needed. It
+// is the only importer of nats-server; the rest of the platform talks to it
+// through an in-process connection and the few questions answered here.
+package node
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"midplane/fault"
+	"midplane/telemetry"
+)
+
+// Config is one node's.
+type Config struct {
+	Name    string // "n1": unique in the cluster, and kept for life
+	Cluster string // cluster name
+	Dir     string // JetStream's and the resolver's files
+
+	Client string   // host:port for clients; port 0 picks one (tests)
+	Route  string   // host:port for the other nodes
+	Peer   string   // host:port at which the other nodes reach this one; "" is Route
+	Peers  []string // host:port of every node's route, this one's too: the server takes their number for the cluster's size
+
+	OperatorJWT string            // path
+	System      string            // public key of SYS
+	Accounts    map[string]string // account JWTs known from the start: SYS and CONTROL
+
+	ClientTLS *tls.Config // nil: plain, loopback only
+	RouteTLS  *tls.Config // nil: plain, loopback only; verifies both ways
+
+	MaxStore     int64 // bytes; 0: the server's own choice, 75 % of what is free
+	MaxPayload   int32
+	UnsafeNoSync bool // do not sync every write: acknowledged data is lost in a power cut
+
+	// Merge asks the peers for their account JWTs before the server starts;
+	// nil when there are none to ask.
+	Merge *Merge
+}
+
+// Node is a running server.
+type Node struct {
+	cfg      Config
+	opts     *server.Options
+	resolver *server.DirAccResolver
+	tel      telemetry.Telemetry
+	srv      atomic.Pointer[server.Server]
+	fatal    chan error
+	started  chan struct{}
+}
+
+// New checks cfg and makes the resolver's folder; nothing listens yet.
+func New(cfg Config, tel telemetry.Telemetry) (*Node, error) {
+	if cfg.Name == "" || cfg.Dir == "" || cfg.System == "" {
+		return nil, fault.New(fault.Invalid, "a node needs a name, a directory and the key of the system account")
+	}
+	n := &Node{cfg: cfg, tel: tel, fatal: make(chan error, 1), started: make(chan struct{})}
+	var err error
+	if n.opts, err = options(cfg); err != nil {
+		return nil, err
+	}
+	// No deletion by claim: a node that was away would bring the account back.
+	n.resolver, err = server.NewDirAccResolver(filepath.Join(cfg.Dir, "accounts"), 0, 5*time.Second, server.NoDelete, server.FetchTimeout(time.Second))
+	if err != nil {
+		return nil, fault.Wrap(fault.Other, err, "node %s: account folder", cfg.Name)
+	}
+	n.opts.AccountResolver = n.resolver
+	return n, nil
+}
+
+// Run merges the peers' account JWTs, starts the server and blocks until ctx
+// ends or the server fails for good.
+func (n *Node) Run(ctx context.Context) error {
+	for key, token := range n.cfg.Accounts {
+		if err := n.resolver.Store(key, token); err != nil {
+			return fault.Wrap(fault.Other, err, "node %s: store the JWT of account %s", n.cfg.Name, key)
+		}
+	}
+	if n.cfg.Merge != nil {
+		n.cfg.Merge.run(ctx, n.resolver, n.tel)
+	}
+	srv, err := server.NewServer(n.opts)
+	if err != nil {
+		return fault.Wrap(fault.Other, err, "node %s", n.cfg.Name)
+	}
+	// The server's own Fatalf would exit the whole process.
+	srv.SetLoggerV2(&logger{log: n.tel.Log, fatal: n.fatal}, n.tel.Log.Enabled(ctx, slog.LevelDebug), false, false)
+	n.srv.Store(srv)
+	go srv.Start()
+	defer func() {
+		n.handOver(srv)
+		srv.Shutdown()
+		srv.WaitForShutdown()
+	}()
+	for !srv.ReadyForConnections(100 * time.Millisecond) {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-n.fatal:
+			return fmt.Errorf("node %s: %w", n.cfg.Name, err)
+		default:
+		}
+	}
+	if !n.cfg.UnsafeNoSync {
+		if err := n.checkSync(srv); err != nil {
+			return err
+		}
+	}
+	close(n.started)
+	watch, stop := context.WithCancel(ctx)
+	defer stop()
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-n.disabled(watch, srv):
+		return err
+	case err := <-n.fatal:
+		return fmt.Errorf("node %s: %w", n.cfg.Name, err)
+	}
+}
+
+// checkSync refuses to serve from a server that does not sync every write,
+// whatever the options said.
+func (n *Node) checkSync(srv *server.Server) error {
+	v, err := srv.Varz(nil)
+	if err != nil {
+		return fault.Wrap(fault.Other, err, "node %s: varz", n.cfg.Name)
+	}
+	if v.JetStream.Config == nil || !v.JetStream.Config.SyncAlways {
+		return fault.New(fault.Other, "node %s: JetStream does not sync every write; refusing to acknowledge what a power cut could take", n.cfg.Name)
+	}
+	if !v.JetStream.Config.Strict {
+		return fault.New(fault.Other, "node %s: JetStream's API is not strict; a PubAck could be taken for a request", n.cfg.Name)
+	}
+	return nil
+}
+
+// Ready waits until the server accepts connections.
+func (n *Node) Ready(ctx context.Context) error {
+	select {
+	case <-n.started:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Name returns the node's name.
+func (n *Node) Name() string { return n.cfg.Name }
+
+// ClientURL returns where clients connect; meaningful once Ready.
+func (n *Node) ClientURL() string {
+	if srv := n.srv.Load(); srv != nil {
+		return srv.ClientURL()
+	}
+	return ""
+}
+
+// handOverWithin is how long a stopping node waits for others to take over what
+// it leads; the server itself allows them a second.
+const handOverWithin = 1200 * time.Millisecond
+
+// handOver lets others lead what this node leads. Without it every stream that
+// it led, the registry's buckets too, would be without a leader until an
+// election: 4 to 9 seconds.
+func (n *Node) handOver(srv *server.Server) {
+	if n.cfg.Route == "" {
+		return
+	}
+	done := make(chan struct{})
+	go func() { defer close(done); srv.LameDuckShutdown() }()
+	select {
+	case <-done:
+	case <-time.After(handOverWithin):
+	}
+}
+
+// LameDuck tells clients to leave, hands leaderships over and shuts down.
+func (n *Node) LameDuck() {
+	if srv := n.srv.Load(); srv != nil {
+		srv.LameDuckShutdown()
+	}
+}

@@ -1,0 +1,77 @@
+package node
+
+import (
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// Stream is this node's replica of a stream.
+type Stream struct {
+	Account  string // public key
+	Name     string
+	Messages uint64
+	Bytes    uint64
+	First    uint64
+	Last     uint64
+	MaxBytes int64
+	Leader   string
+}
+
+// Streams returns this node's replicas of the streams of one account.
+func (n *Node) Streams(accountKey string) []Stream {
+	srv := n.srv.Load()
+	if srv == nil {
+		return nil
+	}
+	d, err := srv.JszAccount(&server.JSzOptions{Account: accountKey, Streams: true, Config: true})
+	if err != nil {
+		return nil // not enabled yet
+	}
+	var out []Stream
+	for _, s := range d.Streams {
+		st := Stream{Account: accountKey, Name: s.Name, Messages: s.State.Msgs, Bytes: s.State.Bytes, First: s.State.FirstSeq, Last: s.State.LastSeq}
+		if s.Config != nil {
+			st.MaxBytes = s.Config.MaxBytes
+		}
+		if s.Cluster != nil {
+			st.Leader = s.Cluster.Leader
+		}
+		out = append(out, st)
+	}
+	return out
+}
+
+// Meta is what the server knows of the cluster.
+type Meta struct {
+	Leader  string // of JetStream's meta group; "" when there is none
+	Size    int
+	Current bool // this node is a member that keeps up
+	Version string
+	Healthy bool
+	Problem string
+}
+
+// Meta returns what the server knows of the cluster.
+func (n *Node) Meta() Meta {
+	m := Meta{Version: server.VERSION}
+	srv := n.srv.Load()
+	if srv == nil {
+		m.Problem = "the server has not started"
+		return m
+	}
+	m.Current = srv.JetStreamIsCurrent()
+	if info, err := srv.Jsz(nil); err == nil && info.Meta != nil {
+		m.Leader, m.Size = info.Meta.Leader, info.Meta.Size
+	}
+	h := srv.Healthz(&server.HealthzOptions{JSServerOnly: true})
+	m.Healthy = h.StatusCode == 200
+	m.Problem = h.Error
+	return m
+}
+
+// Connections returns how many connections of users the server has.
+func (n *Node) Connections() int {
+	if srv := n.srv.Load(); srv != nil {
+		return srv.NumClients()
+	}
+	return 0
+}

@@ -1,0 +1,43 @@
+package platform
+
+import (
+	"fmt"
+	"time"
+)
+
+// patience is how long a start may take a step without saying what it waits for.
+const patience = 3 * time.Second
+
+// wait notes what the start waits for, until the returned function is called.
+// When that takes a while it is said, once: a node that waits for the others
+// must not look as if it hung.
+func (p *Platform) wait(what, hint string) (done func()) {
+	p.waits.Store(&what)
+	began := time.Now()
+	said := make(chan struct{})
+	timer := time.AfterFunc(patience, func() {
+		defer close(said)
+		p.tel.Log.Info("waiting for "+what, "hint", hint)
+	})
+	return func() {
+		p.waits.Store(nil)
+		if !timer.Stop() {
+			<-said
+			p.tel.Log.Info("no longer waiting for "+what, "after", time.Since(began).Round(time.Second))
+		}
+	}
+}
+
+// quorum is how many nodes must run, in words.
+func (p *Platform) quorum() string {
+	all := max(1, len(p.cfg.Node.Peers))
+	return fmt.Sprintf("%d of %d nodes, and all of them the first time", all/2+1, all)
+}
+
+// starting is what keeps a node from being ready.
+func (p *Platform) starting() string {
+	if what := p.waits.Load(); what != nil {
+		return "is waiting for " + *what
+	}
+	return "is starting"
+}

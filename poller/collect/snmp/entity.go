@@ -1,0 +1,76 @@
+package snmp
+
+import (
+	"maps"
+	"slices"
+
+	"midplane/event"
+)
+
+// entPhysicalEntry is ENTITY-MIB's table of the parts a device is made of.
+const entPhysicalEntry = ".1.3.6.1.2.1.47.1.1.1.1"
+
+// maxComponents is how many components an inventory carries: its message must
+// stay well below the size that a tenant allows.
+const maxComponents = 500
+
+var physicalClass = map[uint64]string{
+	3: "chassis", 6: "powerSupply", 7: "fan", 9: "module", 10: "port", 12: "cpu",
+}
+
+// componentList is what the table has, ordered by index.
+type componentList []physical
+
+type physical struct {
+	event.Component
+	software string
+}
+
+// components reads the table; an agent without one has no components.
+func (s *session) components() (componentList, error) {
+	rows, err := s.table(entPhysicalEntry)
+	if err != nil {
+		return nil, err
+	}
+	var out componentList
+	for _, index := range slices.SortedFunc(maps.Keys(rows), compare) {
+		r := rows[index]
+		class, _ := number(r["5"])
+		c := physical{software: text(r["10"]), Component: event.Component{
+			Index: index, Class: physicalClass[class], Name: text(r["7"]),
+			Model: text(r["13"]), Serial: text(r["11"])}}
+		if c.Name == "" {
+			c.Name = text(r["2"])
+		}
+		if c.worthTelling() {
+			if c.Class == "" {
+				c.Class = "other"
+			}
+			out = append(out, c)
+		}
+	}
+	return out, nil
+}
+
+// worthTelling leaves out the hundreds of sensors, slots and ports that can be
+// neither bought nor swapped.
+func (c physical) worthTelling() bool {
+	switch c.Class {
+	case "", "port":
+		return c.Serial != "" || c.Model != ""
+	}
+	return true
+}
+
+// addTo puts the components into an inventory. The first chassis is the
+// device: its model, serial and software are the device's own.
+func (l componentList) addTo(v *event.Inventory) {
+	for i, c := range l {
+		if i < maxComponents {
+			v.Components = append(v.Components, c.Component)
+		}
+	}
+	if i := slices.IndexFunc(l, func(c physical) bool { return c.Class == "chassis" }); i >= 0 {
+		v.Model, v.Serial, v.OS = l[i].Model, l[i].Serial, l[i].software
+	}
+}

@@ -1,0 +1,96 @@
+package console
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+
+	"midplane/api"
+	"midplane/event"
+	"midplane/fault"
+)
+
+// serveDevice answers GET /api/v1/devices/{tenant}/{site}/{device}. A slash in
+// a device's id is written %2F.
+func (c *Console) serveDevice(w http.ResponseWriter, r *http.Request) {
+	ref := api.DeviceRef{Tenant: r.PathValue("tenant"), Site: r.PathValue("site"), Device: r.PathValue("device")}
+	err := event.CheckName("tenant", ref.Tenant)
+	if err == nil && ref.Site != string(event.NoSite) {
+		err = event.CheckName("site", ref.Site)
+	}
+	if err == nil {
+		err = event.CheckEntity(event.Entity(ref.Device))
+	}
+	if err == nil {
+		_, err = readParams(r.URL, time.Now())
+	}
+	if err != nil {
+		writeError(w, err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), askWithin)
+	defer cancel()
+	var detail api.DeviceDetail
+	if err := c.src.Query(ctx, api.DeviceGet, ref, &detail); err != nil {
+		writeError(w, err)
+		return
+	}
+	neverNull(&detail)
+	writeJSON(w, http.StatusOK, detail)
+}
+
+// Status is the body of GET /api/v1/status. What did not answer is left out,
+// and Errors says why.
+type Status struct {
+	Cluster *api.ClusterStatus `json:"cluster,omitempty"`
+	Primary *api.PrimaryReport `json:"primary,omitempty"`
+	Errors  []StatusError      `json:"errors"`
+}
+
+// StatusError says why a part of Status is missing.
+type StatusError struct {
+	Source string `json:"source"` // cluster or primary
+	problem
+}
+
+// serveStatus asks both doors at once. One that does not answer must not hide
+// the other: this is what people look at when something is wrong.
+func (c *Console) serveStatus(w http.ResponseWriter, r *http.Request) {
+	if _, err := readParams(r.URL, time.Now()); err != nil {
+		writeError(w, err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), askWithin)
+	defer cancel()
+	var cluster api.ClusterStatus
+	var primary api.PrimaryReport
+	var clusterErr, primaryErr error
+	var both sync.WaitGroup
+	both.Go(func() { clusterErr = c.src.Admin(ctx, api.NodeStatus, struct{}{}, &cluster) })
+	both.Go(func() { primaryErr = c.src.Query(ctx, api.PrimaryStatus, struct{}{}, &primary) })
+	both.Wait()
+	if clusterErr != nil && primaryErr != nil {
+		writeError(w, clusterErr)
+		return
+	}
+	status := Status{Errors: []StatusError{}}
+	if clusterErr == nil {
+		neverNull(&cluster)
+		status.Cluster = &cluster
+	} else {
+		status.Errors = append(status.Errors, StatusError{"cluster", problemOf(clusterErr)})
+	}
+	if primaryErr == nil {
+		neverNull(&primary)
+		status.Primary = &primary
+	} else {
+		status.Errors = append(status.Errors, StatusError{"primary", problemOf(primaryErr)})
+	}
+	writeJSON(w, http.StatusOK, status)
+}
+
+func notThere(w http.ResponseWriter, r *http.Request) {
+	writeError(w, fault.WithHint(fault.New(fault.NotFound, "nothing is at %s", r.URL.Path),
+		"the page is at /, the API at /api/v1/; a slash inside a device's id is written %%2F"))
+}

@@ -1,0 +1,64 @@
+// The live page of a Midplane cluster.
+import { Table, badge, byId, clock, el, now, when } from './dom.js';
+import { counts, narrow, showDevices, tenantNames } from './devices.js';
+import { follow } from './events.js';
+import { poll } from './fresh.js';
+import { showStatus, tenantsKnown } from './cluster.js';
+
+let tenants = [];
+
+const tenantTable = new Table(byId('tenants').querySelector('.table'), 'Tenants', [
+  { label: 'Tenant', class: 'main', show: (t) => [t.id, t.name && t.name !== t.id ? el('span', { class: 'muted sub' }, t.name) : ''] },
+  { label: 'State', show: (t) => [badge(t.ready ? 'ready' : 'not ready'), ...waits(t)] },
+  { label: 'Devices', show: (t) => el('span', {}, ...['up', 'down', 'unknown'].map((s) => count(t, s))) },
+  { label: 'Sites', class: 'num', show: (t) => t.sites },
+  { label: 'Pollers', class: 'num', show: (t) => t.pollers },
+  { label: 'Policy', show: (t) => t.policy },
+], 'No tenants yet. Declare one in a file: midplane apply -f DIR');
+
+// waits names the conditions that keep a tenant from being ready.
+function waits(t) {
+  return t.conditions.filter((c) => !c.ok)
+    .map((c) => el('span', { class: 'muted sub' }, c.type + (c.message ? ': ' + c.message : '')));
+}
+
+function count(t, status) {
+  const n = t.count[status];
+  const tone = n === 0 ? 'dim' : { up: 'good', down: 'bad', unknown: 'warn' }[status];
+  const b = el('button', { type: 'button', class: 'count ' + tone, title: 'Show them', 'aria-label': n + ' ' + status + ' in ' + t.id }, n + ' ' + status);
+  b.addEventListener('click', () => narrow(t.id, status));
+  return b;
+}
+
+function showTenants() {
+  const all = counts();
+  const none = { up: 0, down: 0, unknown: 0 };
+  tenantTable.show(tenants.map((t) => ({ ...t, count: all[t.id] || none })), (t) => t.id);
+  tenantNames(tenants.map((t) => t.id).sort());
+}
+
+const pollerTable = new Table(byId('pollers').querySelector('.table'), 'Pollers', [
+  { label: 'Status', show: (p) => badge(p.status, p.problem) },
+  { label: 'Poller', class: 'main', show: (p) => [p.id, p.embedded ? el('span', { class: 'role' }, 'embedded') : '', p.problem ? el('span', { class: 'bad sub' }, p.problem) : ''] },
+  { label: 'Tenant, site', show: (p) => [p.tenant, el('span', { class: 'muted sub' }, p.site)] },
+  { label: 'Devices', class: 'num', show: (p) => p.devices },
+  { label: 'Waiting', class: 'num', show: (p) => p.outbox.toLocaleString() },
+  { label: 'Last seen', show: (p) => when(p.lastSeen) },
+  { label: 'Version', show: (p) => p.version || '–' },
+], 'No pollers yet. A tenant’s file declares them.');
+
+poll('status', ['cluster', 'problems'], '/api/v1/status', 5000, showStatus);
+poll('tenants', ['tenants'], '/api/v1/tenants', 10000, (all) => { tenants = all; showTenants(); tenantsKnown(all); });
+poll('pollers', ['pollers'], '/api/v1/pollers', 5000, (all) => pollerTable.show(all, (p) => p.tenant + '/' + p.id));
+const devicesSoon = poll('devices', ['devices', 'tenants'], '/api/v1/devices', 10000, (all) => { showDevices(all); showTenants(); });
+
+// A change is seen in the table shortly after it is told, not at the next round.
+let soon = 0;
+follow(() => {
+  clearTimeout(soon);
+  soon = setTimeout(devicesSoon, 700);
+}, (live) => {
+  const link = byId('link');
+  link.className = live ? 'live' : 'lost';
+  link.textContent = live ? 'live, ' + clock(now()) : 'connection lost';
+});

@@ -1,0 +1,217 @@
+package console
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"midplane/api"
+	"midplane/fault"
+)
+
+// maxStreams is how many event streams may be open at once. Each is a long
+// poll at a primary, which answers api.MaxRequests at a time to everybody.
+const maxStreams = 64
+
+// writeWithin is how long a reader may take for one piece of a stream.
+const writeWithin = 10 * time.Second
+
+// serveStream answers GET /api/v1/events/stream: Server-Sent Events.
+//
+//	event: event    id is its position, data is one row of "get events"
+//	event: beat     a sign of life: the time, and whether the source is failing
+//	event: problem  the source does not answer (data: code, message, hint)
+//
+// It begins after ?after=, or after Last-Event-ID when a browser comes back,
+// or now. A source that does not answer is asked again and again; what happens
+// meanwhile is delivered once it does.
+func (c *Console) serveStream(w http.ResponseWriter, r *http.Request) {
+	p, err := readParams(r.URL, time.Now(), "tenant", "site", "severity", "type", "entity", "after")
+	if id := r.Header.Get("Last-Event-ID"); err == nil && id != "" {
+		err = fault.Wrap(fault.Invalid, p.set("after", id, time.Time{}), "Last-Event-ID")
+	}
+	if err != nil {
+		writeError(w, err)
+		return
+	}
+	select {
+	case c.seats <- struct{}{}:
+		defer func() { <-c.seats }()
+	default:
+		writeError(w, fault.WithHint(fault.New(fault.Exhausted, "%d event streams are open already", maxStreams),
+			"close a page of the console"))
+		return
+	}
+	// Before the first byte, so that whoever sees the stream open misses nothing
+	// from there on.
+	if p.after == "" && r.Method != http.MethodHead {
+		if p.after, err = c.end(r.Context()); err != nil {
+			writeError(w, err)
+			return
+		}
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream; charset=utf-8")
+	h.Set("X-Accel-Buffering", "no") // a proxy in front must not hold events back
+	w.WriteHeader(http.StatusOK)
+	if r.Method == http.MethodHead {
+		return
+	}
+	s := stream{w: w, out: http.NewResponseController(w)}
+	if s.beat(false) == nil {
+		c.feed(r.Context(), &s, p)
+	}
+}
+
+// feed passes on what follow finds until the reader or the console is gone.
+func (c *Console) feed(ctx context.Context, s *stream, p params) {
+	ctx, cancel := context.WithCancel(ctx)
+	found := make(chan found)
+	stopped := make(chan struct{})
+	go func() { defer close(stopped); c.follow(ctx, p, found) }()
+	defer func() { cancel(); <-stopped }()
+
+	beat := time.NewTicker(c.pace.beat)
+	defer beat.Stop()
+	failing := false
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return
+		case <-stopped:
+			return
+		case <-beat.C:
+			err = s.beat(failing)
+		case f := <-found:
+			failing = f.err != nil
+			err = s.write(f)
+		}
+		if err != nil {
+			return // the reader is gone
+		}
+	}
+}
+
+// found is what one question brought.
+type found struct {
+	events []api.Event
+	err    error
+}
+
+// follow asks until ctx ends. It ends by itself only when asking again can
+// never succeed.
+func (c *Console) follow(ctx context.Context, p params, out chan<- found) {
+	wait, failed := c.pace.retryMin, false
+	for ctx.Err() == nil {
+		var f found
+		f.events, p.after, f.err = c.poll(ctx, p)
+		if ctx.Err() != nil {
+			return
+		}
+		if f.err != nil || failed || len(f.events) > 0 {
+			select {
+			case out <- f:
+			case <-ctx.Done():
+				return
+			}
+		}
+		if failed = f.err != nil; !failed {
+			wait = c.pace.retryMin
+			continue
+		}
+		if !fault.Retryable(f.err) {
+			return
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+		}
+		wait = min(2*wait, c.pace.retryMax)
+	}
+}
+
+// end returns the position of the newest event. Asking for it once, and going
+// on from there, leaves no gap between two questions, as "now" twice would.
+func (c *Console) end(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	var last api.Page[api.Event]
+	if err := c.src.Query(ctx, api.EventList, api.EventRequest{Newest: true, Limit: 1}, &last); err != nil {
+		return "", err
+	}
+	if n := len(last.Items); n > 0 {
+		return position(last.Items[n-1]), nil
+	}
+	return "", nil // an empty log: everything to come is new
+}
+
+// poll asks once and returns what came and where to go on.
+func (c *Console) poll(ctx context.Context, p params) ([]api.Event, string, error) {
+	ctx, cancel := context.WithTimeout(ctx, api.FollowWait+askWithin)
+	defer cancel()
+	var got api.Page[api.Event]
+	if err := c.src.Query(ctx, api.EventFollow, p.events(0, p.after), &got); err != nil {
+		return nil, p.after, err
+	}
+	switch n := len(got.Items); {
+	case got.Next != "":
+		return got.Items, got.Next, nil
+	case n > 0:
+		return got.Items, position(got.Items[n-1]), nil
+	}
+	return nil, p.after, nil
+}
+
+func position(e api.Event) string { return strconv.FormatUint(e.Position, 10) }
+
+// stream writes Server-Sent Events.
+type stream struct {
+	w   http.ResponseWriter
+	out *http.ResponseController
+}
+
+func (s *stream) write(f found) error {
+	if f.err != nil {
+		return s.send("problem", "", problemOf(f.err))
+	}
+	for i := range f.events {
+		neverNull(&f.events[i])
+		if err := s.send("event", position(f.events[i]), f.events[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Beat is the data of a sign of life.
+type Beat struct {
+	Time    time.Time `json:"time"`
+	Failing bool      `json:"failing"` // the last question was not answered
+}
+
+func (s *stream) beat(failing bool) error {
+	return s.send("beat", "", Beat{Time: time.Now().UTC(), Failing: failing})
+}
+
+// send writes one event. JSON has no line breaks of its own, so data is one line.
+func (s *stream) send(name, id string, body any) error {
+	data, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	if id != "" {
+		id = "id: " + id + "\n"
+	}
+	// A reader that takes nothing any more must not hold its seat for ever.
+	if err := s.out.SetWriteDeadline(time.Now().Add(writeWithin)); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(s.w, "%sevent: %s\ndata: %s\n\n", id, name, data); err != nil {
+		return err
+	}
+	return s.out.Flush()
+}

@@ -1,0 +1,35 @@
+package fold
+
+import (
+	"time"
+
+	"midplane/event"
+)
+
+// Extent is what the leader of a stream says it keeps. Of an empty stream
+// First is Last+1.
+type Extent struct {
+	Incarnation uint64
+	First, Last uint64
+}
+
+// Begin decides where to read a stream on from. c is the cursor, nil when the
+// stream was never read; now is when reading begins. ok is false when it must
+// not be read: it ends before the cursor although it is the same incarnation.
+// Nothing here is silent: whatever is odd is a finding.
+func Begin(c *Cursor, stream string, e Extent, now time.Time) (next Cursor, found []Finding, ok bool) {
+	switch {
+	case c == nil:
+		return Cursor{Incarnation: e.Incarnation, Seq: e.First - 1, Start: e.First, Began: now}, nil, true
+	case e.Incarnation > c.Incarnation:
+		renew, f := Renew(*c, stream, e.Incarnation, e.First, now)
+		return renew, []Finding{f}, true
+	case e.Last < c.Seq:
+		return *c, []Finding{Ahead(stream, *c, e.Last)}, false
+	case e.First > c.Seq+1 && stream != event.StreamState:
+		next = *c
+		next.Seq = e.First - 1
+		return next, []Finding{Purged(stream, *c, e.First)}, true
+	}
+	return *c, nil, true
+}

@@ -1,0 +1,207 @@
+// Package primary is the consumer of every tenant: it reads their streams in
+// order from its own cursors, folds them into one view (inventory, status,
+// event log, metrics, loss ledger) in its own database, and answers queries.
+// Every primary is a full copy.
+//
+// It meets the rest of Midplane on the wire only: who is to be read and with
+// which credentials it asks the control plane (core.…), where it also reports
+// its cursors and what it found wrong; it answers query.…. Folding is package
+// fold (pure), keeping is package store. It may import what is below the
+// bodies, and no other body.
+package primary
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"golang.org/x/sync/errgroup"
+
+	"midplane/api"
+	"midplane/bus"
+	"midplane/event"
+	"midplane/fault"
+	"midplane/primary/store"
+	"midplane/telemetry"
+)
+
+// Config is what a primary has to be told.
+type Config struct {
+	Name       string   // one token; the name of the users of both credentials
+	Dir        string   // its own folder: the database
+	Servers    []string // client URLs of the nodes
+	CAFile     string   // PEM; turns TLS on
+	CoreCreds  string   // .creds file, role core
+	QueryCreds string   // .creds file, role query
+	Version    string   // shown in its status
+	EventDays  int      // how long the event log is kept; 0 = 30
+}
+
+// Primary reads, folds and answers. Make it with New, run it with Run.
+type Primary struct {
+	cfg     Config
+	tel     telemetry.Telemetry
+	metrics *metrics
+	started time.Time
+
+	store *store.Store
+	core  *api.Core
+	ready chan struct{}
+	found chan struct{} // poked when there are findings to tell
+
+	mu      sync.Mutex
+	tenants map[event.Tenant]*tenant
+}
+
+// New checks the configuration. It does no I/O.
+func New(cfg Config, tel telemetry.Telemetry) (*Primary, error) {
+	if err := event.CheckName("primary", cfg.Name); err != nil {
+		return nil, err
+	}
+	for _, need := range []struct{ what, value string }{
+		{"a folder for its data", cfg.Dir}, {"credentials for role core", cfg.CoreCreds}, {"credentials for role query", cfg.QueryCreds},
+	} {
+		if need.value == "" {
+			return nil, fault.New(fault.Invalid, "primary %s needs %s", cfg.Name, need.what)
+		}
+	}
+	if len(cfg.Servers) == 0 {
+		return nil, fault.New(fault.Invalid, "primary %s needs the URL of at least one node", cfg.Name)
+	}
+	if cfg.EventDays < 0 {
+		return nil, fault.New(fault.Invalid, "primary %s: %d days of events", cfg.Name, cfg.EventDays)
+	}
+	p := &Primary{
+		cfg: cfg, tel: tel.With("primary", cfg.Name), ready: make(chan struct{}), found: make(chan struct{}, 1),
+		tenants: map[event.Tenant]*tenant{},
+	}
+	var err error
+	p.metrics, err = newMetrics(tel.Meter, p)
+	return p, err
+}
+
+// Ready waits until queries are answered.
+func (p *Primary) Ready(ctx context.Context) error {
+	select {
+	case <-p.ready:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Run reads and answers until ctx ends; then it returns nil. It may be called once.
+func (p *Primary) Run(ctx context.Context) (err error) {
+	defer p.metrics.stop()
+	p.started = time.Now().UTC()
+	p.store, err = store.Open(ctx, store.Config{Dir: p.cfg.Dir, EventDays: p.cfg.EventDays, Source: "primary/" + p.cfg.Name})
+	if err != nil {
+		return stopped(ctx, err)
+	}
+	defer func() { err = errors.Join(err, p.store.Close()) }()
+	coreConn, err := p.connect(ctx, p.cfg.CoreCreds, "core")
+	if err != nil {
+		return stopped(ctx, err)
+	}
+	defer coreConn.Close()
+	queryConn, err := p.connect(ctx, p.cfg.QueryCreds, "query")
+	if err != nil {
+		return stopped(ctx, err)
+	}
+	defer queryConn.Close()
+	p.core = api.NewCore(coreConn, p.cfg.Name)
+
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return p.serve(ctx, queryConn) })
+	g.Go(func() error { return p.watchTenants(ctx) })
+	g.Go(func() error { return p.tellFindings(ctx) })
+	g.Go(func() error { return p.prune(ctx) })
+	return stopped(ctx, g.Wait())
+}
+
+// stopped turns the error of an end that was asked for into nil.
+func stopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil && (err == nil || errors.Is(err, ctx.Err()) || errors.Is(err, context.Canceled)) {
+		return nil
+	}
+	return err
+}
+
+// connect waits for the credentials file, which may be written after we
+// start, and then for the cluster.
+func (p *Primary) connect(ctx context.Context, creds, role string) (*nats.Conn, error) {
+	log := p.tel.Log.With("role", role)
+	if err := waitFile(ctx, creds, log); err != nil {
+		return nil, err
+	}
+	nc, err := bus.Connect(bus.Config{
+		Servers: p.cfg.Servers, User: p.cfg.Name, Name: "primary " + p.cfg.Name + " " + role, CredsFile: creds, CAFile: p.cfg.CAFile,
+	}, telemetry.Telemetry{Log: log, Meter: p.tel.Meter, Tracer: p.tel.Tracer})
+	if err != nil {
+		return nil, err
+	}
+	for said := false; !nc.IsConnected(); {
+		if !said {
+			log.Info("waiting for the cluster", "servers", p.cfg.Servers)
+			said = true
+		}
+		if err := sleep(ctx, 100*time.Millisecond); err != nil {
+			nc.Close()
+			return nil, err
+		}
+	}
+	return nc, nil
+}
+
+func waitFile(ctx context.Context, path string, log *slog.Logger) error {
+	for said := false; ; {
+		_, err := os.Stat(path)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, os.ErrNotExist) {
+			return fault.Wrap(fault.Other, err, "credentials %s", filepath.Base(path))
+		}
+		if !said {
+			log.Info("waiting for credentials; the deployment's init writes them", "file", path)
+			said = true
+		}
+		if err := sleep(ctx, 250*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// prune keeps the database bounded.
+func (p *Primary) prune(ctx context.Context) error {
+	for {
+		n, err := p.store.Prune(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			p.tel.Log.Error("pruning", "error", err)
+		case n > 0:
+			p.tel.Log.Info("pruned", "rows", n)
+		}
+		if sleep(ctx, time.Hour) != nil {
+			return nil
+		}
+	}
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+
+	"midplane/api"
+	"midplane/fault"
+	"midplane/tenants/account"
+)
+
+func (f *fake) admin(_ context.Context, verb string, body []byte) (any, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var ref api.TenantRef
+	if verb == api.TenantSpec || verb == api.TenantStatus || verb == api.TenantDelete {
+		if err := api.Decode(body, &ref); err != nil {
+			return nil, err
+		}
+		if f.revs[ref.Tenant] == 0 {
+			return nil, fault.New(fault.NotFound, "no tenant %q", ref.Tenant)
+		}
+	}
+	switch verb {
+	case api.TenantList, api.SiteList, api.PollerList, api.StreamList, api.SchemaList:
+		return f.page(verb, body)
+	case api.NodeStatus:
+		return json.RawMessage(cannedCluster), nil
+	case api.TenantSpec:
+		return api.SpecAnswer{Spec: f.specs[ref.Tenant], Revision: f.revs[ref.Tenant]}, nil
+	case api.TenantPut:
+		return f.put(body)
+	case api.TenantStatus:
+		return f.status(ref.Tenant)
+	case api.TenantDelete:
+		f.looks[ref.Tenant] = -1000
+		return nil, nil
+	case api.UserCreate:
+		return f.createUser(body)
+	case api.PrimaryDrop:
+		var p api.PrimaryRef
+		if err := api.Decode(body, &p); err != nil {
+			return nil, err
+		}
+		if p.Primary != "core-1" {
+			return nil, fault.New(fault.NotFound, "no primary %q", p.Primary)
+		}
+		return nil, nil
+	}
+	return nil, fault.New(fault.NotFound, "no verb %s", verb)
+}
+
+// put stores a spec by compare-and-set. The tenant "contested" is always being
+// changed by somebody else; the first answer about "flaky" gets lost.
+func (f *fake) put(body []byte) (any, error) {
+	var req api.PutTenant
+	if err := api.Decode(body, &req); err != nil {
+		return nil, err
+	}
+	var spec struct {
+		ID string `json:"id"`
+	}
+	if err := json.Unmarshal(req.Spec, &spec); err != nil {
+		return nil, fault.Wrap(fault.Invalid, err, "spec")
+	}
+	if spec.ID == "contested" || req.Revision != f.revs[spec.ID] {
+		return nil, fault.New(fault.Conflict, "tenant %s was changed meanwhile", spec.ID)
+	}
+	f.specs[spec.ID] = req.Spec
+	f.revs[spec.ID] += 10
+	f.looks[spec.ID] = 0
+	if spec.ID == "flaky" && !f.flaky {
+		f.flaky = true
+		return nil, fault.New(fault.Unavailable, "no leader")
+	}
+	return api.TenantRevision{Tenant: spec.ID, Revision: f.revs[spec.ID]}, nil
+}
+
+// status becomes ready bit by bit; the tenant "stuck" never does.
+func (f *fake) status(id string) (any, error) {
+	f.looks[id]++
+	looks := f.looks[id]
+	if looks < 0 {
+		if looks > -998 {
+			delete(f.revs, id)
+			delete(f.specs, id)
+		}
+		return api.Tenant{ID: id}, nil
+	}
+	t := api.Tenant{ID: id, Tenant: id, Name: "The " + id, Account: f.acme.Public, Policy: "enforce", Revision: f.revs[id], Sites: 1}
+	if id == "globex" {
+		t.Account = f.control.Public // any other key
+	}
+	for i, name := range []string{api.AccountPushed, api.StreamsReady, api.SchemasBound, api.IngressOpen, api.PrimaryReading} {
+		c := api.Condition{Type: name, OK: looks > i || f.specs[id] == nil}
+		if id == "stuck" && name == api.PrimaryReading {
+			c.OK, c.Message = false, "no primary has reported"
+		}
+		t.Conditions = append(t.Conditions, c)
+	}
+	t.Ready = !slices.ContainsFunc(t.Conditions, func(c api.Condition) bool { return !c.OK })
+	return t, nil
+}
+
+func (f *fake) createUser(body []byte) (any, error) {
+	var req api.CreateUser
+	if err := api.Decode(body, &req); err != nil {
+		return nil, err
+	}
+	if req.Tenant != "acme" {
+		return nil, fault.New(fault.NotFound, "no tenant %q", req.Tenant)
+	}
+	if req.Name == "lost" && f.users["lost"].Name == "" {
+		f.users["lost"] = req
+		return nil, fault.New(fault.Unavailable, "no leader")
+	}
+	have, existed := f.users[req.Name]
+	if existed && (have.PublicKey != req.PublicKey || have.Role != req.Role || !slices.Equal(have.Subscriptions, req.Subscriptions)) {
+		return nil, fault.New(fault.Conflict, "user %s exists with another key, role or subscriptions", req.Name)
+	}
+	if slices.Contains(req.Subscriptions, "nosuch") {
+		return nil, fault.New(fault.NotFound, "no subscription %q of %s", "nosuch", req.Name)
+	}
+	f.users[req.Name] = req
+	jwt, err := account.IssueUser(f.acme, account.Role(req.Role), account.User{Name: req.Name, Key: req.PublicKey, Subs: req.Subscriptions})
+	return api.CreatedUser{JWT: jwt, Existed: existed, Servers: []string{"nats://127.0.0.1:1", "nats://127.0.0.1:2"}}, err
+}

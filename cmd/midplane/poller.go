@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"midplane/fault"
+	"midplane/internal/run"
+	"midplane/poller"
+	"midplane/poller/collect/all"
+	"midplane/tenants/account"
+)
+
+type pollerFlags struct {
+	Creds       string   `config:"creds"`
+	Data        string   `config:"data"`
+	Servers     []string `config:"server"`
+	CA          string   `config:"ca"`
+	OutboxBytes int64    `config:"outbox-bytes"`
+
+	daemonFlags `config:",squash"`
+}
+
+func newPollerCmd(a *app) *cobra.Command {
+	var f pollerFlags
+	cmd := &cobra.Command{
+		Use:   "poller --creds FILE --server URL",
+		Short: "A poller at a customer's site",
+		Long: `Asks the cluster what to watch, watches it, and keeps what it sees in an outbox
+on disk until it is stored: it works on without the network, and sends later.
+
+The credentials come from "midplane user create --role poller". A file that is
+not there yet is waited for. --data holds the outbox; losing it loses what was
+not sent yet, and sharing it between two pollers is refused.`,
+		Example: "  midplane poller --creds syd-01.creds --server tls://n1:4222 --server tls://n2:4222 --ca ca.crt --data /var/lib/midplane/syd-01",
+		Args:    args(0, 0, ""),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := a.settings.Decode(&f); err != nil {
+				return err
+			}
+			if f.Creds == "" || len(f.Servers) == 0 {
+				return usage(cmd, "--creds and --server are needed")
+			}
+			return a.poller(cmd.Context(), f)
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&f.Creds, "creds", "", "the poller's .creds file (required)")
+	fl.StringVar(&f.Data, "data", stateDir("poller"), "folder for the outbox")
+	fl.StringSliceVar(&f.Servers, "server", nil, "client URL of a node; may be given several times (required)")
+	fl.StringVar(&f.CA, "ca", "", "CA certificate of the nodes, PEM; turns TLS on")
+	fl.Int64Var(&f.OutboxBytes, "outbox-bytes", 64<<20, "bytes the outbox may take on disk")
+	f.add(fl, pollerHTTP, "/metrics, /healthz and /readyz")
+	return cmd
+}
+
+func (a *app) poller(ctx context.Context, f pollerFlags) error {
+	data, unlock, err := openData(f.Data)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	exp, err := a.export(ctx, f.daemonFlags, "midplane-poller", "")
+	if err != nil {
+		return err
+	}
+	web, err := httpPart(f.daemonFlags, exp.Handler())
+	if err != nil {
+		return err
+	}
+	tel := exp.Telemetry("poller")
+	return runDaemon(ctx, exp, web, run.Part{Name: "poller", Run: func(ctx context.Context) error {
+		// The poller's name is in its credentials.
+		user, err := pollerName(ctx, f.Creds, tel.Log)
+		if err != nil || ctx.Err() != nil {
+			return err
+		}
+		p, err := poller.New(poller.Config{User: user, Dir: data, CredsFile: f.Creds, Servers: f.Servers, CAFile: f.CA,
+			Collectors: all.Collectors(), OutboxBytes: f.OutboxBytes, Version: readBuild().Version}, tel)
+		if err != nil {
+			return err
+		}
+		exp.AddReady("connection", func(context.Context) error {
+			if !p.Connected() {
+				return fault.New(fault.Unavailable, "not connected to a node; what is seen waits in the outbox")
+			}
+			return nil
+		})
+		tel.Log.Info("starting", "poller", user, "servers", f.Servers, "data", data)
+		return p.Run(ctx)
+	}})
+}
+
+// pollerName waits for the credentials and returns whose they are.
+func pollerName(ctx context.Context, path string, log *slog.Logger) (string, error) {
+	for tries := 0; ; tries++ {
+		data, err := os.ReadFile(path)
+		if err == nil {
+			creds, err := account.ReadCreds(data)
+			if err != nil {
+				return "", fault.Wrap(fault.Invalid, err, "%s", path)
+			}
+			return creds.Name, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return "", fault.Wrap(fault.Denied, err, "--creds")
+		}
+		if tries%60 == 0 {
+			log.Info("waiting for the credentials file", "file", path, "hint", "midplane user create --role poller … --out "+path)
+		}
+		select {
+		case <-ctx.Done():
+			return "", nil
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"midplane/api"
+	"midplane/fault"
+	"midplane/poller/collect/all"
+	"midplane/tenants"
+	"midplane/tenants/example"
+)
+
+// answerWithin is how long "up" waits for its own cluster.
+const answerWithin = 30 * time.Second
+
+// upTenants reads --tenants before anything starts, so that a mistake in a
+// file is the first thing said; nil means the example.
+func upTenants(f upFlags) ([]*tenants.Spec, error) {
+	if f.Tenants == "" {
+		return nil, nil
+	}
+	loaded, err := tenants.LoadDir(f.Tenants, tenants.Options{Collectors: slices.Sorted(maps.Keys(all.Collectors()))})
+	if err != nil {
+		return nil, err
+	}
+	var specs []*tenants.Spec
+	for _, l := range loaded {
+		specs = append(specs, l.Spec)
+	}
+	return specs, nil
+}
+
+// tenants stores what --tenants says, or the example when there is no tenant
+// yet, and says where everything is.
+func (u *upRun) tenants(ctx context.Context, wanted []*tenants.Spec, httpAddr string) error {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	var have []api.Tenant
+	list := func() (err error) {
+		have, err = api.All[api.Tenant](ctx, u.Admin, api.TenantList, api.ListRequest{})
+		return err
+	}
+	if err := patiently(ctx, list); err != nil {
+		return err
+	}
+	origin := "from " + u.flags.Tenants
+	if wanted == nil {
+		origin = "as they were"
+		if len(have) == 0 {
+			origin = "the built-in example"
+			first := strings.TrimPrefix(u.cluster.Servers()[0], "nats://")
+			var err error
+			if wanted, err = example.Specs(httpAddr, first); err != nil {
+				return err
+			}
+		}
+	}
+	for _, spec := range wanted {
+		if err := patiently(ctx, func() error { return u.apply(ctx, spec) }); err != nil {
+			return err
+		}
+	}
+	if err := patiently(ctx, list); err != nil {
+		return err
+	}
+	var ids []string
+	for _, t := range have {
+		ids = append(ids, t.ID)
+	}
+	u.say("  data      %s", u.data)
+	u.say("  nodes     %s", strings.Join(u.cluster.Servers(), " "))
+	u.say("  page      http://%s/", httpAddr)
+	u.say("  context   %s (credentials for: midplane get devices, midplane status, nats --context %s …)", DefaultContext, DefaultContext)
+	u.say("  tenants   %s (%s)", strings.Join(ids, ", "), origin)
+	u.say("Ctrl-C stops it; the same command continues where it was.")
+	return nil
+}
+
+// patiently repeats do while nobody answers, until ctx ends: right after a
+// start, and more so after a kill, leaders are still being elected.
+func patiently(ctx context.Context, do func() error) error {
+	for {
+		err := do()
+		if !fault.Is(err, fault.Unavailable) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
+}
+
+// apply stores one spec when it differs from what is there.
+func (u *upRun) apply(ctx context.Context, want *tenants.Spec) error {
+	var answer api.SpecAnswer
+	err := u.Admin(ctx, api.TenantSpec, api.TenantRef{Tenant: string(want.ID)}, &answer)
+	var have *tenants.Spec
+	switch {
+	case fault.Is(err, fault.NotFound):
+	case err != nil:
+		return err
+	default:
+		if have, err = tenants.ParseJSON(answer.Spec); err != nil {
+			return err
+		}
+	}
+	if have != nil && len(tenants.Plan(have, want)) == 0 {
+		return nil
+	}
+	data, err := json.Marshal(want)
+	if err != nil {
+		return fault.Wrap(fault.Other, err, "tenant %s", want.ID)
+	}
+	return fault.Wrap(fault.Other, u.Admin(ctx, api.TenantPut, api.PutTenant{Spec: data, Revision: answer.Revision}, nil), "tenant %s", want.ID)
+}

@@ -58,8 +58,8 @@ func roles(t *testing.T) string {
 	must(err)
 	signer, err := account.NewSigner(op.Signing)
 	must(err)
-	tenant, err := signer.Tenant("acme", acme, account.Hubs{Control: ctl.Public, System: sys.Public}, "<secret>",
-		account.Limits{Connections: 1, Storage: 1, Subscriptions: 1, Consumers: 1, MaxAckPending: 1}, time.Time{})
+	tenant, err := signer.Tenant(account.Tenant{ID: "acme", Keys: acme, Hubs: account.Hubs{Control: ctl.Public, System: sys.Public}, Capability: "<secret>",
+		Limits: account.Limits{Connections: 1, Storage: 1, Subscriptions: 1, Consumers: 1, MaxAckPending: 1}})
 	must(err)
 	control, err := signer.Control(ctl, 1)
 	must(err)

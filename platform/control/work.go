@@ -110,11 +110,19 @@ func (l *leader) ensureAccount(ctx context.Context, t *registry.Tenant) (*regist
 		}
 	}
 	var err error
-	next.JWT, err = l.cfg.Signer.Tenant(t.ID, t.Keys, account.Hubs{Control: l.cfg.Control.Public, System: l.cfg.System}, t.Capability, want, after)
+	next.JWT, err = l.sign(t, next, after)
 	if err != nil {
 		return t, err
 	}
 	return l.putAccount(ctx, t, next)
+}
+
+// sign signs the account's JWT for what its record says.
+func (c *Control) sign(t *registry.Tenant, a registry.Account, after time.Time) (string, error) {
+	return c.cfg.Signer.Tenant(account.Tenant{
+		ID: t.ID, Keys: t.Keys, Hubs: account.Hubs{Control: c.cfg.Control.Public, System: c.cfg.System},
+		Capability: t.Capability, Limits: a.Signed, Revoked: a.Revoked, After: after,
+	})
 }
 
 // putAccount stores the record and returns the tenant as the registry then has it.

@@ -290,6 +290,17 @@ func lastState(t *testing.T, nc *nats.Conn, subj string) (data []byte, seq uint6
 // alarms returns the alarms in a tenant's EVENTS, by their word.
 func alarms(t *testing.T, nc *nats.Conn) map[string]event.Alarm {
 	t.Helper()
+	out := map[string]event.Alarm{}
+	for _, a := range allAlarms(t, nc) {
+		a.Message += out[a.Alarm].Message // all that was said under this word
+		out[a.Alarm] = a
+	}
+	return out
+}
+
+// allAlarms returns every alarm in EVENTS, oldest first.
+func allAlarms(t *testing.T, nc *nats.Conn) (out []event.Alarm) {
+	t.Helper()
 	js, err := jetstream.New(nc)
 	if err != nil {
 		t.Fatal(err)
@@ -299,7 +310,6 @@ func alarms(t *testing.T, nc *nats.Conn) map[string]event.Alarm {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := map[string]event.Alarm{}
 	batch, err := c.Fetch(100, jetstream.FetchMaxWait(500*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
@@ -309,8 +319,7 @@ func alarms(t *testing.T, nc *nats.Conn) map[string]event.Alarm {
 		if err := json.Unmarshal(m.Data(), &a); err != nil {
 			t.Fatal(err)
 		}
-		a.Message += out[a.Alarm].Message // all that was said under this word
-		out[a.Alarm] = a
+		out = append(out, a)
 	}
 	return out
 }

@@ -65,7 +65,7 @@ func (k keys) tenant(t *testing.T, id event.Tenant) (account.Keys, string) {
 		t.Fatal(err)
 	}
 	lim := account.Limits{Connections: 100, Storage: 1 << 30, Subscriptions: 1000, Consumers: 10, MaxAckPending: 100}
-	token, err := k.signer.Tenant(id, tk, account.Hubs{Control: k.control.Public, System: k.system.Public}, "secret", lim, time.Time{})
+	token, err := k.signer.Tenant(account.Tenant{ID: id, Keys: tk, Hubs: account.Hubs{Control: k.control.Public, System: k.system.Public}, Capability: "secret", Limits: lim})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -127,33 +127,50 @@ func (l Limits) check() error {
 // Hubs are the public keys of the accounts that every tenant imports from.
 type Hubs struct{ Control, System string }
 
-// Tenant signs the JWT of a tenant's account. capability is the secret its
-// streams listen behind. after is the issue time of the account's previous
-// JWT: the new one's is always later, since nodes keep the newest.
-func (s *Signer) Tenant(id event.Tenant, keys Keys, hubs Hubs, capability subject.Capability, lim Limits, after time.Time) (string, error) {
-	if err := event.CheckName("tenant", string(id)); err != nil {
+// Tenant is what the JWT of a tenant's account is signed from.
+type Tenant struct {
+	ID         event.Tenant
+	Keys       Keys
+	Hubs       Hubs
+	Capability subject.Capability // the secret its streams listen behind
+	Limits     Limits
+	// Revoked are the public keys of users that nobody lets in any more, with
+	// the time in Unix seconds: a JWT issued until then is refused.
+	Revoked map[string]int64
+	// After is the issue time of the account's previous JWT: the new one's is
+	// always later, since nodes keep the newest.
+	After time.Time
+}
+
+// Tenant signs the JWT of a tenant's account.
+func (s *Signer) Tenant(t Tenant) (string, error) {
+	if err := event.CheckName("tenant", string(t.ID)); err != nil {
 		return "", err
 	}
-	if err := lim.check(); err != nil {
+	if err := t.Limits.check(); err != nil {
 		return "", err
 	}
-	c := jwt.NewAccountClaims(keys.Public)
-	c.Name = string(id)
+	lim := t.Limits
+	c := jwt.NewAccountClaims(t.Keys.Public)
+	c.Name = string(t.ID)
 	c.Limits.NatsLimits = jwt.NatsLimits{Subs: lim.Subscriptions + reservedSubscriptions, Data: jwt.NoLimit, Payload: MaxPayload}
 	c.Limits.AccountLimits = jwt.AccountLimits{Imports: 3, Exports: 0, DisallowBearer: true, Conn: lim.Connections + reservedConnections}
 	c.Limits.JetStreamTieredLimits = tiers(lim.Storage, streams, lim.Consumers+reservedConsumers, lim.MaxAckPending)
 	c.Imports.Add(&jwt.Import{
 		Name:         "control",
-		Account:      hubs.Control,
-		Subject:      jwt.Subject(subject.ControlImport(keys.Public)),
+		Account:      t.Hubs.Control,
+		Subject:      jwt.Subject(subject.ControlImport(t.Keys.Public)),
 		LocalSubject: jwt.RenamingSubject(subject.ControlLocal),
 		Type:         jwt.Service,
 	})
-	c.Imports.Add(fenceImports(hubs.System, capability)...)
-	if err := addRoles(c, keys, tenantTemplates(capability)); err != nil {
+	c.Imports.Add(fenceImports(t.Hubs.System, t.Capability)...)
+	for key, at := range t.Revoked {
+		c.RevokeAt(key, time.Unix(at, 0))
+	}
+	if err := addRoles(c, t.Keys, tenantTemplates(t.Capability)); err != nil {
 		return "", err
 	}
-	return s.encode(c, after)
+	return s.encode(c, t.After)
 }
 
 // Tombstone signs the JWT that a deleted tenant's account keeps for ever: no

@@ -59,7 +59,7 @@ func claimsOf(t testing.TB, token string, err error) *jwt.AccountClaims {
 }
 
 func (w *world) acme(t testing.TB, keys Keys) *jwt.AccountClaims {
-	token, err := w.signer.Tenant("acme", keys, w.hubs(), secret, limits, time.Time{})
+	token, err := w.signer.Tenant(Tenant{ID: "acme", Keys: keys, Hubs: w.hubs(), Capability: secret, Limits: limits})
 	return claimsOf(t, token, err)
 }
 
@@ -143,7 +143,7 @@ func TestLimitsThatAreNotFiniteAreRefused(t *testing.T) {
 	} {
 		l := limits
 		spoil(&l)
-		if token, err := w.signer.Tenant("acme", keys, w.hubs(), secret, l, time.Time{}); fault.KindOf(err) != fault.Invalid || token != "" {
+		if token, err := w.signer.Tenant(Tenant{ID: "acme", Keys: keys, Hubs: w.hubs(), Capability: secret, Limits: l}); fault.KindOf(err) != fault.Invalid || token != "" {
 			t.Errorf("%+v: %v", l, err)
 		}
 	}
@@ -169,7 +169,7 @@ func TestTombstone(t *testing.T) {
 func TestLaterJWTIsNewer(t *testing.T) {
 	w := newWorld(t)
 	keys := must(NewKeys(TenantRoles))(t)
-	first, err := w.signer.Tenant("acme", keys, w.hubs(), secret, limits, time.Time{})
+	first, err := w.signer.Tenant(Tenant{ID: "acme", Keys: keys, Hubs: w.hubs(), Capability: secret, Limits: limits})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +177,7 @@ func TestLaterJWTIsNewer(t *testing.T) {
 	if err != nil || key != keys.Public {
 		t.Fatal(key, err)
 	}
-	second, err := w.signer.Tenant("acme", keys, w.hubs(), secret, limits, at)
+	second, err := w.signer.Tenant(Tenant{ID: "acme", Keys: keys, Hubs: w.hubs(), Capability: secret, Limits: limits, After: at})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,11 +204,11 @@ func TestKeysOfTheWrongKindAreRefused(t *testing.T) {
 		}
 	}
 	keys := must(NewKeys([]Role{RolePoller}))(t) // the others are missing
-	if _, err := w.signer.Tenant("acme", keys, w.hubs(), secret, limits, time.Time{}); fault.KindOf(err) != fault.Invalid {
+	if _, err := w.signer.Tenant(Tenant{ID: "acme", Keys: keys, Hubs: w.hubs(), Capability: secret, Limits: limits}); fault.KindOf(err) != fault.Invalid {
 		t.Errorf("an account without all its roles was signed: %v", err)
 	}
 	for _, id := range []event.Tenant{"", "*", "a.b", ">", "A", "acme ", "a\nb"} {
-		if _, err := w.signer.Tenant(id, must(NewKeys(TenantRoles))(t), w.hubs(), secret, limits, time.Time{}); fault.KindOf(err) != fault.Invalid {
+		if _, err := w.signer.Tenant(Tenant{ID: id, Keys: must(NewKeys(TenantRoles))(t), Hubs: w.hubs(), Capability: secret, Limits: limits}); fault.KindOf(err) != fault.Invalid {
 			t.Errorf("tenant %q: %v", id, err)
 		}
 	}

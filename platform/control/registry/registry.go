@@ -42,8 +42,9 @@ type Account struct {
 	// Past is how far Incarnations had come in accounts that had this tenant's
 	// id before: a reader must not take their cursors for cursors of the new.
 	Past    map[string]uint64 `json:"past,omitempty"`
-	Signed  account.Limits    `json:"signed"` // what the JWT allows
-	Roles   int               `json:"roles"`  // account.RolesVersion it was signed with
+	Signed  account.Limits    `json:"signed"`            // what the JWT allows
+	Revoked map[string]int64  `json:"revoked,omitempty"` // users' public keys, and since when (Unix seconds)
+	Roles   int               `json:"roles"`             // account.RolesVersion it was signed with
 	Deleted bool              `json:"deleted,omitempty"`
 	// Leaving says that somebody asked for the tenant to go. Only that destroys
 	// anything: a spec that is missing or cannot be read never does.
@@ -65,8 +66,18 @@ type User struct {
 	Role      account.Role `json:"role"`
 	PublicKey string       `json:"publicKey"`
 	Subs      []string     `json:"subs"`
-	Created   time.Time    `json:"created"`
+	// Site is where a poller is that joined without being declared in a file.
+	Site    event.Site `json:"site,omitempty"`
+	Created time.Time  `json:"created"`
+	Expires time.Time  `json:"expires,omitzero"` // of its newest JWT; zero: never
+	// Revoked is when the user was refused for good. The record stays: its key
+	// is known to be dead.
+	Revoked time.Time `json:"revoked,omitzero"`
+	By      string    `json:"by,omitempty"` // who made it
 }
+
+// Live reports whether the user may still do anything.
+func (u User) Live() bool { return u.Revoked.IsZero() }
 
 // Keys of REGISTRY.
 func specKey(t event.Tenant) string           { return "spec." + string(t) }

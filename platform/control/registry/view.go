@@ -54,6 +54,9 @@ func (t *Tenant) SiteOf(producer string) event.Site {
 			return site
 		}
 	}
+	if u := t.Users[producer]; u.Site != "" {
+		return u.Site
+	}
 	return event.NoSite
 }
 

@@ -92,11 +92,18 @@ func retry(ctx context.Context, what string, pass func(context.Context) error) e
 		select {
 		case <-ctx.Done():
 			t.Stop()
-			return fault.WithHint(fault.New(fault.Unavailable, "%s: gave up waiting: %w", what, err),
-				"is the cluster running, and does it have a quorum? see: midplane status")
+			return fault.WithHint(fault.New(fault.Unavailable, "%s: gave up waiting: %w", what, err), "%s", lateHint(err))
 		case <-t.C:
 		}
 	}
+}
+
+func lateHint(err error) string {
+	var api *jetstream.APIError
+	if errors.As(err, &api) && api.ErrorCode == codeNoPeers {
+		return "start the nodes that are down: a stream is made only when as many nodes are up as it has replicas"
+	}
+	return "is the cluster running, and does it have a quorum? see: midplane status"
 }
 
 // Error codes of the server that decide what to do, whatever the HTTP-like

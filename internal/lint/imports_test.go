@@ -48,6 +48,7 @@ var gatekeepers = map[string][]string{
 	"github.com/gosnmp/gosnmp":              {"poller/collect/snmp"},
 	"modernc.org/sqlite":                    {"primary/store", "poller/outbox"},
 	"github.com/google/cel-go":              {},
+	"golang.org/x/crypto/argon2":            {"console/access"},
 }
 
 // room returns the longest prefix of dir that is in layers.

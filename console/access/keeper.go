@@ -1,0 +1,242 @@
+package access
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"midplane/fault"
+)
+
+// Keeper decides who somebody is. It is safe for concurrent use.
+type Keeper struct {
+	store    *Store
+	now      func() time.Time
+	cost     cost
+	nobody   string // a hash that no password has
+	throttle throttle
+	sessions sessions
+	hashing  chan struct{} // each place costs memory and a processor
+}
+
+// hashers is how many passwords are looked at at once.
+const hashers = 2
+
+// hashWait is how long a login waits for its turn.
+const hashWait = 5 * time.Second
+
+// NewKeeper returns a keeper for the users of a store. now is the clock, nil
+// for the real one.
+func NewKeeper(store *Store, now func() time.Time) *Keeper {
+	if now == nil {
+		now = time.Now
+	}
+	return &Keeper{
+		store: store, now: now, cost: standard, nobody: standard.hash(secret()),
+		throttle: throttle{now: now, tries: map[string]*tries{}},
+		sessions: sessions{now: now, all: map[string]*live{}},
+		hashing:  make(chan struct{}, hashers),
+	}
+}
+
+// Try is one attempt to come in.
+type Try struct {
+	From  string // address
+	Agent string // what the browser calls itself
+	Old   string // secret of the session that the browser had: it ends
+}
+
+// wrong is the one answer to a wrong name and to a wrong password.
+func wrong() error {
+	return fault.WithHint(fault.New(fault.Denied, "user or password is wrong"), "midplane console user passwd NAME sets another password")
+}
+
+// Wait is how long somebody has to wait before the next try.
+type Wait struct{ For time.Duration }
+
+// Error implements error.
+func (w Wait) Error() string { return "too many tries; wait " + w.For.Round(time.Second).String() }
+
+func (k *Keeper) begin(limits ...limit) error {
+	if wait := k.throttle.begin(limits...); wait > 0 {
+		return fault.WithHint(fault.Wrap(fault.Exhausted, Wait{wait}, "login"), "a one-time link still works: midplane console link")
+	}
+	return nil
+}
+
+// Login begins a session. A name that does not exist costs the same work and
+// gets the same answer, and is counted in the same way.
+func (k *Keeper) Login(ctx context.Context, name, password string, try Try) (string, Identity, error) {
+	if len(name) > 63 || len(password) > MaxPassword {
+		return "", Identity{}, wrong()
+	}
+	limits := []limit{{"user " + name + " from " + try.From, 5}, {"from " + try.From, 20}, {"user " + name, 100}}
+	if err := k.begin(limits...); err != nil {
+		return "", Identity{}, err
+	}
+	b, err := k.store.current()
+	if err != nil {
+		return "", Identity{}, err
+	}
+	user, known := b.user(name)
+	if !known {
+		user.Hash = k.nobody
+	}
+	ok, err := k.matches(ctx, user.Hash, password)
+	if err != nil {
+		return "", Identity{}, err
+	}
+	if !ok || !known {
+		return "", Identity{}, wrong()
+	}
+	k.throttle.good(limits...)
+	k.Logout(try.Old)
+	text, who := k.sessions.start(Identity{Name: user.Name, Kind: KindUser, Role: user.Role, Tenant: user.Tenant}, user.Generation, try.From, agentOf(try))
+	return text, who, nil
+}
+
+// Known says whether there is a user of that name. It is for the log, never
+// for an answer.
+func (k *Keeper) Known(name string) bool {
+	b, err := k.store.current()
+	_, ok := b.user(name)
+	return err == nil && ok
+}
+
+func (k *Keeper) matches(ctx context.Context, hash, password string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, hashWait)
+	defer cancel()
+	select {
+	case k.hashing <- struct{}{}:
+		defer func() { <-k.hashing }()
+		return matches(hash, password), nil
+	case <-ctx.Done():
+		return false, fault.WithHint(fault.New(fault.Exhausted, "too many logins at once"), "try again")
+	}
+}
+
+// Redeem begins a session with the code of a one-time link.
+func (k *Keeper) Redeem(code string, try Try) (string, Identity, error) {
+	limits := []limit{{"link from " + try.From, 10}}
+	if err := k.begin(limits...); err != nil {
+		return "", Identity{}, err
+	}
+	link, ok, err := k.store.takeLink(code)
+	if err != nil {
+		return "", Identity{}, err
+	}
+	if !ok {
+		return "", Identity{}, fault.WithHint(fault.New(fault.Denied, "this login link was used already, or is too old"), "midplane console link makes another")
+	}
+	k.throttle.good(limits...)
+	k.Logout(try.Old)
+	text, who := k.sessions.start(Identity{Name: "link", Kind: KindLink, Role: link.Role, Tenant: link.Tenant}, "", try.From, agentOf(try))
+	return text, who, nil
+}
+
+// Token says whose token this is.
+func (k *Keeper) Token(text string) (Identity, bool, error) {
+	b, err := k.store.current()
+	if err != nil {
+		return Identity{}, false, err
+	}
+	t, ok := b.token(text, k.now())
+	return Identity{Name: t.Name, Kind: KindToken, Role: t.Role, Tenant: t.Tenant, Expires: t.Expires}, ok, nil
+}
+
+// Session says whose session this is. used: a person did something.
+func (k *Keeper) Session(text string, used bool) (Identity, bool, error) {
+	who, generation, ok := k.sessions.get(text, used)
+	if !ok {
+		return Identity{}, false, nil
+	}
+	same, err := k.same(who, generation)
+	if err == nil && !same {
+		k.sessions.end(text)
+	}
+	return who, same && err == nil, err
+}
+
+// same says whether a session's user is still the one that logged in.
+func (k *Keeper) same(who Identity, generation string) (bool, error) {
+	if who.Kind != KindUser {
+		return true, nil
+	}
+	b, err := k.store.current()
+	if err != nil {
+		return false, err
+	}
+	u, ok := b.user(who.Name)
+	return ok && u.Generation == generation, nil
+}
+
+// Alive says whether an identity is still good: for answers that last.
+func (k *Keeper) Alive(who Identity) bool {
+	if who.Kind == KindToken {
+		b, err := k.store.current()
+		if err != nil || !k.now().Before(who.Expires) {
+			return false
+		}
+		for _, t := range b.Tokens {
+			if t.Name == who.Name && t.Role == who.Role && t.Tenant == who.Tenant && t.Expires.Equal(who.Expires) {
+				return true
+			}
+		}
+		return false
+	}
+	generation, ok := k.sessions.alive(who.Session)
+	if !ok {
+		return false
+	}
+	same, err := k.same(who, generation)
+	return same && err == nil
+}
+
+// Logout ends a session by its secret.
+func (k *Keeper) Logout(text string) {
+	if text != "" {
+		k.sessions.end(text)
+	}
+}
+
+// may: an admin sees and ends every session, everybody else their own.
+func may(who Identity) func(Session) bool {
+	return func(s Session) bool {
+		switch {
+		case who.Role == Admin && who.Tenant == "":
+			return true
+		case who.Kind == KindUser:
+			return s.Kind == KindUser && s.Name == who.Name
+		}
+		return who.Session != "" && s.ID == who.Session
+	}
+}
+
+// Sessions lists the sessions that who may see, newest first.
+func (k *Keeper) Sessions(who Identity) []Session {
+	out := k.sessions.list(may(who))
+	for i := range out {
+		out[i].Current = who.Session != "" && out[i].ID == who.Session
+	}
+	return out
+}
+
+// End ends a session that who may end.
+func (k *Keeper) End(who Identity, id string) (Session, error) {
+	s, ok := k.sessions.kill(id, may(who))
+	if !ok {
+		return s, fault.New(fault.NotFound, "there is no such session")
+	}
+	return s, nil
+}
+
+// agentOf keeps what is printable, and not much of it.
+func agentOf(t Try) string {
+	clean := strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return -1
+		}
+		return r
+	}, t.Agent)
+	return clean[:min(len(clean), 160)]
+}

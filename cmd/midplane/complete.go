@@ -1,9 +1,12 @@
 package main
 
 import (
+	"strings"
+
 	"github.com/nats-io/jsm.go/natscontext"
 	"github.com/spf13/cobra"
 
+	"midplane/console/access"
 	"midplane/event"
 )
 
@@ -14,10 +17,14 @@ func complete(cmd *cobra.Command) {
 	for _, s := range event.Severities {
 		severities = append(severities, string(s))
 	}
+	roles := words("poller", "producer", "reader", "app", "inspector")
+	if strings.HasPrefix(cmd.CommandPath(), "midplane console") {
+		roles = words(string(access.Admin), string(access.Operator), string(access.Viewer), string(access.Metrics))
+	}
 	for name, values := range map[string]cobra.CompletionFunc{
 		"output":   words(string(formatTable), string(formatWide), string(formatJSON), string(formatYAML)),
 		"severity": words(severities...),
-		"role":     words("poller", "producer", "reader", "app", "inspector"),
+		"role":     roles,
 		"context": func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return natscontext.KnownContexts(), cobra.ShellCompDirectiveNoFileComp
 		},

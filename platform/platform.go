@@ -29,6 +29,7 @@ type Secrets struct {
 	OperatorSigning []byte       `json:"operatorSigning"` // seed; signs tenants' accounts
 	System          account.Keys `json:"system"`
 	Control         account.Keys `json:"control"`
+	Enrol           account.Keys `json:"enrol,omitzero"`
 	Master          string       `json:"-"` // master key of the registry, in a file of its own or the environment
 }
 
@@ -189,7 +190,7 @@ func (p *Platform) startServices(ctx context.Context, g *run.Group, reg *registr
 	}
 	ctl, err := control.New(control.Config{
 		Node: p.cfg.Node.Name, ClientURL: url, Version: p.cfg.Version, Replicas: p.cfg.Replicas, Registry: reg, Dialer: dialer,
-		Server: p.node, Doors: doors, Signer: p.signer, Control: p.cfg.Secrets.Control, System: p.cfg.Secrets.System.Public,
+		Server: p.node, Doors: doors, Signer: p.signer, Control: p.cfg.Secrets.Control, System: p.cfg.Secrets.System.Public, Enrol: p.cfg.Secrets.Enrol,
 		Pace: p.cfg.Pace,
 	}, p.tel)
 	if err != nil {

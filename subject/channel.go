@@ -97,6 +97,21 @@ func ParseControl(s string) (account, user, verb string, err error) {
 	return parts[1], parts[2], parts[3], nil
 }
 
+// EnrolExport is what CONTROL exports to ENROL alone.
+const EnrolExport = "enrol.*"
+
+// EnrolOf returns the subject on which the token id is redeemed.
+func EnrolOf(id string) string { return "enrol." + id }
+
+// ParseEnrol returns the token's id.
+func ParseEnrol(s string) (id string, err error) {
+	id, ok := strings.CutPrefix(s, "enrol.")
+	if !ok {
+		return "", fault.New(fault.Invalid, "%q is not an enrolment", clip(s))
+	}
+	return id, event.CheckName("token", id)
+}
+
 // Hint returns the subject on which a poller is told to ask now.
 func Hint(poller string) string { return "hint." + poller }
 

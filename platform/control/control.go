@@ -46,6 +46,7 @@ type Config struct {
 	Signer    *account.Signer
 	Control   account.Keys // of the CONTROL account
 	System    string       // public key of the SYS account
+	Enrol     account.Keys // of the ENROL account
 	Pace      Pace
 }
 

@@ -16,7 +16,6 @@ import (
 	"midplane/event"
 	"midplane/fault"
 	"midplane/platform"
-	"midplane/platform/control/registry"
 	"midplane/tenants/account"
 )
 
@@ -163,6 +162,10 @@ func (p *Plan) write(w *writer) error {
 	if err != nil {
 		return err
 	}
+	enrol, err := account.NewKeys(account.EnrolRoles)
+	if err != nil {
+		return err
+	}
 	op, err := account.NewOperator(p.Name, sys.Public)
 	if err != nil {
 		return err
@@ -171,11 +174,8 @@ func (p *Plan) write(w *writer) error {
 	if err != nil {
 		return err
 	}
-	sysJWT, err := signer.System(sys)
-	if err != nil {
-		return err
-	}
-	ctlJWT, err := signer.Control(ctl, registry.ControlStorage)
+	secrets := platform.Secrets{OperatorSigning: op.Signing, System: sys, Control: ctl, Enrol: enrol}
+	accounts, err := hubs(signer, secrets)
 	if err != nil {
 		return err
 	}
@@ -191,9 +191,8 @@ func (p *Plan) write(w *writer) error {
 	w.file(fileOperator, []byte(op.JWT), 0o644)
 	w.secret(fileIdentity, op.Identity)
 	master := account.NewMasterKey()
-	secrets := platform.Secrets{OperatorSigning: op.Signing, System: sys, Control: ctl}
 	for i := range p.Nodes {
-		if err := p.node(w, i, op.JWT, map[string]string{sys.Public: sysJWT, ctl.Public: ctlJWT}, secrets, master, cas); err != nil {
+		if err := p.node(w, i, op.JWT, accounts, secrets, master, cas); err != nil {
 			return err
 		}
 	}

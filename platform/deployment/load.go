@@ -3,11 +3,11 @@ package deployment
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/nats-io/nats.go"
 
@@ -44,12 +44,8 @@ func LoadNode(dir, data string) (platform.Config, error) {
 		return cfg, err
 	}
 	cfg.Secrets.Master = master
-	for _, key := range []string{f.System, f.Control} {
-		token, err := os.ReadFile(filepath.Join(dir, "accounts", key+".jwt"))
-		if err != nil {
-			return cfg, fault.Wrap(fault.NotFound, err, "account of node %s", f.Name)
-		}
-		cfg.Node.Accounts[key] = strings.TrimSpace(string(token))
+	if err := loadHubs(&cfg, filepath.Join(dir, "accounts")); err != nil {
+		return cfg, err
 	}
 	if f.TLS {
 		return cfg, loadTLS(&cfg, filepath.Join(dir, "tls"))
@@ -106,6 +102,11 @@ func loadTLS(cfg *platform.Config, dir string) error {
 	if err != nil {
 		return err
 	}
+	// The CA goes with the certificate: whoever has only its fingerprint learns
+	// it from the handshake.
+	if client.Certificate, err = withCA(client.Certificate, filepath.Join(dir, "client-ca.crt")); err != nil {
+		return err
+	}
 	cfg.Node.ClientTLS = &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{client}}
 	cfg.Node.RouteTLS = &tls.Config{
 		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{route},
@@ -113,4 +114,21 @@ func loadTLS(cfg *platform.Config, dir string) error {
 	}
 	cfg.PeerOptions = []nats.Option{nats.Secure(&tls.Config{MinVersion: tls.VersionTLS13, RootCAs: clientCA})}
 	return nil
+}
+
+// withCA appends the certificates of a PEM file to a chain.
+func withCA(chain [][]byte, file string) ([][]byte, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fault.Wrap(fault.NotFound, err, "CA")
+	}
+	for {
+		var block *pem.Block
+		if block, data = pem.Decode(data); block == nil {
+			return chain, nil
+		}
+		if block.Type == "CERTIFICATE" {
+			chain = append(chain, block.Bytes)
+		}
+	}
 }

@@ -201,6 +201,7 @@ func (s *Signer) Control(keys Keys, storage int64) (string, error) {
 		ResponseType:         jwt.ResponseTypeSingleton,
 		AccountTokenPosition: subject.ControlAccountToken,
 	})
+	exportEnrol(c)
 	if err := addRoles(c, keys, controlTemplates()); err != nil {
 		return "", err
 	}

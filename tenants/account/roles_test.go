@@ -35,7 +35,7 @@ func TestTenantImports(t *testing.T) {
 	}
 	ctl, err := w.signer.Control(w.control, 1<<30)
 	exports := claimsOf(t, ctl, err).Exports
-	if len(exports) != 1 || exports[0].AccountTokenPosition != 2 || exports[0].Subject != "control.*.>" {
+	if len(exports) != 2 || exports[0].AccountTokenPosition != 2 || exports[0].Subject != "control.*.>" || exports[1].Subject != "enrol.*" || !exports[1].TokenReq {
 		t.Errorf("%+v", exports)
 	}
 }
@@ -80,7 +80,7 @@ func roleTable(title string, templates map[Role]jwt.UserPermissionLimits) string
 
 // The roles are exactly the design's table: a change here is a decision.
 func TestRoles(t *testing.T) {
-	got := roleTable("tenant", tenantTemplates(secret)) + roleTable("CONTROL", controlTemplates()) + roleTable("SYS", systemTemplates())
+	got := roleTable("tenant", tenantTemplates(secret)) + roleTable("CONTROL", controlTemplates()) + roleTable("ENROL", enrolTemplates()) + roleTable("SYS", systemTemplates())
 	const path = "testdata/roles.golden"
 	if *update {
 		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {

@@ -1,0 +1,48 @@
+package node
+
+import (
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"midplane/fault"
+)
+
+// Client is one connection of a user to this node.
+type Client struct {
+	ID    uint64
+	User  string // public key
+	Host  string // where it connects from
+	Start time.Time
+}
+
+// Clients returns the connections of an account's users to this node, the
+// oldest first.
+func (n *Node) Clients(accountKey string) []Client {
+	srv := n.srv.Load()
+	if srv == nil {
+		return nil
+	}
+	var out []Client
+	for {
+		page, err := srv.Connz(&server.ConnzOptions{Sort: server.ByCid, Username: true, Account: accountKey, Offset: len(out), Limit: server.DefaultConnListSize})
+		if err != nil {
+			return out
+		}
+		for _, c := range page.Conns {
+			out = append(out, Client{ID: c.Cid, User: c.AuthorizedUser, Host: c.IP, Start: c.Start})
+		}
+		if len(page.Conns) < server.DefaultConnListSize {
+			return out
+		}
+	}
+}
+
+// Kick closes one connection of this node. NotFound when it is gone already.
+func (n *Node) Kick(client uint64) error {
+	srv := n.srv.Load()
+	if srv == nil {
+		return fault.New(fault.Unavailable, "node %s has not started", n.cfg.Name)
+	}
+	return fault.Wrap(fault.NotFound, srv.DisconnectClientByID(client), "node %s: connection %d", n.cfg.Name, client)
+}

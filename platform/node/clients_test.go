@@ -1,0 +1,38 @@
+package node
+
+import (
+	"testing"
+
+	"midplane/fault"
+	"midplane/tenants/account"
+)
+
+func TestClientsAndKick(t *testing.T) {
+	k := newKeys(t)
+	n := start(t, single(t, k))
+	for range 3 {
+		as(t, n.Node, k.control, account.RoleAdmin, "ann", false)
+	}
+	as(t, n.Node, k.system, account.RoleNode, account.UserNode, false)
+	got := n.Clients(k.control.Public)
+	if len(got) != 3 {
+		t.Fatalf("%+v", got)
+	}
+	for i, c := range got {
+		if c.User == "" || c.Start.IsZero() || i > 0 && c.ID <= got[i-1].ID {
+			t.Errorf("%+v", c)
+		}
+	}
+	if err := n.Kick(got[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the connection is closed", func() error {
+		if left := n.Clients(k.control.Public); len(left) != 2 || left[0].ID != got[1].ID {
+			return errNotYet
+		}
+		return nil
+	})
+	if err := n.Kick(got[0].ID); !fault.Is(err, fault.NotFound) {
+		t.Errorf("kicked twice: %v", err)
+	}
+}

@@ -2,9 +2,10 @@
 // what "midplane get" prints, and one live status page on top of it.
 //
 // It is a body. It asks the admin and query doors through Source and knows
-// neither NATS nor any other body. It answers GET and HEAD only, keeps nothing,
-// and has no logins yet: so it listens on loopback unless told otherwise, and
-// refuses requests for host names that are not its own (see DESIGN.md).
+// neither NATS nor any other body. Who asks is said by package access; every
+// route says what it needs (routes.go), and a viewer confined to a tenant gets
+// that tenant's part (confine.go). It speaks plain HTTP on loopback only unless
+// told otherwise, and refuses host names that are not its own (see DESIGN.md).
 package console
 
 import (
@@ -17,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	"midplane/console/access"
 	"midplane/fault"
 	"midplane/telemetry"
 )
@@ -33,13 +35,18 @@ const DefaultAddr = "127.0.0.1:8480"
 
 // Config says where the console listens and who may reach it.
 type Config struct {
-	Addr    string   // host:port; "" means DefaultAddr; port 0 takes any free one
-	Open    bool     // Addr may be reachable from other machines
+	Addr    string // host:port; "" means DefaultAddr; port 0 takes any free one
+	Open    bool   // Addr may be reachable from other machines without TLS: a proxy is in front
+	Cert    string // file of the certificate; with Key, the console speaks TLS
+	Key     string
 	Hosts   []string // names, besides its own, under which browsers reach it
 	Version string   // of the program, shown on the page
 
 	// Telemetry, when set, answers /metrics, /healthz, /readyz and /version.
 	Telemetry http.Handler
+
+	Access *access.Keeper // who may ask
+	Audit  func(Act)      // told of every login and refusal; may be nil
 }
 
 // Console serves the HTTP API and the page.
@@ -49,8 +56,9 @@ type Console struct {
 	tele    telemetry.Telemetry
 	hosts   hosts
 	handler http.Handler
-	seats   chan struct{} // one for each open event stream
+	seats   seats
 	pace    pace
+	cert    *certificate // nil without TLS
 
 	listening chan struct{} // closed once addr is set
 	once      sync.Once
@@ -65,7 +73,7 @@ type pace struct {
 }
 
 // New returns a console. An Addr that other machines can reach is Invalid
-// unless Config.Open says so. It opens nothing.
+// without TLS, unless Config.Open says so. It opens nothing.
 func New(cfg Config, src Source, tele telemetry.Telemetry) (*Console, error) {
 	if cfg.Addr == "" {
 		cfg.Addr = DefaultAddr
@@ -73,15 +81,24 @@ func New(cfg Config, src Source, tele telemetry.Telemetry) (*Console, error) {
 	if src == nil {
 		return nil, fault.New(fault.Invalid, "console: no source")
 	}
+	if cfg.Access == nil {
+		return nil, fault.New(fault.Invalid, "console: nobody says who may ask")
+	}
+	if (cfg.Cert == "") != (cfg.Key == "") {
+		return nil, fault.WithHint(fault.New(fault.Invalid, "console: a certificate goes with its key"), "give both --http-cert and --http-key")
+	}
 	h, err := newHosts(cfg)
 	if err != nil {
 		return nil, err
 	}
 	c := &Console{
 		cfg: cfg, src: src, tele: tele, hosts: h,
-		seats:     make(chan struct{}, maxStreams),
+		seats:     seats{most: maxStreams, each: maxOfOne, by: map[string]int{}},
 		pace:      pace{beat: 5 * time.Second, retryMin: time.Second, retryMax: 15 * time.Second},
 		listening: make(chan struct{}),
+	}
+	if cfg.Cert != "" {
+		c.cert = &certificate{certFile: cfg.Cert, keyFile: cfg.Key, log: tele.Log}
 	}
 	if c.handler, err = c.routes(); err != nil {
 		return nil, err
@@ -120,10 +137,13 @@ func (c *Console) Run(ctx context.Context) error {
 		return err
 	}
 	c.once.Do(func() { c.addr = l.Addr().String(); close(c.listening) })
-	c.tele.Log.Info("the console is open", "url", "http://"+l.Addr().String()+"/")
-	if c.cfg.Open && c.hosts.open {
-		c.tele.Log.Warn("the console has no logins, and whoever reaches this address can read every tenant",
-			"addr", l.Addr().String(), "hint", "listen on "+DefaultAddr+" and put a proxy with logins in front")
+	c.tele.Log.Info("the console is open", "url", c.url())
+	if c.cert == nil && c.hosts.open {
+		c.tele.Log.Warn("the console speaks plain HTTP where other machines can reach it: passwords and tokens can be read on the way",
+			"addr", l.Addr().String(), "hint", "let only a proxy with TLS reach it, or give it --http-cert and --http-key")
+	}
+	if err := c.cfg.Access.Announce(c.url()); err != nil {
+		c.tele.Log.Warn("midplane console link will not know where the console is", "error", err.Error())
 	}
 	srv := &http.Server{
 		Handler:           c.handler,
@@ -134,8 +154,13 @@ func (c *Console) Run(ctx context.Context) error {
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ErrorLog:          slog.NewLogLogger(c.tele.Log.Handler(), slog.LevelDebug),
 	}
+	serve := srv.Serve
+	if c.cert != nil {
+		srv.TLSConfig = c.cert.config()
+		serve = func(l net.Listener) error { return srv.ServeTLS(l, "", "") }
+	}
 	ended := make(chan error, 1)
-	go func() { ended <- srv.Serve(l) }()
+	go func() { ended <- serve(l) }()
 	select {
 	case err := <-ended:
 		return fault.Wrap(fault.Other, err, "console on %s", l.Addr())
@@ -149,7 +174,34 @@ func (c *Console) Run(ctx context.Context) error {
 	return nil
 }
 
+// url is where a browser finds the console: any address of this machine is
+// its loopback one, and a certificate is for a name.
+func (c *Console) url() string {
+	scheme, addr := "http://", c.Addr()
+	if c.cert != nil {
+		scheme = "https://"
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return scheme + addr + "/"
+	}
+	switch named, _, _ := net.SplitHostPort(c.cfg.Addr); {
+	case c.cert != nil && len(c.cfg.Hosts) > 0:
+		host = c.cfg.Hosts[0]
+	case named != "" && !isIP(named):
+		host = named
+	case host == "::" || host == "0.0.0.0":
+		host = "127.0.0.1"
+	}
+	return scheme + net.JoinHostPort(host, port) + "/"
+}
+
 func (c *Console) listen(ctx context.Context) (net.Listener, error) {
+	if c.cert != nil {
+		if err := c.cert.load(); err != nil {
+			return nil, err
+		}
+	}
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", c.cfg.Addr)
 	switch {
@@ -163,7 +215,7 @@ func (c *Console) listen(ctx context.Context) (net.Listener, error) {
 			"is %s an address of this machine?", c.cfg.Addr)
 	}
 	// A name may have resolved to something else than what it promised.
-	if tcp, ok := l.Addr().(*net.TCPAddr); ok && !c.cfg.Open && !tcp.IP.IsLoopback() {
+	if tcp, ok := l.Addr().(*net.TCPAddr); ok && !c.cfg.Open && c.cert == nil && !tcp.IP.IsLoopback() {
 		return nil, errors.Join(notLoopback(c.cfg.Addr), l.Close())
 	}
 	return l, nil

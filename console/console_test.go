@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 
@@ -17,7 +18,19 @@ import (
 	"midplane/telemetry"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// testDir holds the tokens of the tests that do not care.
+var testDir string
+
+func TestMain(m *testing.M) {
+	var err error
+	if testDir, err = os.MkdirTemp("", "midplane-console-"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		_ = os.RemoveAll(testDir)
+		os.Exit(code)
+	}))
+}
 
 // open runs a console on a free port and returns its URL.
 func open(t *testing.T, cfg Config, src Source, change ...func(*Console)) string {
@@ -25,6 +38,7 @@ func open(t *testing.T, cfg Config, src Source, change ...func(*Console)) string
 	if cfg.Addr == "" {
 		cfg.Addr = "127.0.0.1:0"
 	}
+	cfg = guarded(t, cfg)
 	c, err := New(cfg, src, telemetry.Nop())
 	if err != nil {
 		t.Fatal(err)
@@ -55,6 +69,7 @@ func ask(t *testing.T, url string, change ...func(*http.Request)) (int, http.Hea
 	if err != nil {
 		t.Fatal(err)
 	}
+	req.Header.Set("Authorization", "Bearer "+adminToken)
 	for _, f := range change {
 		f(req)
 	}
@@ -95,7 +110,7 @@ func TestAddresses(t *testing.T) {
 		{"127.0.0.1:70000", false, false},
 		{"127.0.0.1:-1", false, false},
 	} {
-		_, err := New(Config{Addr: tc.addr, Open: tc.open}, newFake(), telemetry.Nop())
+		_, err := New(guarded(t, Config{Addr: tc.addr, Open: tc.open}), newFake(), telemetry.Nop())
 		if tc.ok && err != nil {
 			t.Errorf("%q open=%v: %v", tc.addr, tc.open, err)
 		}
@@ -104,12 +119,22 @@ func TestAddresses(t *testing.T) {
 		}
 	}
 	for _, host := range []string{"http://x", "x:80", "", "*.x"} {
-		if _, err := New(Config{Hosts: []string{host}}, newFake(), telemetry.Nop()); !fault.Is(err, fault.Invalid) {
+		if _, err := New(guarded(t, Config{Hosts: []string{host}}), newFake(), telemetry.Nop()); !fault.Is(err, fault.Invalid) {
 			t.Errorf("host %q: %v", host, err)
 		}
 	}
-	if _, err := New(Config{}, nil, telemetry.Nop()); !fault.Is(err, fault.Invalid) {
+	if _, err := New(guarded(t, Config{}), nil, telemetry.Nop()); !fault.Is(err, fault.Invalid) {
 		t.Errorf("no source: %v", err)
+	}
+}
+
+// A console that nobody guards is none, and half a certificate neither.
+func TestAccessIsNeeded(t *testing.T) {
+	if _, err := New(Config{}, newFake(), telemetry.Nop()); !fault.Is(err, fault.Invalid) {
+		t.Errorf("no access: %v", err)
+	}
+	if _, err := New(guarded(t, Config{Cert: "x"}), newFake(), telemetry.Nop()); !fault.Is(err, fault.Invalid) {
+		t.Errorf("no key: %v", err)
 	}
 }
 
@@ -119,7 +144,7 @@ func TestTakenPortIsAConflict(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	c, err := New(Config{Addr: l.Addr().String()}, newFake(), telemetry.Nop())
+	c, err := New(guarded(t, Config{Addr: l.Addr().String()}), newFake(), telemetry.Nop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +163,7 @@ func TestOpenWarns(t *testing.T) {
 		var log bytes.Buffer
 		tele := telemetry.Nop()
 		tele.Log = slog.New(slog.NewTextHandler(&log, nil))
-		c, err := New(Config{Addr: addr, Open: true}, newFake(), tele)
+		c, err := New(guarded(t, Config{Addr: addr, Open: true}), newFake(), tele)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -178,9 +203,9 @@ func TestNotReadyIsNoNews(t *testing.T) {
 	var log strings.Builder
 	tele := telemetry.Nop()
 	tele.Log = slog.New(slog.NewTextHandler(&log, nil))
-	c, err := New(Config{Telemetry: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	c, err := New(guarded(t, Config{Telemetry: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusServiceUnavailable)
-	})}, newFake(), tele)
+	})}), newFake(), tele)
 	if err != nil {
 		t.Fatal(err)
 	}

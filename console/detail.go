@@ -25,6 +25,9 @@ func (c *Console) serveDevice(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		_, err = readParams(r.URL, time.Now())
 	}
+	if err == nil {
+		err = c.confine(r, &ref.Tenant)
+	}
 	if err != nil {
 		writeError(w, err)
 		return
@@ -34,6 +37,10 @@ func (c *Console) serveDevice(w http.ResponseWriter, r *http.Request) {
 	var detail api.DeviceDetail
 	if err := c.src.Query(ctx, api.DeviceGet, ref, &detail); err != nil {
 		writeError(w, err)
+		return
+	}
+	if !mine(ctx, detail.Device.Tenant) {
+		writeError(w, fault.New(fault.NotFound, "there is no such device"))
 		return
 	}
 	neverNull(&detail)
@@ -71,6 +78,9 @@ func (c *Console) serveStatus(w http.ResponseWriter, r *http.Request) {
 	both.Go(func() { primaryErr = c.src.Query(ctx, api.PrimaryStatus, struct{}{}, &primary) })
 	both.Wait()
 	if clusterErr != nil && primaryErr != nil {
+		if only(ctx) != "" {
+			clusterErr = fault.New(fault.KindOf(clusterErr), "the cluster does not answer")
+		}
 		writeError(w, clusterErr)
 		return
 	}
@@ -87,10 +97,8 @@ func (c *Console) serveStatus(w http.ResponseWriter, r *http.Request) {
 	} else {
 		status.Errors = append(status.Errors, StatusError{"primary", problemOf(primaryErr)})
 	}
+	if own := only(ctx); own != "" {
+		status = status.confined(own)
+	}
 	writeJSON(w, http.StatusOK, status)
-}
-
-func notThere(w http.ResponseWriter, r *http.Request) {
-	writeError(w, fault.WithHint(fault.New(fault.NotFound, "nothing is at %s", r.URL.Path),
-		"the page is at /, the API at /api/v1/; a slash inside a device's id is written %%2F"))
 }

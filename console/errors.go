@@ -48,7 +48,7 @@ func writeStatus(w http.ResponseWriter, status int, err error) {
 		seen.failure = err.Error()
 	}
 	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
-		w.Header().Set("Retry-After", "2")
+		w.Header().Set("Retry-After", retryAfter(err))
 	}
 	writeJSON(w, status, problemBody{problemOf(err)})
 }

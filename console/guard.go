@@ -18,8 +18,8 @@ import (
 const csp = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
-// guard sets the headers of every answer and refuses what is not a plain
-// question to this console.
+// guard sets the headers of every answer and refuses what is not meant for this
+// console.
 func (c *Console) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -30,17 +30,19 @@ func (c *Console) guard(next http.Handler) http.Handler {
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
+		if overTLS(r) {
+			h.Set("Strict-Transport-Security", "max-age=31536000")
+		}
 		switch {
 		case !c.hosts.allowed(r.Host):
 			writeError(w, fault.WithHint(fault.New(fault.Denied, "host %q is not this console", r.Host),
-				"ask for http://%s/, or add the name to the console's allowed hosts", c.Addr()))
-		case r.Method != http.MethodGet && r.Method != http.MethodHead:
-			h.Set("Allow", "GET, HEAD")
-			writeStatus(w, http.StatusMethodNotAllowed, fault.WithHint(
-				fault.New(fault.Invalid, "method %s is not allowed", r.Method), "the console only reads: use GET or HEAD"))
-		case r.ContentLength != 0:
+				"ask for %s, or add the name with --http-host", c.url()))
+		case (r.Method == http.MethodGet || r.Method == http.MethodHead) && r.ContentLength != 0:
 			h.Set("Connection", "close") // what follows is not read
 			writeError(w, fault.New(fault.Invalid, "a question has no body"))
+		case r.ContentLength > maxBody:
+			h.Set("Connection", "close")
+			writeStatus(w, http.StatusRequestEntityTooLarge, fault.New(fault.Invalid, "the body has more than %d bytes", maxBody))
 		case foreign(r):
 			writeError(w, fault.WithHint(fault.New(fault.Denied, "another site's page asks for %s", r.URL.Path),
 				"open the console itself"))

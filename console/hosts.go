@@ -31,7 +31,7 @@ func newHosts(cfg Config) (hosts, error) {
 	}
 	host = plainHost(host)
 	if !loopback(host) {
-		if !cfg.Open {
+		if !cfg.Open && cfg.Cert == "" {
 			return h, notLoopback(cfg.Addr)
 		}
 		h.open = true
@@ -51,15 +51,15 @@ func newHosts(cfg Config) (hosts, error) {
 }
 
 func notLoopback(addr string) error {
-	return fault.WithHint(fault.New(fault.Invalid, "console: %q can be reached from other machines, and there are no logins yet", addr),
-		"listen on loopback (%s), or say that you want it with --http-open", DefaultAddr)
+	return fault.WithHint(fault.New(fault.Invalid, "console: %q can be reached from other machines, which would send passwords and tokens unencrypted", addr),
+		"give it --http-cert and --http-key, or listen on loopback (%s), or say with --http-open that a proxy with TLS is in front", DefaultAddr)
 }
 
 // allowed says whether a request's Host header names this console. Where other
 // machines may ask, any literal IP address will do: it cannot be rebound.
 func (h hosts) allowed(header string) bool {
 	host := header
-	if only, _, err := net.SplitHostPort(header); err == nil {
+	if only, ok := hostOnly(header); ok {
 		host = only
 	}
 	host = plainHost(host)
@@ -70,6 +70,12 @@ func (h hosts) allowed(header string) bool {
 		return isIP(host)
 	}
 	return host != "" && loopback(host)
+}
+
+// hostOnly is a host without its port, when it has one.
+func hostOnly(header string) (string, bool) {
+	host, _, err := net.SplitHostPort(header)
+	return host, err == nil
 }
 
 // plainHost writes a host one way: lower case, no brackets, no final dot.

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -31,52 +32,58 @@ var (
 
 // kinds are those of "midplane get".
 var kinds = []kind{
-	{"tenants", plain, admin[api.Tenant](api.TenantList)},
-	{"sites", placed, admin[api.Site](api.SiteList)},
-	{"pollers", placed, admin[api.Poller](api.PollerList)},
-	{"devices", placed, query[api.Device](api.DeviceList)},
-	{"interfaces", placed, query[api.Interface](api.InterfaceList)},
-	{"checks", placed, query[api.Check](api.CheckList)},
+	{"tenants", plain, admin(api.TenantList, func(t api.Tenant) string { return t.ID })},
+	{"sites", placed, admin(api.SiteList, func(s api.Site) string { return s.Tenant })},
+	{"pollers", placed, admin(api.PollerList, func(p api.Poller) string { return p.Tenant })},
+	{"devices", placed, query(api.DeviceList, func(d api.Device) string { return d.Tenant })},
+	{"interfaces", placed, query(api.InterfaceList, func(i api.Interface) string { return i.Tenant })},
+	{"checks", placed, query(api.CheckList, func(c api.Check) string { return c.Tenant })},
 	{"events", logged, events},
-	{"streams", plain, admin[api.Stream](api.StreamList)},
-	{"schemas", plain, admin[api.Schema](api.SchemaList)},
+	{"streams", plain, admin(api.StreamList, func(s api.Stream) string { return s.Tenant })},
+	{"schemas", plain, admin(api.SchemaList, func(s api.Schema) string { return cmp.Or(s.Tenant, everybodys) })},
 }
 
 type asker = func(ctx context.Context, src Source, p params, limit int, after string) (page, error)
 
-func admin[T any](verb string) asker {
+// owner says whose a row is.
+type owner[T any] = func(T) string
+
+func admin[T any](verb string, of owner[T]) asker {
 	return func(ctx context.Context, src Source, p params, limit int, after string) (page, error) {
-		return rows[T](ctx, src.Admin, verb, p.list(limit, after))
+		return rows(ctx, src.Admin, verb, p.list(limit, after), of)
 	}
 }
 
-func query[T any](verb string) asker {
+func query[T any](verb string, of owner[T]) asker {
 	return func(ctx context.Context, src Source, p params, limit int, after string) (page, error) {
-		return rows[T](ctx, src.Query, verb, p.list(limit, after))
+		return rows(ctx, src.Query, verb, p.list(limit, after), of)
 	}
 }
 
 func events(ctx context.Context, src Source, p params, limit int, after string) (page, error) {
-	return rows[api.Event](ctx, src.Query, api.EventList, p.events(limit, after))
+	return rows(ctx, src.Query, api.EventList, p.events(limit, after), func(e api.Event) string { return e.Tenant })
 }
 
 // rows asks for one page. Rows go through their type, so that a field is there
 // whatever version answered, and a list is never null.
-func rows[T any](ctx context.Context, do func(context.Context, string, any, any) error, verb string, req any) (page, error) {
+func rows[T any](ctx context.Context, do func(context.Context, string, any, any) error, verb string, req any, of owner[T]) (page, error) {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
 	var got api.Page[T]
 	if err := do(ctx, verb, req, &got); err != nil {
 		return page{}, err
 	}
-	out := page{Items: make([]json.RawMessage, len(got.Items)), Next: got.Next}
+	out := page{Items: make([]json.RawMessage, 0, len(got.Items)), Next: got.Next}
 	for i := range got.Items {
+		if !mine(ctx, of(got.Items[i])) {
+			continue
+		}
 		neverNull(&got.Items[i])
 		row, err := json.Marshal(&got.Items[i])
 		if err != nil {
 			return page{}, fault.Wrap(fault.Other, err, "encode row %d of %s", i, verb)
 		}
-		out.Items[i] = row
+		out.Items = append(out.Items, row)
 	}
 	return out, nil
 }
@@ -86,6 +93,9 @@ func rows[T any](ctx context.Context, do func(context.Context, string, any, any)
 func (c *Console) serve(k kind) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		p, err := readParams(r.URL, time.Now(), k.allow...)
+		if err == nil {
+			err = c.confine(r, &p.tenant)
+		}
 		if err != nil {
 			writeError(w, err)
 			return

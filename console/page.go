@@ -1,9 +1,7 @@
 package console
 
 import (
-	"bytes"
 	"embed"
-	"html/template"
 	"io/fs"
 	"net/http"
 	"path"
@@ -22,41 +20,17 @@ var contentTypes = map[string]string{
 	".svg": "image/svg+xml",
 }
 
-func (c *Console) routes() (http.Handler, error) {
-	mux := http.NewServeMux()
-	for _, k := range kinds {
-		mux.HandleFunc("/api/v1/"+k.name, c.serve(k))
-	}
-	mux.HandleFunc("/api/v1/devices/{tenant}/{site}/{device}", c.serveDevice)
-	mux.HandleFunc("/api/v1/status", c.serveStatus)
-	mux.HandleFunc("/api/v1/events/stream", c.serveStream)
-	if c.cfg.Telemetry != nil {
-		for _, p := range []string{"/metrics", "/healthz", "/readyz", "/version"} {
-			mux.Handle(p, c.cfg.Telemetry)
-		}
-	}
-	if err := c.routePage(mux); err != nil {
-		return nil, err
-	}
-	mux.HandleFunc("/", notThere)
-	handler, err := c.watch(c.guard(mux))
-	return handler, err
-}
-
-// routePage adds the page and its files, all in memory.
-func (c *Console) routePage(mux *http.ServeMux) error {
-	tmpl, err := template.ParseFS(static, "static/page.html")
+// pageRoutes are the page and its files, all in memory. They are the same for
+// everybody and say nothing of this cluster: what they show they ask for.
+func (c *Console) pageRoutes() ([]route, error) {
+	page, err := static.ReadFile("static/page.html")
 	if err != nil {
-		return fault.Wrap(fault.Other, err, "console: the page")
+		return nil, fault.Wrap(fault.Other, err, "console: the page")
 	}
-	var page bytes.Buffer
-	if err := tmpl.Execute(&page, map[string]string{"Version": c.cfg.Version}); err != nil {
-		return fault.Wrap(fault.Other, err, "console: the page")
-	}
-	mux.HandleFunc("/{$}", file("text/html; charset=utf-8", page.Bytes()))
+	out := []route{{method: http.MethodGet, path: "/{$}", need: anyone, serve: file("text/html; charset=utf-8", page)}}
 	files, err := fs.ReadDir(static, "static")
 	if err != nil {
-		return fault.Wrap(fault.Other, err, "console: its files")
+		return nil, fault.Wrap(fault.Other, err, "console: its files")
 	}
 	for _, f := range files {
 		kind, ok := contentTypes[path.Ext(f.Name())]
@@ -65,11 +39,11 @@ func (c *Console) routePage(mux *http.ServeMux) error {
 		}
 		body, err := static.ReadFile("static/" + f.Name())
 		if err != nil {
-			return fault.Wrap(fault.Other, err, "console: %s", f.Name())
+			return nil, fault.Wrap(fault.Other, err, "console: %s", f.Name())
 		}
-		mux.HandleFunc("/static/"+f.Name(), file(kind, body))
+		out = append(out, route{method: http.MethodGet, path: "/static/" + f.Name(), need: anyone, serve: file(kind, body)})
 	}
-	return nil
+	return out, nil
 }
 
 func file(kind string, body []byte) http.HandlerFunc {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"midplane/api"
@@ -15,6 +16,41 @@ import (
 // maxStreams is how many event streams may be open at once. Each is a long
 // poll at a primary, which answers api.MaxRequests at a time to everybody.
 const maxStreams = 64
+
+// maxOfOne is how many of them one identity may have open, so that nobody can
+// take them all.
+const maxOfOne = 16
+
+// seats are the places of event streams.
+type seats struct {
+	most, each int // of all, and of one identity
+
+	mu    sync.Mutex
+	taken int
+	by    map[string]int
+}
+
+// take takes a place, or says that there is none.
+func (s *seats) take(who string) (leave func(), err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.taken >= s.most:
+		return nil, fault.WithHint(fault.New(fault.Exhausted, "%d event streams are open already", s.most), "close a page of the console")
+	case s.by[who] >= s.each:
+		return nil, fault.WithHint(fault.New(fault.Exhausted, "you have %d event streams open already", s.each), "close a page of the console")
+	}
+	s.taken++
+	s.by[who]++
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.taken--
+		if s.by[who]--; s.by[who] == 0 {
+			delete(s.by, who)
+		}
+	}, nil
+}
 
 // writeWithin is how long a reader may take for one piece of a stream.
 const writeWithin = 10 * time.Second
@@ -33,18 +69,20 @@ func (c *Console) serveStream(w http.ResponseWriter, r *http.Request) {
 	if id := r.Header.Get("Last-Event-ID"); err == nil && id != "" {
 		err = fault.Wrap(fault.Invalid, p.set("after", id, time.Time{}), "Last-Event-ID")
 	}
+	if err == nil {
+		err = c.confine(r, &p.tenant)
+	}
 	if err != nil {
 		writeError(w, err)
 		return
 	}
-	select {
-	case c.seats <- struct{}{}:
-		defer func() { <-c.seats }()
-	default:
-		writeError(w, fault.WithHint(fault.New(fault.Exhausted, "%d event streams are open already", maxStreams),
-			"close a page of the console"))
+	who := whoAsks(r.Context())
+	leave, err := c.seats.take(who.String())
+	if err != nil {
+		writeError(w, err)
 		return
 	}
+	defer leave()
 	// Before the first byte, so that whoever sees the stream open misses nothing
 	// from there on.
 	if p.after == "" && r.Method != http.MethodHead {
@@ -74,6 +112,7 @@ func (c *Console) feed(ctx context.Context, s *stream, p params) {
 	go func() { defer close(stopped); c.follow(ctx, p, found) }()
 	defer func() { cancel(); <-stopped }()
 
+	who := whoAsks(ctx)
 	beat := time.NewTicker(c.pace.beat)
 	defer beat.Stop()
 	failing := false
@@ -85,10 +124,16 @@ func (c *Console) feed(ctx context.Context, s *stream, p params) {
 		case <-stopped:
 			return
 		case <-beat.C:
+			if !c.cfg.Access.Alive(who) {
+				return // logged out, ended, expired, revoked
+			}
 			err = s.beat(failing)
 		case f := <-found:
+			if !c.cfg.Access.Alive(who) {
+				return
+			}
 			failing = f.err != nil
-			err = s.write(f)
+			err = s.write(ctx, f)
 		}
 		if err != nil {
 			return // the reader is gone
@@ -174,11 +219,14 @@ type stream struct {
 	out *http.ResponseController
 }
 
-func (s *stream) write(f found) error {
+func (s *stream) write(ctx context.Context, f found) error {
 	if f.err != nil {
 		return s.send("problem", "", problemOf(f.err))
 	}
 	for i := range f.events {
+		if !mine(ctx, f.events[i].Tenant) {
+			continue
+		}
 		neverNull(&f.events[i])
 		if err := s.send("event", position(f.events[i]), f.events[i]); err != nil {
 			return err

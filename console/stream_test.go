@@ -41,6 +41,7 @@ func listen(t *testing.T, url string, header ...string) (next func(name string) 
 	if err != nil {
 		t.Fatal(err)
 	}
+	req.Header.Set("Authorization", "Bearer "+adminToken)
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
@@ -173,8 +174,17 @@ func TestStreamEndsWhenAskingIsVain(t *testing.T) {
 }
 
 func TestSeatsAreLimitedAndGivenBack(t *testing.T) {
-	src := newFake()
-	url := open(t, Config{}, src, quick, func(c *Console) { c.seats = make(chan struct{}, 1) }) + "/api/v1/events/stream"
+	for name, limit := range map[string]func(*Console){
+		"all": func(c *Console) { c.seats.most = 1 }, "one identity": func(c *Console) { c.seats.each = 1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			seatsAreLimited(t, open(t, Config{}, newFake(), quick, limit)+"/api/v1/events/stream")
+		})
+	}
+}
+
+func seatsAreLimited(t *testing.T, url string) {
+	t.Helper()
 	next, leave := listen(t, url)
 	next("beat")
 	if status, h, body := ask(t, url); status != http.StatusTooManyRequests || h.Get("Retry-After") == "" {
@@ -194,7 +204,7 @@ func TestSeatsAreLimitedAndGivenBack(t *testing.T) {
 
 // Stopping the console must not wait for its readers.
 func TestStopEndsStreams(t *testing.T) {
-	c, err := New(Config{Addr: "127.0.0.1:0"}, newFake(), telemetry.Nop())
+	c, err := New(guarded(t, Config{Addr: "127.0.0.1:0"}), newFake(), telemetry.Nop())
 	if err != nil {
 		t.Fatal(err)
 	}

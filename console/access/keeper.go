@@ -95,6 +95,33 @@ func (k *Keeper) Login(ctx context.Context, name, password string, try Try) (str
 	return text, who, nil
 }
 
+// ChangePassword gives a user another password, who must know the old one, and
+// begins a new session: every old one ends.
+func (k *Keeper) ChangePassword(ctx context.Context, who Identity, old, password string, try Try) (string, Identity, error) {
+	if who.Kind != KindUser {
+		return "", Identity{}, fault.New(fault.Invalid, "only a user has a password")
+	}
+	if err := CheckPassword(who.Name, password); err != nil {
+		return "", Identity{}, err
+	}
+	if old == password {
+		return "", Identity{}, fault.New(fault.Invalid, "this is the password that you have")
+	}
+	try.Old = ""
+	secret, _, err := k.Login(ctx, who.Name, old, try)
+	if err != nil {
+		return "", Identity{}, err
+	}
+	k.Logout(secret)
+	if err := k.store.SetPassword(who.Name, password); err != nil {
+		return "", Identity{}, err
+	}
+	return k.Login(ctx, who.Name, password, try)
+}
+
+// Announce remembers where the console is open, for the command line.
+func (k *Keeper) Announce(url string) error { return k.store.Announce(url) }
+
 // Known says whether there is a user of that name. It is for the log, never
 // for an answer.
 func (k *Keeper) Known(name string) bool {
@@ -142,6 +169,12 @@ func (k *Keeper) Token(text string) (Identity, bool, error) {
 	}
 	t, ok := b.token(text, k.now())
 	return Identity{Name: t.Name, Kind: KindToken, Role: t.Role, Tenant: t.Tenant, Expires: t.Expires}, ok, nil
+}
+
+// Notable says whether one more wrong token from an address is worth a line in
+// the log: the first ten are, later ones now and then.
+func (k *Keeper) Notable(from string) bool {
+	return k.throttle.begin(limit{"token from " + from, 10}) == 0
 }
 
 // Session says whose session this is. used: a person did something.

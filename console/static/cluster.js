@@ -36,7 +36,7 @@ export function showStatus(s) {
   } else {
     nodes.emptyText = 'No node has been seen.';
     nodes.show(cluster.nodes.map((n) => ({ ...n, roles: roles(n, cluster) })), (n) => n.id);
-    byId('cluster-line').textContent = [
+    byId('cluster-line').textContent = document.body.classList.contains('confined') ? '' : [
       cluster.leader ? 'control plane led by ' + cluster.leader : 'the control plane has no leader',
       cluster.metaLeader ? 'JetStream by ' + cluster.metaLeader : 'JetStream has no leader',
       'registry revision ' + cluster.revision,

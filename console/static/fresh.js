@@ -12,13 +12,27 @@ class Refused extends Error {
   }
 }
 
-export async function ask(path) {
-  const stop = AbortSignal.timeout(15000);
-  const answer = await fetch(path, { signal: stop, headers: { Accept: 'application/json' } });
-  const body = await answer.json();
-  if (!answer.ok) throw new Refused(body.error || { message: 'HTTP ' + answer.status });
-  return body;
+// A session ends when nobody uses it. What this page asks by itself says so, so
+// that it does not keep the session of somebody who went away.
+let touched = Date.now();
+for (const name of ['pointerdown', 'keydown', 'wheel', 'touchstart']) {
+  addEventListener(name, () => { touched = Date.now(); }, { passive: true, capture: true });
 }
+
+export async function ask(path, { method = 'GET', body, csrf } = {}) {
+  const headers = { Accept: 'application/json' };
+  if (Date.now() - touched > 60000) headers['Midplane-Idle'] = '1';
+  if (csrf) headers['X-CSRF-Token'] = csrf;
+  if (body) headers['Content-Type'] = 'application/json';
+  const answer = await fetch(path, { method, headers, body: body && JSON.stringify(body), signal: AbortSignal.timeout(15000) });
+  const content = await answer.json();
+  if (answer.ok) return content;
+  if (answer.status === 401 && signedIn) location.reload(); // what is shown is not theirs any more
+  throw new Refused(content.error || { message: 'HTTP ' + answer.status });
+}
+
+let signedIn = false;
+export function signed() { signedIn = true; }
 
 // source registers what must be fresh; its sections are dimmed when it is not.
 export function source(name, sections) {

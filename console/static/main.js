@@ -4,6 +4,7 @@ import { counts, narrow, showDevices, tenantNames } from './devices.js';
 import { follow } from './events.js';
 import { poll } from './fresh.js';
 import { showStatus, tenantsKnown } from './cluster.js';
+import { enter } from './session.js';
 
 let tenants = [];
 
@@ -47,18 +48,23 @@ const pollerTable = new Table(byId('pollers').querySelector('.table'), 'Pollers'
   { label: 'Version', show: (p) => p.version || '–' },
 ], 'No pollers yet. A tenant’s file declares them.');
 
-poll('status', ['cluster', 'problems'], '/api/v1/status', 5000, showStatus);
-poll('tenants', ['tenants'], '/api/v1/tenants', 10000, (all) => { tenants = all; showTenants(); tenantsKnown(all); });
-poll('pollers', ['pollers'], '/api/v1/pollers', 5000, (all) => pollerTable.show(all, (p) => p.tenant + '/' + p.id));
-const devicesSoon = poll('devices', ['devices', 'tenants'], '/api/v1/devices', 10000, (all) => { showDevices(all); showTenants(); });
+// start begins to ask, once somebody has signed in.
+function start() {
+  poll('status', ['cluster', 'problems'], '/api/v1/status', 5000, showStatus);
+  poll('tenants', ['tenants'], '/api/v1/tenants', 10000, (all) => { tenants = all; showTenants(); tenantsKnown(all); });
+  poll('pollers', ['pollers'], '/api/v1/pollers', 5000, (all) => pollerTable.show(all, (p) => p.tenant + '/' + p.id));
+  const devicesSoon = poll('devices', ['devices', 'tenants'], '/api/v1/devices', 10000, (all) => { showDevices(all); showTenants(); });
 
-// A change is seen in the table shortly after it is told, not at the next round.
-let soon = 0;
-follow(() => {
-  clearTimeout(soon);
-  soon = setTimeout(devicesSoon, 700);
-}, (live) => {
-  const link = byId('link');
-  link.className = live ? 'live' : 'lost';
-  link.textContent = live ? 'live, ' + clock(now()) : 'connection lost';
-});
+  // A change is seen in the table shortly after it is told, not at the next round.
+  let soon = 0;
+  follow(() => {
+    clearTimeout(soon);
+    soon = setTimeout(devicesSoon, 700);
+  }, (live) => {
+    const link = byId('link');
+    link.className = live ? 'live' : 'lost';
+    link.textContent = live ? 'live, ' + clock(now()) : 'connection lost';
+  });
+}
+
+enter(start);

@@ -1,0 +1,94 @@
+package console
+
+import (
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"midplane/console/access"
+)
+
+const password = "tall heron reads maps"
+
+// people are users and tokens of a test, and a clock that only it moves.
+type people struct {
+	store  *access.Store
+	keeper *access.Keeper
+	ahead  atomic.Int64
+	tokens map[string]string // by "role" or "role tenant"
+}
+
+func (p *people) now() time.Time          { return time.Now().Add(time.Duration(p.ahead.Load())) }
+func (p *people) forward(d time.Duration) { p.ahead.Add(int64(d)) }
+
+// grants are the identities that tests ask with.
+var grants = []struct {
+	role   access.Role
+	tenant string
+}{{access.Admin, ""}, {access.Operator, ""}, {access.Viewer, ""}, {access.Viewer, "acme"}, {access.Viewer, "globex"}, {access.Metrics, ""}}
+
+func newPeople(t *testing.T) *people {
+	t.Helper()
+	store, err := access.Open(access.Folder(t.TempDir()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &people{store: store, tokens: map[string]string{}}
+	p.keeper = access.NewKeeper(store, p.now)
+	for _, g := range grants {
+		name := string(g.role)
+		if g.tenant != "" {
+			name += "-" + g.tenant
+		}
+		text, _, err := store.CreateToken(name, g.role, g.tenant, access.TokenLife)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.tokens[name] = text
+		if g.role == access.Metrics {
+			continue
+		}
+		if err := store.AddUser(name, g.role, g.tenant, password); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return p
+}
+
+// one is the access of every test that does not bring its own: an admin's
+// token is in adminToken.
+var (
+	oneAccess  sync.Once
+	oneKeeper  *access.Keeper
+	adminToken string
+)
+
+// guarded gives a configuration somebody who says who may ask.
+func guarded(t *testing.T, cfg Config) Config {
+	t.Helper()
+	if cfg.Access != nil {
+		return cfg
+	}
+	oneAccess.Do(func() {
+		store, err := access.Open(access.Folder(testDir))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if adminToken, _, err = store.CreateToken("test", access.Admin, "", access.TokenLife); err != nil {
+			t.Fatal(err)
+		}
+		oneKeeper = access.NewKeeper(store, nil)
+	})
+	cfg.Access = oneKeeper
+	return cfg
+}
+
+// nobodys request comes without an identity.
+func nobodys(r *http.Request) { r.Header.Del("Authorization") }
+
+// withToken is a request of a token.
+func withToken(text string) func(*http.Request) {
+	return func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+text) }
+}

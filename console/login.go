@@ -1,0 +1,215 @@
+package console
+
+import (
+	"errors"
+	"io"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"midplane/api"
+	"midplane/console/access"
+	"midplane/fault"
+)
+
+// SessionInfo is the body of GET /api/v1/session, and of a login.
+type SessionInfo struct {
+	access.Identity
+	CSRF        string    `json:"csrf,omitempty"` // to be sent as X-CSRF-Token with every change
+	Session     string    `json:"session,omitempty"`
+	Expires     time.Time `json:"expires"` // at the latest
+	IdleSeconds int       `json:"idleSeconds,omitempty"`
+	Version     string    `json:"version"` // of the program
+}
+
+func (c *Console) info(who access.Identity) SessionInfo {
+	out := SessionInfo{Identity: who, CSRF: who.CSRF, Session: who.Session, Expires: who.Expires, Version: c.cfg.Version}
+	if who.Session != "" {
+		out.IdleSeconds = int(access.Idle.Seconds())
+	}
+	return out
+}
+
+// serveSession answers GET /api/v1/session: who asks.
+func (c *Console) serveSession(w http.ResponseWriter, r *http.Request) {
+	if _, err := readParams(r.URL, time.Now()); err != nil {
+		writeError(w, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, c.info(whoAsks(r.Context())))
+}
+
+// readBody decodes the one JSON value of a request, strictly.
+func readBody(r *http.Request, into any) error {
+	if _, err := readParams(r.URL, time.Now()); err != nil {
+		return err
+	}
+	data, err := io.ReadAll(r.Body)
+	var long *http.MaxBytesError
+	if errors.As(err, &long) {
+		return fault.New(fault.Invalid, "the body has more than %d bytes", maxBody)
+	}
+	if err != nil {
+		return fault.Wrap(fault.Invalid, err, "read the body")
+	}
+	if err := api.Decode(data, into); err != nil {
+		return fault.New(fault.Invalid, "the body is not what is expected here") // its error could quote a password
+	}
+	return nil
+}
+
+// mayLogin refuses a login whose answer anybody on the way could read.
+func mayLogin(r *http.Request) error {
+	host := r.Host
+	if only, ok := hostOnly(r.Host); ok {
+		host = only
+	}
+	if overTLS(r) || loopback(plainHost(host)) {
+		return nil
+	}
+	return fault.WithHint(fault.New(fault.Denied, "logins are taken over TLS only, but for loopback"), "give the console a certificate (--http-cert, --http-key), or a proxy with TLS that sets X-Forwarded-Proto")
+}
+
+// serveLogin answers POST /api/v1/session: name and password for a session.
+func (c *Console) serveLogin(w http.ResponseWriter, r *http.Request) {
+	var req struct {
+		User     string `json:"user"`
+		Password string `json:"password"`
+	}
+	err := mayLogin(r)
+	if err == nil {
+		err = readBody(r, &req)
+	}
+	if err != nil {
+		writeError(w, err)
+		return
+	}
+	secret, who, err := c.cfg.Access.Login(r.Context(), req.User, req.Password, c.try(r))
+	act := Act{Who: "user:unknown", Verb: "console.login"} // a name nobody has may be a password in the wrong field
+	if c.cfg.Access.Known(req.User) {
+		act.Who = "user:" + req.User
+	}
+	c.begun(w, r, act, secret, who, err)
+}
+
+// serveLink answers POST /api/v1/session/link: a one-time code for a session.
+func (c *Console) serveLink(w http.ResponseWriter, r *http.Request) {
+	var req struct {
+		Code string `json:"code"`
+	}
+	err := mayLogin(r)
+	if err == nil {
+		err = readBody(r, &req)
+	}
+	if err != nil {
+		writeError(w, err)
+		return
+	}
+	secret, who, err := c.cfg.Access.Redeem(req.Code, c.try(r))
+	c.begun(w, r, Act{Who: "link:link", Verb: "console.login.link"}, secret, who, err)
+}
+
+// servePassword answers POST /api/v1/session/password: another one for who
+// asks. It asks for the old one, and begins a new session.
+func (c *Console) servePassword(w http.ResponseWriter, r *http.Request) {
+	var req struct {
+		Old string `json:"old"`
+		New string `json:"new"`
+	}
+	err := mayLogin(r)
+	if err == nil {
+		err = readBody(r, &req)
+	}
+	if err != nil {
+		writeError(w, err)
+		return
+	}
+	was := whoAsks(r.Context())
+	secret, who, err := c.cfg.Access.ChangePassword(r.Context(), was, req.Old, req.New, c.try(r))
+	if fault.Is(err, fault.Denied) { // the session is good: only the old password was wrong
+		c.record(r, Act{Who: was.String(), Verb: "console.password", Result: "refused"})
+		writeError(w, err)
+		return
+	}
+	c.begun(w, r, Act{Who: was.String(), Verb: "console.password"}, secret, who, err)
+}
+
+func (c *Console) try(r *http.Request) access.Try {
+	return access.Try{From: c.from(r), Agent: r.UserAgent(), Old: oldSession(r)}
+}
+
+// begun answers a login, good or not.
+func (c *Console) begun(w http.ResponseWriter, r *http.Request, act Act, secret string, who access.Identity, err error) {
+	act.Result, act.Tenant = "ok", who.Tenant
+	var wait access.Wait
+	switch {
+	case errors.As(err, &wait):
+		act.Result = "throttled"
+	case fault.Is(err, fault.Denied):
+		act.Result = "refused"
+	case err != nil:
+		act.Result = "failed"
+	}
+	c.record(r, act)
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	setCookie(w, r, secret)
+	writeJSON(w, http.StatusOK, c.info(who))
+}
+
+// retryAfter is what an error says of when to ask again.
+func retryAfter(err error) string {
+	var wait access.Wait
+	if errors.As(err, &wait) {
+		return strconv.Itoa(int(math.Ceil(wait.For.Seconds())))
+	}
+	return "2"
+}
+
+type done struct {
+	OK bool `json:"ok"`
+}
+
+// serveLogout answers DELETE /api/v1/session.
+func (c *Console) serveLogout(w http.ResponseWriter, r *http.Request) {
+	who := whoAsks(r.Context())
+	if who.Session == "" {
+		writeError(w, fault.WithHint(fault.New(fault.Invalid, "a token has no session"), "midplane console token revoke ends it"))
+		return
+	}
+	c.cfg.Access.Logout(oldSession(r))
+	c.record(r, Act{Who: who.String(), Verb: "console.logout", Tenant: who.Tenant, Result: "ok"})
+	setCookie(w, r, "")
+	w.Header().Set("Clear-Site-Data", `"cache", "storage"`)
+	writeJSON(w, http.StatusOK, done{true})
+}
+
+// serveSessions answers GET /api/v1/sessions: an admin gets all, everybody
+// else their own.
+func (c *Console) serveSessions(w http.ResponseWriter, r *http.Request) {
+	if _, err := readParams(r.URL, time.Now()); err != nil {
+		writeError(w, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, c.cfg.Access.Sessions(whoAsks(r.Context())))
+}
+
+// serveEndSession answers DELETE /api/v1/sessions/{id}. What one may not end
+// does not exist.
+func (c *Console) serveEndSession(w http.ResponseWriter, r *http.Request) {
+	who := whoAsks(r.Context())
+	ended, err := c.cfg.Access.End(who, r.PathValue("id"))
+	act := Act{Who: who.String(), Verb: "console.session.end", Tenant: who.Tenant, Result: "ok", Target: ended.Kind + ":" + ended.Name}
+	if err != nil {
+		act.Result, act.Target = "refused", ""
+	}
+	c.record(r, act)
+	if err != nil {
+		writeError(w, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, done{true})
+}

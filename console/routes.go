@@ -1,0 +1,130 @@
+package console
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"midplane/console/access"
+	"midplane/fault"
+)
+
+// need is what a request must come with to be answered.
+type need int
+
+// A route that says nothing is answered to nobody.
+const (
+	nobody  need = iota
+	anyone       // no identity: says nothing of what is watched
+	reader       // a viewer; one confined to a tenant gets that tenant's part
+	fleet        // a viewer of all tenants
+	scraper      // the same, or a metrics token
+	actor        // an operator
+	manager      // an admin
+)
+
+// grants says whether an identity has what is needed.
+func (n need) grants(who access.Identity) bool {
+	whole := who.Tenant == ""
+	switch n {
+	case anyone:
+		return true
+	case reader:
+		return who.Role == access.Viewer || who.Role == access.Operator || who.Role == access.Admin
+	case fleet:
+		return whole && reader.grants(who)
+	case scraper:
+		return whole && (who.Role == access.Metrics || reader.grants(who))
+	case actor:
+		return whole && (who.Role == access.Operator || who.Role == access.Admin)
+	case manager:
+		return whole && who.Role == access.Admin
+	}
+	return false
+}
+
+// route is one thing that can be asked. GET answers HEAD too.
+type route struct {
+	method, path string
+	need         need
+	serve        http.HandlerFunc
+	passive      bool // keeps no session alive: a page asks it by itself, for ever
+}
+
+// table lists every route. What is not in it does not exist.
+func (c *Console) table() ([]route, error) {
+	const get, post, del = http.MethodGet, http.MethodPost, http.MethodDelete
+	out := []route{
+		{method: get, path: "/api/v1/session", need: reader, serve: c.serveSession},
+		{method: post, path: "/api/v1/session", need: anyone, serve: c.serveLogin},
+		{method: post, path: "/api/v1/session/link", need: anyone, serve: c.serveLink},
+		{method: post, path: "/api/v1/session/password", need: reader, serve: c.servePassword},
+		{method: del, path: "/api/v1/session", need: reader, serve: c.serveLogout},
+		{method: get, path: "/api/v1/sessions", need: reader, serve: c.serveSessions},
+		{method: del, path: "/api/v1/sessions/{id}", need: reader, serve: c.serveEndSession},
+		{method: get, path: "/api/v1/devices/{tenant}/{site}/{device}", need: reader, serve: c.serveDevice},
+		{method: get, path: "/api/v1/status", need: reader, serve: c.serveStatus},
+		{method: get, path: "/api/v1/events/stream", need: reader, serve: c.serveStream, passive: true},
+	}
+	for _, k := range kinds {
+		out = append(out, route{method: get, path: "/api/v1/" + k.name, need: reader, serve: c.serve(k)})
+	}
+	if t := c.cfg.Telemetry; t != nil {
+		out = append(out,
+			route{method: get, path: "/metrics", need: scraper, serve: t.ServeHTTP},
+			route{method: get, path: "/healthz", need: anyone, serve: t.ServeHTTP},
+			route{method: get, path: "/readyz", need: anyone, serve: c.serveReady},
+			route{method: get, path: "/version", need: reader, serve: t.ServeHTTP},
+		)
+	}
+	page, err := c.pageRoutes()
+	return append(out, page...), err
+}
+
+func (c *Console) routes() (http.Handler, error) {
+	table, err := c.table()
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	byPath := map[string]map[string]route{}
+	for _, rt := range table {
+		if byPath[rt.path] == nil {
+			byPath[rt.path] = map[string]route{}
+			mux.HandleFunc(rt.path, c.dispatch(byPath[rt.path]))
+		}
+		byPath[rt.path][rt.method] = rt
+	}
+	mux.HandleFunc("/", notThere)
+	return c.watch(c.guard(mux))
+}
+
+// dispatch finds the route of a method and answers it, if who asks may.
+func (c *Console) dispatch(methods map[string]route) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		method := r.Method
+		if method == http.MethodHead {
+			method = http.MethodGet
+		}
+		rt, ok := methods[method]
+		if !ok {
+			allow := []string{}
+			for m := range methods {
+				if allow = append(allow, m); m == http.MethodGet {
+					allow = append(allow, http.MethodHead)
+				}
+			}
+			slices.Sort(allow)
+			w.Header().Set("Allow", strings.Join(allow, ", "))
+			writeStatus(w, http.StatusMethodNotAllowed, fault.WithHint(
+				fault.New(fault.Invalid, "method %s is not allowed", r.Method), "use %s", strings.Join(allow, " or ")))
+			return
+		}
+		c.enter(w, r, rt)
+	}
+}
+
+func notThere(w http.ResponseWriter, r *http.Request) {
+	writeError(w, fault.WithHint(fault.New(fault.NotFound, "nothing is at %s", r.URL.Path),
+		"the page is at /, the API at /api/v1/; a slash inside a device's id is written %%2F"))
+}

@@ -18,7 +18,7 @@ test:
 
 ## race: the packages that hold state, with the race detector
 race:
-	$(GO) test -race -timeout 15m ./bus ./platform/ingress ./platform/control/registry ./poller/outbox ./primary/fold ./primary/store ./console ./internal/run ./schemas
+	$(GO) test -race -timeout 15m ./bus ./platform/ingress ./platform/control/registry ./poller/outbox ./primary/fold ./primary/store ./console ./console/access ./internal/run ./schemas
 
 ## lint: format, vet, staticcheck, module files
 lint:

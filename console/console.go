@@ -137,12 +137,12 @@ func (c *Console) Run(ctx context.Context) error {
 		return err
 	}
 	c.once.Do(func() { c.addr = l.Addr().String(); close(c.listening) })
-	c.tele.Log.Info("the console is open", "url", c.url())
+	c.tele.Log.Info("the console is open", "url", c.URL())
 	if c.cert == nil && c.hosts.open {
 		c.tele.Log.Warn("the console speaks plain HTTP where other machines can reach it: passwords and tokens can be read on the way",
 			"addr", l.Addr().String(), "hint", "let only a proxy with TLS reach it, or give it --http-cert and --http-key")
 	}
-	if err := c.cfg.Access.Announce(c.url()); err != nil {
+	if err := c.cfg.Access.Announce(c.URL()); err != nil {
 		c.tele.Log.Warn("midplane console link will not know where the console is", "error", err.Error())
 	}
 	srv := &http.Server{
@@ -174,9 +174,9 @@ func (c *Console) Run(ctx context.Context) error {
 	return nil
 }
 
-// url is where a browser finds the console: any address of this machine is
+// URL is where a browser finds the console: any address of this machine is
 // its loopback one, and a certificate is for a name.
-func (c *Console) url() string {
+func (c *Console) URL() string {
 	scheme, addr := "http://", c.Addr()
 	if c.cert != nil {
 		scheme = "https://"

@@ -36,7 +36,7 @@ func (c *Console) guard(next http.Handler) http.Handler {
 		switch {
 		case !c.hosts.allowed(r.Host):
 			writeError(w, fault.WithHint(fault.New(fault.Denied, "host %q is not this console", r.Host),
-				"ask for %s, or add the name with --http-host", c.url()))
+				"ask for %s, or add the name with --http-host", c.URL()))
 		case (r.Method == http.MethodGet || r.Method == http.MethodHead) && r.ContentLength != 0:
 			h.Set("Connection", "close") // what follows is not read
 			writeError(w, fault.New(fault.Invalid, "a question has no body"))

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strings"
@@ -22,6 +23,44 @@ const (
 	actor        // an operator
 	manager      // an admin
 )
+
+// String says it for the documentation.
+func (n need) String() string {
+	switch n {
+	case anyone:
+		return "everybody"
+	case reader:
+		return "viewer; a confined one gets its tenant's part"
+	case fleet:
+		return "viewer of all tenants"
+	case scraper:
+		return "viewer of all tenants, metrics token"
+	case actor:
+		return "operator"
+	case manager:
+		return "admin"
+	}
+	return "nobody"
+}
+
+// Route is a line of the documentation.
+type Route struct{ Method, Path, Needs string }
+
+// Routes lists what a console answers, but for the page's files.
+func Routes() ([]Route, error) {
+	c := Console{cfg: Config{Telemetry: http.NotFoundHandler()}}
+	table, err := c.table()
+	var out []Route
+	for _, rt := range table {
+		if !strings.HasPrefix(rt.path, "/static/") {
+			out = append(out, Route{rt.method, strings.TrimSuffix(rt.path, "{$}"), rt.need.String()})
+		}
+	}
+	slices.SortFunc(out, func(a, b Route) int {
+		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(b.Method, a.Method))
+	})
+	return out, err
+}
 
 // grants says whether an identity has what is needed.
 func (n need) grants(who access.Identity) bool {

@@ -64,6 +64,7 @@ var generators = map[string]func(t *testing.T) string{
 	"packages":   packages,
 	"refusals":   refusals,
 	"roles":      roles,
+	"routes":     routes,
 	"rows":       rows,
 	"schemas":    schemas,
 	"settings":   settings,

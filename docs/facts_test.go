@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/jwt/v2"
 
 	"midplane/api"
+	"midplane/console"
 	"midplane/platform/ingress"
 	"midplane/poller/collect/all"
 	"midplane/schemas/catalog"
@@ -33,6 +34,20 @@ func refusals(*testing.T) string {
 			reason = "`" + r.Reason + "`"
 		}
 		fmt.Fprintf(&b, "| %d | %d | %s | %s |\n", r.Status, r.Code, r.Text, reason)
+	}
+	return b.String()
+}
+
+// routes says who may ask the console what.
+func routes(t *testing.T) string {
+	list, err := console.Routes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	b.WriteString("| method | path | who may |\n|---|---|---|\n")
+	for _, r := range list {
+		fmt.Fprintf(&b, "| %s | `%s` | %s |\n", r.Method, r.Path, r.Needs)
 	}
 	return b.String()
 }

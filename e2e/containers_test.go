@@ -25,6 +25,7 @@ func TestContainers(t *testing.T) {
 type containers struct {
 	root, dir, project, image, url string
 	env                            []string
+	viewer                         string // token for the page
 }
 
 func newContainers(t *testing.T) *containers {
@@ -79,7 +80,12 @@ func (c *containers) id(service string) (string, error) {
 	return "", fmt.Errorf("not one container of %s: %q %v", service, out, err)
 }
 
-func (c *containers) up(t *testing.T) { c.compose(t, 3*time.Minute, "up", "-d") }
+func (c *containers) up(t *testing.T) {
+	c.compose(t, 3*time.Minute, "up", "-d")
+	if c.viewer == "" {
+		c.viewer = newToken(t, c, "/data")
+	}
+}
 
 func (c *containers) down(t *testing.T) { c.compose(t, 2*time.Minute, "down") }
 
@@ -96,6 +102,8 @@ func (c *containers) start(t *testing.T, node string) {
 }
 
 func (c *containers) page() string { return c.url }
+
+func (c *containers) token() string { return c.viewer }
 
 func (c *containers) servers() []string {
 	return []string{"tls://n1:4222", "tls://n2:4222", "tls://n3:4222"}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"testing"
 	"time"
 
 	"midplane/api"
@@ -24,7 +25,12 @@ func list[T any](w world, kind string, query ...string) ([]T, error) {
 		name, value, _ := strings.Cut(q, "=")
 		values.Set(name, value)
 	}
-	resp, err := browser.Get(w.page() + "/api/v1/" + kind + "?" + values.Encode())
+	req, err := http.NewRequest(http.MethodGet, w.page()+"/api/v1/"+kind+"?"+values.Encode(), nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Authorization", "Bearer "+w.token())
+	resp, err := browser.Do(req)
 	if err != nil {
 		return nil, err
 	}
@@ -41,6 +47,12 @@ func list[T any](w world, kind string, query ...string) ([]T, error) {
 		return nil, fmt.Errorf("%s %v: %w", kind, query, err)
 	}
 	return out, nil
+}
+
+// newToken makes a machine's token in the data folder of the primary.
+func newToken(t *testing.T, w world, data string) string {
+	t.Helper()
+	return strings.TrimSpace(w.midplane(t, "console", "token", "create", "e2e", "--role", "viewer", "--data", data))
 }
 
 // allUp complains unless exactly the named devices are at the tenant's site and

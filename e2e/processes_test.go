@@ -30,6 +30,7 @@ type processes struct {
 	client   []int          // ports of n1, n2, n3
 	http     map[string]int // port of each process
 	running  map[string]*process
+	viewer   string // token for the page
 }
 
 type process struct {
@@ -144,6 +145,9 @@ func (p *processes) up(t *testing.T) {
 	for _, n := range append([]string{"primary"}, nodes...) {
 		p.ready(t, n)
 	}
+	if p.viewer == "" {
+		p.viewer = newToken(t, p, p.dir+"/data/primary")
+	}
 	p.midplane(t, "apply", "-f", p.dir+"/tenants")
 	for tenant, name := range pollers {
 		p.user(t, tenant, "poller", name)
@@ -182,6 +186,8 @@ func (p *processes) kill(t *testing.T, node string) {
 func (p *processes) start(t *testing.T, node string) { p.launchNode(t, node) }
 
 func (p *processes) page() string { return "http://127.0.0.1:" + strconv.Itoa(p.http["primary"]) }
+
+func (p *processes) token() string { return p.viewer }
 
 func (p *processes) servers() (out []string) {
 	for _, port := range p.client {

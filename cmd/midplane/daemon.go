@@ -43,7 +43,7 @@ func (d *daemonFlags) add(f *pflag.FlagSet, addr, serves string) {
 	f.BoolVar(&d.OTLPInsecure, "otlp-insecure", false, "speak OTLP without TLS")
 	f.Float64Var(&d.TraceRatio, "trace-ratio", 0, "share of new traces to record, above 0 to 1 (default: all, when there is an endpoint)")
 	f.StringVar(&d.HTTP, "http", addr, "address of "+serves)
-	f.BoolVar(&d.HTTPOpen, "http-open", false, "let --http listen where other machines can reach it; there are no logins yet")
+	f.BoolVar(&d.HTTPOpen, "http-open", false, "let --http listen unencrypted where other machines can reach it: behind a proxy with TLS, or on a network of your own")
 }
 
 // export starts telemetry for one process.
@@ -127,8 +127,8 @@ func loopbackUnless(addr string, open bool) error {
 	if open || host == "localhost" || ip != nil && ip.IsLoopback() {
 		return nil
 	}
-	return fault.WithHint(fault.New(fault.Invalid, "--http %s can be reached by other machines, and there are no logins yet", addr),
-		"use 127.0.0.1, or add --http-open if the network around it is yours")
+	return fault.WithHint(fault.New(fault.Invalid, "--http %s can be reached by other machines", addr),
+		"use 127.0.0.1, or add --http-open if the network around it is yours: metrics name tenants and pollers")
 }
 
 // stateDir is where data is kept when no --data says otherwise.

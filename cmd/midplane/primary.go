@@ -26,9 +26,9 @@ type primaryFlags struct {
 	Data       string   `config:"data"`
 	Servers    []string `config:"server"`
 	EventDays  int      `config:"event-days"`
-	Hosts      []string `config:"http-host"`
 
-	daemonFlags `config:",squash"`
+	consoleFlags `config:",squash"`
+	daemonFlags  `config:",squash"`
 }
 
 func newPrimaryCmd(a *app) *cobra.Command {
@@ -57,8 +57,8 @@ deployment.json, tls/ca.crt and primary/ only.`,
 	fl.StringVar(&f.Data, "data", stateDir("primary"), "folder for the database")
 	fl.StringSliceVar(&f.Servers, "server", nil, "client URL of a node; may be given several times (default: those of the deployment)")
 	fl.IntVar(&f.EventDays, "event-days", 30, "days that the event log is kept")
-	fl.StringSliceVar(&f.Hosts, "http-host", nil, "name, besides its own, under which browsers reach --http; may be given several times")
-	f.add(fl, console.DefaultAddr, "the page, the HTTP API, /metrics, /healthz and /readyz")
+	f.consoleFlags.add(fl)
+	f.daemonFlags.add(fl, console.DefaultAddr, "the page, the HTTP API, /metrics, /healthz and /readyz")
 	return cmd
 }
 
@@ -93,7 +93,7 @@ func (a *app) primary(ctx context.Context, f primaryFlags) error {
 		return err
 	}
 	src := &asker{servers: sum.Servers, ca: ca, creds: deployment.PrimaryCreds(f.Deployment, account.RoleAdmin), name: sum.Primary, tel: exp.Telemetry("console")}
-	cons, err := console.New(console.Config{Addr: f.HTTP, Open: f.HTTPOpen, Hosts: f.Hosts, Version: version, Telemetry: exp.Handler()}, src, exp.Telemetry("console"))
+	cons, _, err := newConsole(data, f.consoleFlags, f.daemonFlags, src, exp)
 	if err != nil {
 		return err
 	}

@@ -29,12 +29,12 @@ const (
 )
 
 type upFlags struct {
-	Data    string   `config:"data"`
-	Tenants string   `config:"tenants"`
-	NATS    string   `config:"nats"`
-	Hosts   []string `config:"http-host"`
+	Data    string `config:"data"`
+	Tenants string `config:"tenants"`
+	NATS    string `config:"nats"`
 
-	daemonFlags `config:",squash"`
+	consoleFlags `config:",squash"`
+	daemonFlags  `config:",squash"`
 }
 
 func newUpCmd(a *app) *cobra.Command {
@@ -45,6 +45,10 @@ func newUpCmd(a *app) *cobra.Command {
 		Long: `Starts a cluster of three nodes (replicated three times, every write synced),
 the control plane, a primary with its page, and the pollers that the tenants'
 files mark as embedded. Everything listens on loopback.
+
+The page and the HTTP API ask who you are: the address printed at start signs a
+browser in, once and within ten minutes; "midplane console link" prints another,
+"midplane console user add" adds people.
 
 Without --tenants, and when there is no tenant yet, two example tenants watch
 this machine. The credentials are saved as NATS context "midplane", which every
@@ -66,8 +70,8 @@ Stop it with Ctrl-C; start it again, and it continues where it was.`,
 	fl.StringVar(&f.Data, "data", stateDir(), "folder for everything that is kept")
 	fl.StringVar(&f.Tenants, "tenants", "", "folder of tenants' files to apply at start (default: the example, when there is no tenant yet)")
 	fl.StringVar(&f.NATS, "nats", "127.0.0.1:4222", "address of the first node for clients; the others take the next two ports")
-	fl.StringSliceVar(&f.Hosts, "http-host", nil, "name, besides its own, under which browsers reach --http; may be given several times")
-	f.add(fl, console.DefaultAddr, "the page, the HTTP API, /metrics, /healthz and /readyz")
+	f.consoleFlags.add(fl)
+	f.daemonFlags.add(fl, console.DefaultAddr, "the page, the HTTP API, /metrics, /healthz and /readyz")
 	return cmd
 }
 
@@ -108,7 +112,7 @@ func (a *app) up(ctx context.Context, f upFlags) error {
 	if err != nil {
 		return err
 	}
-	cons, err := console.New(console.Config{Addr: f.HTTP, Open: f.HTTPOpen, Hosts: f.Hosts, Version: version, Telemetry: exp.Handler()}, u, exp.Telemetry("console"))
+	cons, users, err := newConsole(data, f.consoleFlags, f.daemonFlags, u, exp)
 	if err != nil {
 		return err
 	}
@@ -118,7 +122,7 @@ func (a *app) up(ctx context.Context, f upFlags) error {
 		run.Part{Name: "admin", Run: u.admin, Ready: u.connected},
 		run.Part{Name: "primary", Run: prim.Run},
 		run.Part{Name: "console", Run: cons.Run, Ready: cons.Ready},
-		run.Part{Name: "tenants", Run: func(ctx context.Context) error { return u.pollers(ctx) }, Ready: func(ctx context.Context) error { return u.tenants(ctx, wanted, cons.Addr()) }},
+		run.Part{Name: "tenants", Run: func(ctx context.Context) error { return u.pollers(ctx) }, Ready: func(ctx context.Context) error { return u.tenants(ctx, wanted, cons, users) }},
 	)
 }
 

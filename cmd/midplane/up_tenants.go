@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"midplane/api"
+	"midplane/console"
+	"midplane/console/access"
 	"midplane/fault"
 	"midplane/poller/collect/all"
 	"midplane/tenants"
@@ -37,7 +39,7 @@ func upTenants(f upFlags) ([]*tenants.Spec, error) {
 
 // tenants stores what --tenants says, or the example when there is no tenant
 // yet, and says where everything is.
-func (u *upRun) tenants(ctx context.Context, wanted []*tenants.Spec, httpAddr string) error {
+func (u *upRun) tenants(ctx context.Context, wanted []*tenants.Spec, cons *console.Console, users *access.Store) error {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	var have []api.Tenant
@@ -55,7 +57,7 @@ func (u *upRun) tenants(ctx context.Context, wanted []*tenants.Spec, httpAddr st
 			origin = "the built-in example"
 			first := strings.TrimPrefix(u.cluster.Servers()[0], "nats://")
 			var err error
-			if wanted, err = example.Specs(httpAddr, first); err != nil {
+			if wanted, err = example.Specs(cons.Addr(), first); err != nil {
 				return err
 			}
 		}
@@ -74,10 +76,33 @@ func (u *upRun) tenants(ctx context.Context, wanted []*tenants.Spec, httpAddr st
 	}
 	u.say("  data      %s", u.data)
 	u.say("  nodes     %s", strings.Join(u.cluster.Servers(), " "))
-	u.say("  page      http://%s/", httpAddr)
+	if err := u.sayPage(cons.URL(), users); err != nil {
+		return err
+	}
 	u.say("  context   %s (credentials for: midplane get devices, midplane status, nats --context %s …)", DefaultContext, DefaultContext)
 	u.say("  tenants   %s (%s)", strings.Join(ids, ", "), origin)
 	u.say("Ctrl-C stops it; the same command continues where it was.")
+	return nil
+}
+
+// sayPage says where the page is. Who sits at this machine is signed in by a
+// link; where other machines can reach the page, standard output may be kept
+// by somebody else, and no link is in it.
+func (u *upRun) sayPage(url string, users *access.Store) error {
+	if loopbackUnless(u.flags.HTTP, false) != nil {
+		u.say("  page      %s (sign in, or: midplane console link --data %s)", url, u.data)
+		return nil
+	}
+	code, err := users.CreateLink(access.Admin, "")
+	if err != nil {
+		return err
+	}
+	u.say("  page      %s", access.LinkURL(url, code))
+	again := "midplane console link"
+	if u.data != stateDir() {
+		again += " --data " + u.data
+	}
+	u.say("            (signs in once, within %d minutes; another link: %s)", int(access.LinkLife.Minutes()), again)
 	return nil
 }
 

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"github.com/spf13/pflag"
+
+	"midplane/console"
+	"midplane/console/access"
+	"midplane/telemetry/export"
+)
+
+// consoleFlags are of the servers that have a page.
+type consoleFlags struct {
+	Hosts []string `config:"http-host"`
+	Cert  string   `config:"http-cert"`
+	Key   string   `config:"http-key"`
+}
+
+func (c *consoleFlags) add(f *pflag.FlagSet) {
+	f.StringSliceVar(&c.Hosts, "http-host", nil, "name, besides its own, under which browsers reach --http; may be given several times")
+	f.StringVar(&c.Cert, "http-cert", "", "file of the certificate with which --http speaks TLS; read anew when it changes")
+	f.StringVar(&c.Key, "http-key", "", "file of the certificate's key")
+}
+
+// newConsole makes the console of a server, whose users are in its data folder.
+func newConsole(data string, c consoleFlags, d daemonFlags, src console.Source, exp *export.Export) (*console.Console, *access.Store, error) {
+	users, err := access.Open(access.Folder(data))
+	if err != nil {
+		return nil, nil, err
+	}
+	cons, err := console.New(console.Config{
+		Addr: d.HTTP, Open: d.HTTPOpen, Hosts: c.Hosts, Cert: c.Cert, Key: c.Key,
+		Version: readBuild().Version, Telemetry: exp.Handler(), Access: access.NewKeeper(users, nil),
+	}, src, exp.Telemetry("console"))
+	return cons, users, err
+}

@@ -41,6 +41,7 @@ func record(h http.Handler, r *http.Request) *httptest.ResponseRecorder {
 // browser is somebody with a cookie.
 type browser struct {
 	t      *testing.T
+	p      *people
 	c      *Console
 	cookie *http.Cookie
 	info   SessionInfo
@@ -68,6 +69,7 @@ func (b *browser) do(method, path, body string, change ...func(*http.Request)) *
 
 func (b *browser) login(name string) *httptest.ResponseRecorder {
 	b.t.Helper()
+	b.p.user(b.t, name)
 	w := b.do("POST", "/api/v1/session", `{"user":"`+name+`","password":"`+password+`"}`)
 	if w.Code != http.StatusOK {
 		b.t.Fatalf("login of %s: %d %s", name, w.Code, w.Body)
@@ -80,7 +82,7 @@ func (b *browser) login(name string) *httptest.ResponseRecorder {
 
 func TestLoginAndLogout(t *testing.T) {
 	p := newPeople(t)
-	b := &browser{t: t, c: newConsole(t, p, newFake())}
+	b := &browser{t: t, p: p, c: newConsole(t, p, newFake())}
 	if w := b.do("GET", "/api/v1/session", ""); w.Code != 401 {
 		t.Fatalf("%d", w.Code)
 	}
@@ -105,7 +107,7 @@ func TestLoginAndLogout(t *testing.T) {
 func TestCookies(t *testing.T) {
 	p := newPeople(t)
 	tls := func(r *http.Request) { r.Header.Set("X-Forwarded-Proto", "https") }
-	b := &browser{t: t, c: newConsole(t, p, newFake()), change: []func(*http.Request){tls}}
+	b := &browser{t: t, p: p, c: newConsole(t, p, newFake()), change: []func(*http.Request){tls}}
 	w := b.login("admin")
 	if c := b.cookie; c.Name != "__Host-midplane" || !c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteStrictMode || c.Path != "/" || c.Domain != "" || c.MaxAge != 12*3600 {
 		t.Errorf("over TLS: %+v", c)
@@ -113,7 +115,7 @@ func TestCookies(t *testing.T) {
 	if w.Header().Get("Strict-Transport-Security") != "max-age=31536000" || w.Header().Get("Cache-Control") != "no-store" {
 		t.Errorf("%v", w.Header())
 	}
-	b = &browser{t: t, c: b.c}
+	b = &browser{t: t, p: p, c: b.c}
 	w = b.login("admin")
 	if c := b.cookie; c.Name != "midplane-8480" || c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteStrictMode || c.Path != "/" || c.Domain != "" {
 		t.Errorf("on loopback: %+v", c)
@@ -121,6 +123,7 @@ func TestCookies(t *testing.T) {
 	if w.Header().Get("Strict-Transport-Security") != "" {
 		t.Error("HSTS without TLS")
 	}
+	p.user(t, "admin")
 	// Elsewhere than on loopback a password is not taken without TLS.
 	open := newConsole(t, p, newFake(), func(c *Config) { c.Addr, c.Open = "0.0.0.0:8480", true })
 	body := `{"user":"admin","password":"` + password + `"}`
@@ -138,7 +141,7 @@ func TestCookies(t *testing.T) {
 // A session id that was there before a login is worth nothing after it.
 func TestSessionFixation(t *testing.T) {
 	p := newPeople(t)
-	b := &browser{t: t, c: newConsole(t, p, newFake())}
+	b := &browser{t: t, p: p, c: newConsole(t, p, newFake())}
 	planted := &http.Cookie{Name: "midplane-8480", Value: "planted-by-somebody"}
 	b.cookie = planted
 	b.login("admin")
@@ -151,7 +154,7 @@ func TestSessionFixation(t *testing.T) {
 		t.Fatal("the second login has the id of the first")
 	}
 	for _, old := range []*http.Cookie{planted, first} {
-		other := &browser{t: t, c: b.c, cookie: old}
+		other := &browser{t: t, p: p, c: b.c, cookie: old}
 		if w := other.do("GET", "/api/v1/session", ""); w.Code != 401 {
 			t.Errorf("an old id: %d", w.Code)
 		}
@@ -160,9 +163,9 @@ func TestSessionFixation(t *testing.T) {
 
 func TestCSRF(t *testing.T) {
 	p := newPeople(t)
-	b := &browser{t: t, c: newConsole(t, p, newFake())}
+	b := &browser{t: t, p: p, c: newConsole(t, p, newFake())}
 	b.login("viewer")
-	other := &browser{t: t, c: b.c}
+	other := &browser{t: t, p: p, c: b.c}
 	other.login("viewer")
 	for name, change := range map[string]func(*http.Request){
 		"no token":               func(r *http.Request) { r.Header.Del(csrfHeader) },
@@ -202,7 +205,8 @@ func TestCSRF(t *testing.T) {
 
 func TestWrongLogins(t *testing.T) {
 	p := newPeople(t)
-	b := &browser{t: t, c: newConsole(t, p, newFake())}
+	p.user(t, "admin")
+	b := &browser{t: t, p: p, c: newConsole(t, p, newFake())}
 	try := func(body string) *httptest.ResponseRecorder {
 		t.Helper()
 		return record(b.c.Handler(), request(t, "POST", "/api/v1/session", body))
@@ -237,7 +241,7 @@ func TestWrongLogins(t *testing.T) {
 func TestSessionsOverHTTP(t *testing.T) {
 	p := newPeople(t)
 	c := newConsole(t, p, newFake())
-	ann, vic := &browser{t: t, c: c}, &browser{t: t, c: c}
+	ann, vic := &browser{t: t, p: p, c: c}, &browser{t: t, p: p, c: c}
 	ann.login("admin")
 	vic.login("viewer-acme")
 	list := func(b *browser) (out []access.Session) {
@@ -285,7 +289,7 @@ func TestSessionsOverHTTP(t *testing.T) {
 func TestChangePassword(t *testing.T) {
 	p := newPeople(t)
 	c := newConsole(t, p, newFake())
-	b, elsewhere := &browser{t: t, c: c}, &browser{t: t, c: c}
+	b, elsewhere := &browser{t: t, p: p, c: c}, &browser{t: t, p: p, c: c}
 	b.login("viewer")
 	elsewhere.login("viewer")
 	for body, want := range map[string]int{
@@ -316,7 +320,7 @@ func TestLoginLink(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &browser{t: t, c: c}
+	b := &browser{t: t, p: p, c: c}
 	if w := b.do("GET", "/api/v1/session/link?code="+code, ""); w.Code != 405 {
 		t.Errorf("by address: %d", w.Code)
 	}
@@ -326,7 +330,7 @@ func TestLoginLink(t *testing.T) {
 	if w := b.do("GET", "/api/v1/devices", ""); w.Code != 200 {
 		t.Errorf("%d", w.Code)
 	}
-	again := &browser{t: t, c: c}
+	again := &browser{t: t, p: p, c: c}
 	if w := again.do("POST", "/api/v1/session/link", `{"code":"`+code+`"}`); w.Code != 401 || again.cookie != nil {
 		t.Errorf("used twice: %d %s", w.Code, w.Body)
 	}
@@ -380,7 +384,7 @@ func TestWhatIsRecorded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &browser{t: t, c: c}
+	b := &browser{t: t, p: p, c: c}
 	b.login("admin")
 	b.do("DELETE", "/api/v1/session", "", func(r *http.Request) { r.Header.Del(csrfHeader) })
 	b.do("DELETE", "/api/v1/session", "")

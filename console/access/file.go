@@ -70,8 +70,9 @@ func Folder(data string) string { return filepath.Join(data, "console") }
 
 // Store is the file.
 type Store struct {
-	dir string
-	now func() time.Time
+	dir  string
+	now  func() time.Time
+	cost cost // of the hashes that are made
 
 	mu   sync.Mutex
 	seen os.FileInfo // of what book was read from
@@ -83,7 +84,7 @@ func Open(dir string) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fault.WithHint(fault.Wrap(fault.Other, err, "the console's folder"), "the data folder belongs to the user that the server runs as")
 	}
-	return &Store{dir: dir, now: time.Now}, nil
+	return &Store{dir: dir, now: time.Now, cost: standard}, nil
 }
 
 // current returns what the file says now. A file that cannot be read lets

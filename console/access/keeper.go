@@ -12,7 +12,6 @@ import (
 type Keeper struct {
 	store    *Store
 	now      func() time.Time
-	cost     cost
 	nobody   string // a hash that no password has
 	throttle throttle
 	sessions sessions
@@ -32,7 +31,7 @@ func NewKeeper(store *Store, now func() time.Time) *Keeper {
 		now = time.Now
 	}
 	return &Keeper{
-		store: store, now: now, cost: standard, nobody: standard.hash(secret()),
+		store: store, now: now, nobody: store.cost.hash(secret()),
 		throttle: throttle{now: now, tries: map[string]*tries{}},
 		sessions: sessions{now: now, all: map[string]*live{}},
 		hashing:  make(chan struct{}, hashers),

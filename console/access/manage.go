@@ -22,7 +22,7 @@ func (s *Store) AddUser(name string, role Role, tenant, password string) error {
 	if err != nil {
 		return err
 	}
-	hash, at := standard.hash(password), s.now().UTC()
+	hash, at := s.cost.hash(password), s.now().UTC()
 	return s.change(func(b *book) error {
 		if _, ok := b.user(name); ok {
 			return fault.WithHint(fault.New(fault.Conflict, "user %s exists", name), "midplane console user passwd changes a password")
@@ -40,7 +40,7 @@ func (s *Store) SetPassword(name, password string) error {
 	if err := CheckPassword(name, password); err != nil {
 		return err
 	}
-	hash, at := standard.hash(password), s.now().UTC()
+	hash, at := s.cost.hash(password), s.now().UTC()
 	return s.change(func(b *book) error {
 		for i := range b.Users {
 			if b.Users[i].Name == name {

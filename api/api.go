@@ -136,9 +136,17 @@ func Endpoint(ctx context.Context, timeout time.Duration, h Handler) micro.Handl
 			defer func() { <-slots }()
 			ctx, cancel := context.WithTimeout(ctx, timeout)
 			defer cancel()
-			respond(r, ctx, h)
+			respond(r, context.WithValue(ctx, replyKey{}, r.Reply()), h)
 		}()
 	})
+}
+
+type replyKey struct{}
+
+// ReplyOf returns where the answer to the request that a Handler works on goes.
+func ReplyOf(ctx context.Context) string {
+	reply, _ := ctx.Value(replyKey{}).(string)
+	return reply
 }
 
 // done is the answer where there is nothing to say. It is never empty, and "{}"

@@ -141,6 +141,11 @@ func (p *Platform) start(ctx context.Context, g *run.Group) error {
 	reg, err := registry.Open(ctx, js, p.sealer, p.cfg.Replicas, func(kv jetstream.KeyValue) *registry.Mirror {
 		return registry.NewMirror(kv, func() uint64 { return p.replica(kv.Bucket()) }, p.tel)
 	})
+	if err != nil {
+		opened()
+		return err
+	}
+	log, err := registry.OpenAudit(ctx, js, p.cfg.Replicas)
 	opened()
 	if err != nil {
 		return err
@@ -170,10 +175,10 @@ func (p *Platform) start(ctx context.Context, g *run.Group) error {
 	if err := reg.View().Sealed(); err != nil {
 		return fault.Wrap(fault.Other, err, "node %s", p.cfg.Node.Name)
 	}
-	return p.startServices(ctx, g, reg, dialer)
+	return p.startServices(ctx, g, reg, log, dialer)
 }
 
-func (p *Platform) startServices(ctx context.Context, g *run.Group, reg *registry.Registry, dialer *control.Dialer) error {
+func (p *Platform) startServices(ctx context.Context, g *run.Group, reg *registry.Registry, log *registry.Audit, dialer *control.Dialer) error {
 	doors, err := ingress.New(ingress.Config{
 		Broker: p.node, Registry: reg, Connect: dialer.Ingress,
 		StateHas: func(ctx context.Context, t event.Tenant, subj string) (bool, error) {
@@ -191,6 +196,7 @@ func (p *Platform) startServices(ctx context.Context, g *run.Group, reg *registr
 	ctl, err := control.New(control.Config{
 		Node: p.cfg.Node.Name, ClientURL: url, Version: p.cfg.Version, Replicas: p.cfg.Replicas, Registry: reg, Dialer: dialer,
 		Server: p.node, Doors: doors, Signer: p.signer, Control: p.cfg.Secrets.Control, System: p.cfg.Secrets.System.Public, Enrol: p.cfg.Secrets.Enrol,
+		SystemKeys: p.cfg.Secrets.System, Audit: log,
 		Pace: p.cfg.Pace,
 	}, p.tel)
 	if err != nil {

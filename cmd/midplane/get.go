@@ -15,8 +15,8 @@ func newGetCmd(a *app) *cobra.Command {
 	get := group(&cobra.Command{
 		Use:   "get KIND",
 		Short: "List what there is",
-		Long: `Lists tenants, sites, pollers, devices, interfaces, checks, events, streams or
-schemas. Singular names work too ("get device r1").
+		Long: `Lists tenants, sites, pollers, devices, interfaces, checks, events, streams,
+schemas or the audit log. Singular names work too ("get device r1").
 
 With -o json or yaml every field is printed, as one array and nothing else;
 times are RFC 3339 UTC, sizes bytes, speeds bits per second.`,
@@ -27,7 +27,7 @@ times are RFC 3339 UTC, sizes bytes, speeds bits per second.`,
 	})
 	get.AddCommand(
 		newList(a, tenantsKind), newList(a, sitesKind), newList(a, pollersKind), newList(a, devicesKind), newList(a, interfacesKind),
-		newList(a, checksKind), newEventList(a), newList(a, streamsKind), newList(a, schemasKind),
+		newList(a, checksKind), newEventList(a), newList(a, streamsKind), newList(a, schemasKind), newAuditList(a),
 	)
 	return get
 }

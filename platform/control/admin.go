@@ -27,6 +27,9 @@ func (c *Control) adminVerbs() map[string]api.Handler {
 		api.UserCreate:   handler(c.userCreate),
 		api.NodeStatus:   handler(c.nodeStatus),
 		api.PrimaryDrop:  handler(c.primaryDrop),
+		api.AuditList:    handler(c.auditList),
+		api.AuditFollow:  handler(c.auditFollow),
+		api.AuditReport:  handler(c.auditReport),
 	}
 }
 

@@ -9,6 +9,7 @@ package control
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -47,7 +48,10 @@ type Config struct {
 	Control   account.Keys // of the CONTROL account
 	System    string       // public key of the SYS account
 	Enrol     account.Keys // of the ENROL account
-	Pace      Pace
+	// SystemKeys are of the SYS account: its servers are asked who is connected.
+	SystemKeys account.Keys
+	Audit      *registry.Audit
+	Pace       Pace
 }
 
 // Control is this node's part of the control plane.
@@ -56,14 +60,16 @@ type Control struct {
 	reg *registry.Registry
 	tel telemetry.Telemetry
 	// lastCursor bounds how often a primary's presence is written.
-	seen    seenAt
-	waiting waitList
+	seen       seenAt
+	waiting    waitList
+	sys        systemConn
+	unrecorded atomic.Int64 // acts that are missing in the audit log
 }
 
 // New returns a Control; Run serves.
 func New(cfg Config, tel telemetry.Telemetry) (*Control, error) {
-	if cfg.Node == "" || cfg.Registry == nil || cfg.Dialer == nil || cfg.Signer == nil {
-		return nil, fault.New(fault.Invalid, "control plane: node, registry, dialer and signer are needed")
+	if cfg.Node == "" || cfg.Registry == nil || cfg.Dialer == nil || cfg.Signer == nil || cfg.Audit == nil {
+		return nil, fault.New(fault.Invalid, "control plane: node, registry, dialer, signer and audit log are needed")
 	}
 	cfg.Pace = cfg.Pace.withDefaults()
 	return &Control{cfg: cfg, reg: cfg.Registry, tel: tel}, nil
@@ -77,6 +83,7 @@ func (c *Control) Run(ctx context.Context) error {
 	}
 	defer nc.Close()
 	defer c.cfg.Dialer.Close()
+	defer c.closeSystem()
 	services, err := c.serve(ctx, nc)
 	if err != nil {
 		return err
@@ -103,7 +110,8 @@ func (c *Control) present(ctx context.Context) error {
 		meta := c.cfg.Server.Meta()
 		pctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 		_, err := c.reg.PutStatus(pctx, registry.NodeKey(c.cfg.Node), registry.Presence{
-			Name: c.cfg.Node, Revision: rev, Closed: closed, Tenants: open, Client: c.cfg.ClientURL, Version: c.cfg.Version, Problem: meta.Problem,
+			Name: c.cfg.Node, Revision: rev, Closed: closed, Tenants: open, Client: c.cfg.ClientURL, Version: c.cfg.Version,
+			Problem: first(meta.Problem, unrecordedProblem(&c.unrecorded)),
 		})
 		cancel()
 		if err != nil && ctx.Err() == nil {

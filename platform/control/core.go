@@ -22,6 +22,7 @@ func (c *Control) coreVerbs() map[string]api.Handler {
 		api.CoreCredentials: handler(c.coreCredentials),
 		api.CoreCursor:      handler(c.coreCursor),
 		api.CoreFinding:     handler(c.coreFinding),
+		api.AuditReport:     handler(c.auditReport),
 	}
 }
 

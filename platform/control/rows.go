@@ -184,6 +184,7 @@ func (c *Control) clusterStatus() api.ClusterStatus {
 	if meta.Leader == "" {
 		out.Problems = append(out.Problems, api.Problem{Severity: "critical", Message: "JetStream has no meta leader", Hint: "are two of the three nodes running and connected?"})
 	}
+	out.Problems = append(out.Problems, c.auditProblems()...)
 	for _, t := range c.reg.View().Tenants {
 		out.Problems = append(out.Problems, c.tenantProblems(t)...)
 	}

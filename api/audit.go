@@ -1,0 +1,69 @@
+package api
+
+import "time"
+
+// Verbs of the admin door about the audit log.
+const (
+	AuditList   = "audit.list"   // AuditRequest → Page[AuditRecord], oldest first
+	AuditFollow = "audit.follow" // AuditRequest → Page[AuditRecord]; waits for the first
+	AuditReport = "audit.report" // AuditAct → {}: what a console did for its users
+)
+
+// What an act came to. Anything else is the class of the error it ended with.
+const (
+	AuditBegun = "begun" // written before the act: without another record of the same id nobody knows how it ended
+	AuditOK    = "ok"
+)
+
+// AuditRecord is one administrative act. Who is guarded by the server's
+// permissions when Via is empty; otherwise Via is guarded, and Who and From are
+// what it said.
+type AuditRecord struct {
+	ID     string    `json:"id"` // the same for the record before an act and the one after it
+	Seq    uint64    `json:"seq"`
+	Time   time.Time `json:"time"`
+	Who    string    `json:"who"`
+	Via    string    `json:"via,omitempty"`
+	From   string    `json:"from"`
+	Verb   string    `json:"verb"`
+	Target string    `json:"target,omitempty"`
+	Tenant string    `json:"tenant,omitempty"`
+	Result string    `json:"result"`
+	Detail string    `json:"detail,omitempty"`
+	Node   string    `json:"node"` // that answered
+}
+
+// AuditRequest filters the audit log. After is a sequence ("" = from the start;
+// audit.follow with After "now" begins at the end). With Newest, a list is the
+// last Limit acts that match, still oldest first, each act once.
+type AuditRequest struct {
+	Tenant string     `json:"tenant,omitempty"`
+	Who    string     `json:"who,omitempty"`
+	Since  *time.Time `json:"since,omitempty"`
+	Limit  int        `json:"limit,omitempty"`
+	After  string     `json:"after,omitempty"`
+	Newest bool       `json:"newest,omitempty"`
+}
+
+// Matches reports whether the filter lets a record through.
+func (r AuditRequest) Matches(rec AuditRecord) bool {
+	return (r.Tenant == "" || r.Tenant == rec.Tenant) && (r.Who == "" || r.Who == rec.Who) &&
+		(r.Since == nil || !rec.Time.Before(*r.Since))
+}
+
+// AuditAct is an act that whoever asks did for somebody else: a console for its
+// user. Verb begins with "console.".
+type AuditAct struct {
+	ID     string `json:"id"` // the same act, the same id
+	Who    string `json:"who"`
+	From   string `json:"from"`
+	Verb   string `json:"verb"`
+	Target string `json:"target,omitempty"`
+	Tenant string `json:"tenant,omitempty"`
+	Result string `json:"result"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// Reads reports whether a verb of the admin door changes nothing. One that
+// waits is a read, and is not asked again because the answer takes long.
+func Reads(verb string) bool { return reads[verb] || verb == AuditFollow }

@@ -1,0 +1,26 @@
+package subject
+
+import (
+	"strings"
+
+	"midplane/event"
+)
+
+// AuditAll is what the audit stream listens on.
+const AuditAll = "audit.>"
+
+// Audit returns the subject of the record of an act: audit.<who>.<verb…>. A who
+// that is no plain name (nobody knows who a wrong token belongs to) is encoded.
+func Audit(who, verb string) string {
+	if who == "" {
+		who = "_"
+	}
+	if event.CheckName("user", who) != nil && who != "_" {
+		who = EncodeEntity(event.Entity(who))
+	}
+	words := strings.Split(verb, ".")
+	for i, w := range words {
+		words[i] = EncodeEntity(event.Entity(w))
+	}
+	return "audit." + who + "." + strings.Join(words, ".")
+}

@@ -14,6 +14,8 @@ import (
 	"midplane/internal/run"
 	"midplane/poller"
 	"midplane/poller/collect/all"
+	"midplane/poller/join"
+	"midplane/telemetry/export"
 	"midplane/tenants/account"
 )
 
@@ -30,33 +32,43 @@ type pollerFlags struct {
 func newPollerCmd(a *app) *cobra.Command {
 	var f pollerFlags
 	cmd := &cobra.Command{
-		Use:   "poller --creds FILE --server URL",
+		Use:   "poller [--creds FILE --server URL]",
 		Short: "A poller at a customer's site",
 		Long: `Asks the cluster what to watch, watches it, and keeps what it sees in an outbox
 on disk until it is stored: it works on without the network, and sends later.
 
-The credentials come from "midplane user create --role poller". A file that is
-not there yet is waited for. --data holds the outbox; losing it loses what was
-not sent yet, and sharing it between two pollers is refused.`,
-		Example: "  midplane poller --creds syd-01.creds --server tls://n1:4222 --server tls://n2:4222 --ca ca.crt --data /var/lib/midplane/syd-01",
-		Args:    args(0, 0, ""),
+A machine becomes a poller with a token: see "midplane poller join". What it
+joined with is in --data, and nothing else has to be given afterwards.
+
+Or the credentials come from "midplane user create --role poller"; then --creds
+and --server are needed. A file that is not there yet is waited for. --data
+holds the outbox, too; losing it loses what was not sent yet, and sharing it
+between two pollers is refused.`,
+		Example: `  midplane poller join mpt1.… --data /var/lib/midplane/syd-01
+  midplane poller --data /var/lib/midplane/syd-01
+  midplane poller --creds syd-01.creds --server tls://n1:4222 --server tls://n2:4222 --ca ca.crt --data /var/lib/midplane/syd-01`,
+		Args: args(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := a.settings.Decode(&f); err != nil {
 				return err
 			}
-			if f.Creds == "" || len(f.Servers) == 0 {
-				return usage(cmd, "--creds and --server are needed")
+			if f.Creds != "" && len(f.Servers) == 0 {
+				return usage(cmd, "--server is needed with --creds")
 			}
 			return a.poller(cmd.Context(), f)
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&f.Creds, "creds", "", "the poller's .creds file (required)")
-	fl.StringVar(&f.Data, "data", stateDir("poller"), "folder for the outbox")
-	fl.StringSliceVar(&f.Servers, "server", nil, "client URL of a node; may be given several times (required)")
+	fl.StringVar(&f.Creds, "creds", "", "the poller's .creds file (default: what it joined with)")
+	fl.StringVar(&f.Data, "data", stateDir("poller"), "folder for the outbox, and for what the poller joined with")
+	fl.StringSliceVar(&f.Servers, "server", nil, "client URL of a node; may be given several times (default: those it joined with)")
 	fl.StringVar(&f.CA, "ca", "", "CA certificate of the nodes, PEM; turns TLS on")
 	fl.Int64Var(&f.OutboxBytes, "outbox-bytes", 64<<20, "bytes the outbox may take on disk")
 	f.add(fl, pollerHTTP, "/metrics, /healthz and /readyz")
+	join := newPollerJoinCmd(a)
+	join.GroupID = groupRun // its flags are settings, too
+	cmd.AddGroup(&cobra.Group{ID: groupRun, Title: "Run:"})
+	cmd.AddCommand(join)
 	return cmd
 }
 
@@ -66,10 +78,31 @@ func (a *app) poller(ctx context.Context, f pollerFlags) error {
 		return err
 	}
 	defer unlock()
+	if f.Creds == "" {
+		id, joined, err := join.Load(data)
+		if err != nil {
+			return err
+		}
+		if !joined {
+			return fault.WithHint(fault.New(fault.Invalid, "no poller has joined in %s, and there is no --creds", data), "join with: midplane poller join TOKEN --data %s", f.Data)
+		}
+		f.Creds = id.Creds
+		if len(f.Servers) == 0 {
+			f.Servers = id.Servers
+		}
+		if f.CA == "" {
+			f.CA = id.CA
+		}
+	}
 	exp, err := a.export(ctx, f.daemonFlags, "midplane-poller", "")
 	if err != nil {
 		return err
 	}
+	return a.runPoller(ctx, exp, data, f)
+}
+
+// runPoller runs a poller whose credentials there are, or will be.
+func (a *app) runPoller(ctx context.Context, exp *export.Export, data string, f pollerFlags) error {
 	web, err := httpPart(f.daemonFlags, exp.Handler())
 	if err != nil {
 		return err

@@ -195,8 +195,8 @@ func (c *Control) channelConfig(ctx context.Context, t *registry.Tenant, u regis
 		return api.PollerConfig{Unchanged: true, Revision: req.Have}, nil
 	}
 	cfg, ok := t.Spec.PollerConfig(event.Producer(u.Name))
-	if !ok { // no longer declared: nothing to do
-		cfg = api.PollerConfig{Tenant: t.ID, Poller: event.Producer(u.Name)}
+	if !ok { // not, or no longer, declared: nothing to do
+		cfg = api.PollerConfig{Tenant: t.ID, Site: u.Site, Poller: event.Producer(u.Name)}
 	}
 	cfg.Revision = t.SpecRevision
 	return cfg, nil

@@ -46,6 +46,11 @@ func (c *Control) pollerRows(_ context.Context, req api.ListRequest) (out []row[
 				out = append(out, row[api.Poller]{string(t.ID) + "/" + string(s.ID) + "/" + string(p.ID), c.pollerRow(t, s.ID, p.ID, p.Embedded)})
 			}
 		}
+		for _, u := range joined(t) {
+			if req.Site == "" || string(u.Site) == req.Site {
+				out = append(out, row[api.Poller]{string(t.ID) + "/" + string(u.Site) + "/" + u.Name, c.pollerRow(t, u.Site, event.Producer(u.Name), false)})
+			}
+		}
 	})
 	return out, err
 }

@@ -30,7 +30,7 @@ func (c *Control) serve(ctx context.Context, nc *nats.Conn) (stop func(), err er
 		}
 	}
 	for door, verbs := range map[string]map[string]api.Handler{
-		subject.DoorAdmin: c.adminVerbs(), subject.DoorCore: c.coreVerbs(), "control": c.channelVerbs(),
+		subject.DoorAdmin: c.adminVerbs(), subject.DoorCore: c.coreVerbs(), "control": c.channelVerbs(), "enrol": {"redeem": c.redeem},
 	} {
 		svc, err := micro.AddService(nc, micro.Config{Name: "midplane-" + door, Version: "1.0.0", Description: "Midplane, node " + c.cfg.Node})
 		if err != nil {
@@ -43,8 +43,11 @@ func (c *Control) serve(ctx context.Context, nc *nats.Conn) (stop func(), err er
 				h = c.recorded(verb, c.fresh(verb, h))
 			}
 			subj := door + ".*." + verb
-			if door == "control" { // the account's key comes first
+			switch door {
+			case "control": // the account's key comes first
 				subj = "control.*.*." + verb
+			case "enrol": // there is one verb
+				subj = subject.EnrolExport
 			}
 			if err := svc.AddEndpoint(endpointName(verb), api.Endpoint(ctx, answerWithin, h), micro.WithEndpointSubject(subj)); err != nil {
 				stop()

@@ -46,12 +46,7 @@ func (c *Control) userCreate(ctx context.Context, _ string, req api.CreateUser) 
 	if err != nil {
 		return nil, err
 	}
-	servers := []string{}
-	for _, n := range c.reg.LiveNodes() {
-		servers = append(servers, n.Client)
-	}
-	slices.Sort(servers)
-	return api.CreatedUser{JWT: token, Existed: existed, Servers: servers}, nil
+	return api.CreatedUser{JWT: token, Existed: existed, Servers: c.servers()}, nil
 }
 
 // mayHave checks the name and subscriptions against what the tenant's file declares.

@@ -288,6 +288,11 @@ func (l *leader) remove(ctx context.Context, t *registry.Tenant) error {
 	if err := l.reg.DeleteUsers(ctx, t); err != nil {
 		return err
 	}
+	for _, tok := range l.reg.Tokens(t.ID) {
+		if err := l.reg.DeleteToken(ctx, tok); err != nil {
+			return err
+		}
+	}
 	if err := l.forget(ctx, t.ID); err != nil {
 		return err
 	}

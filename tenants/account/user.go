@@ -104,14 +104,25 @@ func ReadCreds(data []byte) (Creds, error) {
 	if err != nil {
 		return Creds{}, fault.New(fault.Invalid, "not a .creds file: no user seed in it")
 	}
+	out, err := ReadUser(token, seed(kp))
+	return out, fault.Wrap(fault.Other, err, "the .creds file")
+}
+
+// ReadUser reads what a user's JWT says, whose seed is given. It does not check
+// the signature of the JWT: the server does. The error never holds either.
+func ReadUser(token string, userSeed []byte) (Creds, error) {
+	key, err := PublicKey(userSeed)
+	if err != nil {
+		return Creds{}, err
+	}
 	c, err := jwt.DecodeUserClaims(token)
 	if err != nil {
-		return Creds{}, fault.New(fault.Invalid, "the user JWT in the .creds file cannot be read")
+		return Creds{}, fault.New(fault.Invalid, "the user JWT cannot be read")
 	}
-	if public(kp) != c.Subject {
-		return Creds{}, fault.New(fault.Invalid, "the seed in the .creds file is not that of its JWT")
+	if key != c.Subject {
+		return Creds{}, fault.New(fault.Invalid, "the seed is not that of the user JWT")
 	}
-	out := Creds{JWT: token, Seed: bytes.Clone(seed(kp)), PublicKey: c.Subject, Name: c.Name, Account: c.IssuerAccount}
+	out := Creds{JWT: token, Seed: bytes.Clone(userSeed), PublicKey: c.Subject, Name: c.Name, Account: c.IssuerAccount}
 	if out.Account == "" {
 		out.Account = c.Issuer
 	}
@@ -124,6 +135,24 @@ func ReadCreds(data []byte) (Creds, error) {
 		out.Expires = time.Unix(c.Expires, 0)
 	}
 	return out, nil
+}
+
+// RawSeed returns the 32 bytes that a user's seed is made from, SeedOf the seed.
+func RawSeed(userSeed []byte) ([]byte, error) {
+	prefix, raw, err := nkeys.DecodeSeed(userSeed)
+	if err != nil || prefix != nkeys.PrefixByteUser {
+		return nil, fault.New(fault.Invalid, "not a user's seed")
+	}
+	return raw, nil
+}
+
+// SeedOf returns the seed that is made from 32 bytes.
+func SeedOf(raw []byte) ([]byte, error) {
+	kp, err := nkeys.FromRawSeed(nkeys.PrefixByteUser, raw)
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "not the bytes of a user's seed")
+	}
+	return seed(kp), nil
 }
 
 // PublicKey returns the public key of a user's seed.

@@ -115,6 +115,9 @@ func (v *views) current() *View {
 	groups := map[event.Tenant]map[string]Entry{}
 	v.mirror.All(func(e Entry) {
 		kind, rest, _ := strings.Cut(e.Key, ".")
+		if kind == "token" {
+			return // changes nothing of how the tenant is served
+		}
 		t, user, _ := strings.Cut(rest, ".")
 		g := groups[event.Tenant(t)]
 		if g == nil {

@@ -1,0 +1,99 @@
+package join
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"slices"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+
+	"midplane/fault"
+	"midplane/tenants/enrol"
+)
+
+// guard lets a connection go on only when the server's certificate comes from a
+// CA that the token names. The CA travels with the certificate; its fingerprint
+// says whether it is the right one. The check is part of the handshake: a
+// server that fails it has been sent nothing.
+type guard struct {
+	pins []enrol.Pin
+
+	mu    sync.Mutex
+	ca    *x509.Certificate
+	wrong bool
+}
+
+func newGuard(pins []enrol.Pin) *guard { return &guard{pins: pins} }
+
+// options is empty for a token without a pin, which is for this machine only.
+func (g *guard) options() []nats.Option {
+	if len(g.pins) == 0 {
+		return nil
+	}
+	return []nats.Option{nats.Secure(&tls.Config{
+		MinVersion: tls.VersionTLS13,
+		// There is no CA yet that the usual check could go by; verify does all of it.
+		InsecureSkipVerify: true,
+		VerifyConnection:   g.verify,
+	})}
+}
+
+func (g *guard) verify(cs tls.ConnectionState) error {
+	ca, err := g.check(cs)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err != nil {
+		g.wrong = true
+		return err
+	}
+	g.ca = ca
+	return nil
+}
+
+func (g *guard) check(cs tls.ConnectionState) (*x509.Certificate, error) {
+	roots, between := x509.NewCertPool(), x509.NewCertPool()
+	var ca *x509.Certificate
+	for i, c := range cs.PeerCertificates {
+		switch {
+		case c.IsCA && slices.Contains(g.pins, enrol.PinOf(c)):
+			ca = c
+			roots.AddCert(c)
+		case i > 0:
+			between.AddCert(c)
+		}
+	}
+	if ca == nil {
+		return nil, fault.New(fault.Denied, "the server's certificate does not come from the CA that the token names")
+	}
+	chains, err := cs.PeerCertificates[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, DNSName: cs.ServerName})
+	if err != nil {
+		return nil, fault.Wrap(fault.Denied, err, "the server's certificate")
+	}
+	return chains[0][len(chains[0])-1], nil
+}
+
+// authority returns the CA of the connection in PEM, nil without TLS.
+func (g *guard) authority() []byte {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.ca == nil {
+		return nil
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: g.ca.Raw})
+}
+
+// explain says why there is no connection.
+func (g *guard) explain(token enrol.Token, err error) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case g.wrong:
+		return fault.WithHint(fault.Wrap(fault.Denied, err, "nothing was sent to %v", token.Servers),
+			"is that the cluster which made the token? Something between may have its address; ask for a new token if its CA was changed")
+	case fault.Is(err, fault.Denied):
+		return fault.WithHint(fault.New(fault.Denied, "the nodes do not let the token in: it is expired, or of another deployment"), "ask for a new one: midplane token create")
+	}
+	return err
+}

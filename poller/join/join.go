@@ -1,0 +1,128 @@
+// Package join makes a machine a poller with an enrolment token: it makes the
+// poller's key, which never leaves the machine, redeems the token for
+// credentials, and keeps what a poller needs to run in its data folder.
+//
+// Nothing is sent to a server whose certificate does not come from the CA that
+// the token names; that CA is kept, and the poller trusts no other. Whatever is
+// interrupted is gone on with when the same token is used again: the key is on
+// disk before it is sent, and the same key gets the same answer. It may import
+// bus, api, tenants and what is below them.
+package join
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/nats-io/nats.go"
+
+	"midplane/api"
+	"midplane/bus"
+	"midplane/event"
+	"midplane/fault"
+	"midplane/telemetry"
+	"midplane/tenants/account"
+	"midplane/tenants/enrol"
+)
+
+const (
+	// answerWithin is how long one answer may take: the nodes wait for each other.
+	answerWithin = 15 * time.Second
+	// Patience is how long Join tries to reach the nodes.
+	Patience = time.Minute
+)
+
+// Identity is who the poller of a data folder is.
+type Identity struct {
+	Tenant  event.Tenant   `json:"tenant"`
+	Site    event.Site     `json:"site"`
+	Poller  event.Producer `json:"poller"`
+	Token   string         `json:"token"` // id of the one it joined with
+	Servers []string       `json:"servers"`
+	Joined  time.Time      `json:"joined"`
+
+	Creds string `json:"-"` // path
+	CA    string `json:"-"` // path, "" without TLS
+}
+
+// Join redeems the token for the poller of the folder dir, unless it has been,
+// with this very token. A refusal is an error at once; nodes that cannot be
+// reached are tried for a while.
+func Join(ctx context.Context, dir string, token enrol.Token, tel telemetry.Telemetry) (Identity, error) {
+	have, joined, err := Load(dir)
+	switch {
+	case err != nil:
+		return Identity{}, err
+	case joined && have.Token == token.ID:
+		return have, nil
+	case joined && (have.Tenant != token.Tenant || have.Poller != token.Poller):
+		return Identity{}, fault.WithHint(fault.New(fault.Conflict, "%s belongs to poller %s/%s, and the token is for %s/%s", dir, have.Tenant, have.Poller, token.Tenant, token.Poller),
+			"give another folder with --data")
+	}
+	key, err := pendingKey(dir, token.ID)
+	if err != nil {
+		return Identity{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	pace := backoff.NewExponentialBackOff()
+	pace.InitialInterval, pace.MaxInterval = 100*time.Millisecond, 2*time.Second
+	for {
+		id, err := redeem(ctx, dir, token, key, tel)
+		if !fault.Is(err, fault.Unavailable) {
+			return id, err
+		}
+		tel.Log.Info("joining, trying on", "tenant", token.Tenant, "poller", token.Poller, "error", err)
+		select {
+		case <-ctx.Done():
+			return Identity{}, err
+		case <-time.After(pace.NextBackOff()):
+		}
+	}
+}
+
+// redeem connects, asks once and keeps the answer.
+func redeem(ctx context.Context, dir string, token enrol.Token, key pending, tel telemetry.Telemetry) (Identity, error) {
+	sign, err := account.SignWith(token.Seed)
+	if err != nil {
+		return Identity{}, err
+	}
+	guard := newGuard(token.Pins)
+	nc, err := bus.Connect(bus.Config{
+		Servers: token.Servers, User: token.ID, Name: "join " + string(token.Poller), JWT: token.JWT, Sign: sign,
+		MaxWait: time.Nanosecond, // one round of all servers
+		Options: append(guard.options(), nats.NoReconnect(), nats.IgnoreDiscoveredServers(), nats.Timeout(5*time.Second)),
+	}, telemetry.Nop())
+	if err != nil {
+		return Identity{}, guard.explain(token, err)
+	}
+	defer nc.Close()
+	ask, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	// A connection that is closed, by a node that stops or as one too many of
+	// this token, brings no answer.
+	closed := nc.StatusChanged(nats.CLOSED)
+	go func() {
+		select {
+		case <-closed:
+			cancel()
+		case <-ask.Done():
+		}
+	}()
+	answer, err := api.Enrol(ask, nc, token.ID, key.public, key.sign)
+	if errors.Is(err, context.Canceled) && ctx.Err() == nil {
+		err = fault.New(fault.Unavailable, "the connection was closed before there was an answer")
+	}
+	if err != nil {
+		return Identity{}, err
+	}
+	id := Identity{Tenant: event.Tenant(answer.Tenant), Site: event.Site(answer.Site), Poller: event.Producer(answer.Poller), Token: token.ID, Servers: answer.Servers, Joined: time.Now().UTC()}
+	if id.Tenant != token.Tenant || id.Poller != token.Poller {
+		return Identity{}, fault.New(fault.Other, "the token is for poller %s/%s, and the answer for %s/%s", token.Tenant, token.Poller, id.Tenant, id.Poller)
+	}
+	if len(id.Servers) == 0 {
+		id.Servers = token.Servers
+	}
+	return keep(dir, id, answer.JWT, key, guard.authority())
+}

@@ -4,6 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -47,6 +51,32 @@ func ParseAck(data []byte) (Ack, error) {
 	}
 	return ack.Ack, nil
 }
+
+// retryIn is how a refusal says when to come back.
+var retryIn = regexp.MustCompile(`retry in (\d{1,9}) ms`)
+
+// RetryIn writes when to come back into a refusal's description, rounded up.
+func RetryIn(wait time.Duration) string {
+	return fmt.Sprintf("retry in %d ms", (wait+time.Millisecond-1)/time.Millisecond)
+}
+
+// RetryAfter returns how long a refusal asks to wait before the next try, 0
+// when it does not say.
+func RetryAfter(err error) time.Duration {
+	var api *jetstream.APIError
+	if !errors.As(err, &api) || api.Code != 429 {
+		return 0
+	}
+	m := retryIn.FindStringSubmatch(api.Description)
+	if m == nil {
+		return 0
+	}
+	ms, _ := strconv.Atoi(m[1]) // digits, at most nine
+	return min(time.Duration(ms)*time.Millisecond, maxRetryAfter)
+}
+
+// maxRetryAfter bounds what is believed of an answer.
+const maxRetryAfter = time.Minute
 
 // Classify gives a publish error its class. A refusal by the ingress is
 // Invalid (400, 413), Denied (403), Exhausted (429) or Unavailable (503); no

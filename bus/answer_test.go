@@ -2,7 +2,9 @@ package bus_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -50,5 +52,30 @@ func TestNoAnswerIsUnavailable(t *testing.T) {
 	}
 	if bus.Classify(nil) != nil {
 		t.Error("nil became an error")
+	}
+}
+
+// A refusal says when to come back, in words that a program can read too.
+func TestRetryAfter(t *testing.T) {
+	said := func(code int, description string) error {
+		_, err := bus.ParseAck([]byte(fmt.Sprintf(`{"error":{"code":%d,"err_code":24050,"description":%q},"stream":"EVENTS"}`, code, description)))
+		return err
+	}
+	for _, tc := range []struct {
+		err  error
+		want time.Duration
+	}{
+		{said(429, "over the tenant's message rate; "+bus.RetryIn(1500*time.Microsecond)), 2 * time.Millisecond},
+		{said(429, bus.RetryIn(3*time.Second)), 3 * time.Second},
+		{said(429, bus.RetryIn(time.Hour)), time.Minute},
+		{said(429, "full"), 0},
+		{said(400, bus.RetryIn(time.Second)), 0},
+		{bus.Classify(&jetstream.APIError{Code: 429, Description: bus.RetryIn(time.Second)}), time.Second},
+		{nats.ErrTimeout, 0},
+		{nil, 0},
+	} {
+		if got := bus.RetryAfter(tc.err); got != tc.want {
+			t.Errorf("%v: %s, want %s", tc.err, got, tc.want)
+		}
 	}
 }

@@ -166,6 +166,14 @@ var facts = map[string]fact{
 	"quota.messageRate": {fmt.Sprint(tenants.DefaultMessageRate), span(1, tenants.MaxMessageRate), ""},
 	"quota.messageSize": {tenants.DefaultMessageSize.String(), span(tenants.MinMessageSize, tenants.MaxMessageSize), ""},
 
+	"quota.connectionsPerUser":  {fmt.Sprint(tenants.DefaultConnectionsPerUser), span(tenants.MinConnectionsPerUser, tenants.MaxConnectionsPerUser), "connections of one user to one node; what is more is closed"},
+	"quota.subscriptions":       {"20 × connections", span(tenants.MinSubscriptions, tenants.MaxSubscriptions), ""},
+	"quota.consumers":           {fmt.Sprint(tenants.DefaultConsumers), span(1, tenants.MaxConsumers), ""},
+	"quota.maxAckPending":       {fmt.Sprint(tenants.DefaultMaxAckPending), span(1, tenants.MaxAckPending), ""},
+	"quota.byteRate":            {"4KiB × messageRate", span(tenants.MinByteRate, tenants.MaxByteRate), "bytes per second with subject and headers, over all nodes"},
+	"quota.producerMessageRate": {"messageRate / 4", span(1, tenants.MaxMessageRate), "messages per second of one producer at one node"},
+	"quota.producerByteRate":    {"byteRate / 4", span(tenants.MinByteRate, tenants.MaxByteRate), "bytes per second of one producer at one node"},
+
 	"retention":         {"", "", "how long what has been read is kept"},
 	"retention.events":  {days(tenants.DefaultRetentionEvents), span(days(tenants.MinRetention), days(tenants.MaxRetention)), "age from which read events may go"},
 	"retention.metrics": {days(tenants.DefaultRetentionMetrics), span(days(tenants.MinRetention), days(tenants.MaxRetention)), "the same for metrics"},

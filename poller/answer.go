@@ -36,6 +36,9 @@ func (f *forwarder) onAnswer(msg *nats.Msg) {
 		f.onDenied(fl, err, now)
 	case fault.Exhausted:
 		f.onFull(fl, err, now)
+		if at := now.Add(bus.RetryAfter(err)); at.After(f.hold) {
+			f.hold = at
+		}
 		f.out.Postpone(&fl.e)
 	default:
 		f.later(fl, now)
@@ -43,6 +46,14 @@ func (f *forwarder) onAnswer(msg *nats.Msg) {
 	}
 	delete(f.flights, fl.token)
 	end(fl, err)
+}
+
+// held is how long nothing may be launched, because the ingress said when to
+// come back.
+func (f *forwarder) held(now time.Time) time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.hold.Sub(now)
 }
 
 // answer reads the answer to a message of kind k.

@@ -52,6 +52,7 @@ type forwarder struct {
 	denied    map[string]time.Time // ids, when they were first denied
 	told      map[event.Type]bool  // refusals are logged once a type
 	fullAt    map[event.Kind]time.Time
+	hold      time.Time // nothing is launched before: a limit said so
 	trouble   string
 	troubleAt time.Time
 }
@@ -107,7 +108,14 @@ func (f *forwarder) send(ctx context.Context) error {
 			}
 			continue
 		}
+		for d := f.held(time.Now()); d > 0 && ctx.Err() == nil; d = f.held(time.Now()) {
+			wait(ctx, d)
+		}
 		for i := range events {
+			if ctx.Err() != nil {
+				f.out.Postpone(&events[i])
+				continue
+			}
 			f.launch(events[i])
 		}
 	}

@@ -14,6 +14,14 @@ const (
 	DefaultMessageRate       = 2000
 	DefaultMessageSize Bytes = 256 << 10
 
+	DefaultConnectionsPerUser = 4
+	DefaultConsumers          = 64
+	DefaultMaxAckPending      = 10_000
+	// What follows from other numbers of the quota when the file does not say.
+	subscriptionsPerConnection       = 20
+	bytesPerMessage            Bytes = 4 << 10
+	producerPart                     = 4 // one producer has a fourth of the tenant's rates
+
 	DefaultRetentionEvents  = 30 * 24 * time.Hour
 	DefaultRetentionMetrics = 24 * time.Hour
 	DefaultRetentionDead    = 7 * 24 * time.Hour
@@ -40,6 +48,7 @@ func (s *Spec) normalise() {
 	setDefault(&s.Quota.Connections, DefaultConnections)
 	setDefault(&s.Quota.MessageRate, DefaultMessageRate)
 	setDefault(&s.Quota.MessageSize, DefaultMessageSize)
+	s.Quota.normalise()
 	setDefault(&s.Retention.Events, api.Duration(DefaultRetentionEvents))
 	setDefault(&s.Retention.Metrics, api.Duration(DefaultRetentionMetrics))
 	setDefault(&s.Retention.Dead, api.Duration(DefaultRetentionDead))
@@ -67,6 +76,19 @@ func (s *Spec) normalise() {
 		setDefault(&sc.Version, 1)
 		sc.Schema, sc.Example = canonical(sc.Schema), canonical(sc.Example)
 	}
+}
+
+// normalise fills in the limits that follow from others. The fourth that one
+// producer has by default is less than a node's share on three nodes: alone it
+// cannot use up what the tenant's others need there.
+func (q *Quota) normalise() {
+	setDefault(&q.ConnectionsPerUser, DefaultConnectionsPerUser)
+	setDefault(&q.Subscriptions, q.Connections*subscriptionsPerConnection)
+	setDefault(&q.Consumers, DefaultConsumers)
+	setDefault(&q.MaxAckPending, DefaultMaxAckPending)
+	setDefault(&q.ByteRate, min(max(Bytes(q.MessageRate)*bytesPerMessage, MinByteRate), MaxByteRate))
+	setDefault(&q.ProducerMessageRate, max(q.MessageRate/producerPart, 1))
+	setDefault(&q.ProducerByteRate, max(q.ByteRate/producerPart, MinByteRate))
 }
 
 func (d *Device) normalise() {

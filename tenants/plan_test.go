@@ -92,7 +92,8 @@ func TestPlanForNewTenant(t *testing.T) {
 
 func genSpec(t *rapid.T, label string) *tenants.Spec {
 	s := &tenants.Spec{APIVersion: tenants.APIVersion, Kind: tenants.KindTenant, ID: "t", Name: rapid.SampledFrom([]string{"a", "b"}).Draw(t, label+" name"),
-		Policy: "enforce", Quota: tenants.Quota{Storage: 1 << 30, Connections: rapid.IntRange(1, 2).Draw(t, label+" conns"), MessageRate: 10, MessageSize: 4096},
+		Policy: "enforce", Quota: tenants.Quota{Storage: 1 << 30, Connections: rapid.IntRange(1, 2).Draw(t, label+" conns"), MessageRate: 10, MessageSize: 4096,
+			ConnectionsPerUser: rapid.IntRange(2, 3).Draw(t, label+" per user"), Subscriptions: 100, Consumers: 8, MaxAckPending: 100, ByteRate: 1 << 20, ProducerMessageRate: 5, ProducerByteRate: 1 << 19},
 		Retention: tenants.Retention{Events: 1e15, Metrics: 1e15, Dead: 1e15}}
 	pollers := 0
 	for _, id := range []event.Site{"x", "y"} {

@@ -54,6 +54,14 @@ type Quota struct {
 	Connections int   `json:"connections"` // of pollers, applications and people
 	MessageRate int   `json:"messageRate"` // messages per second, over all nodes
 	MessageSize Bytes `json:"messageSize"` // payload of one message
+
+	ConnectionsPerUser  int   `json:"connectionsPerUser"`  // of one user to one node
+	Subscriptions       int   `json:"subscriptions"`       // NATS subscriptions of all connections together
+	Consumers           int   `json:"consumers"`           // durable consumers of one stream
+	MaxAckPending       int   `json:"maxAckPending"`       // messages a consumer may have out unacknowledged
+	ByteRate            Bytes `json:"byteRate"`            // bytes per second, over all nodes
+	ProducerMessageRate int   `json:"producerMessageRate"` // messages per second of one producer
+	ProducerByteRate    Bytes `json:"producerByteRate"`    // bytes per second of one producer
 }
 
 // Retention is how long what has been read is kept. State is kept for ever.

@@ -18,6 +18,17 @@ const (
 	MaxConnections       = 100_000
 	MaxMessageRate       = 1_000_000
 	MinMessageSize Bytes = 1 << 10
+
+	// A client that renews opens a connection before it closes the old one.
+	MinConnectionsPerUser       = 2
+	MaxConnectionsPerUser       = 1000
+	MinSubscriptions            = 10
+	MaxSubscriptions            = 10_000_000
+	MaxConsumers                = 10_000
+	MaxAckPending               = 1_000_000
+	MinByteRate           Bytes = 1 << 10
+	MaxByteRate           Bytes = 64 << 30
+
 	MaxMessageSize Bytes = 960 << 10 // below the connection's limit of 1 MiB, with room for headers
 
 	MinRetention = streams.DuplicateWindow // what is younger is never trimmed
@@ -80,6 +91,18 @@ func (c *checker) quota() {
 	inRange(c, "quota.connections", q.Connections, 1, MaxConnections)
 	inRange(c, "quota.messageRate", q.MessageRate, 1, MaxMessageRate)
 	inRange(c, "quota.messageSize", q.MessageSize, MinMessageSize, MaxMessageSize)
+	inRange(c, "quota.connectionsPerUser", q.ConnectionsPerUser, MinConnectionsPerUser, MaxConnectionsPerUser)
+	inRange(c, "quota.consumers", q.Consumers, 1, MaxConsumers)
+	inRange(c, "quota.maxAckPending", q.MaxAckPending, 1, MaxAckPending)
+	// Those that follow from another number are as wrong as it is; it is named once.
+	if q.Connections > 0 {
+		inRange(c, "quota.subscriptions", q.Subscriptions, MinSubscriptions, MaxSubscriptions)
+	}
+	if q.MessageRate > 0 {
+		inRange(c, "quota.byteRate", q.ByteRate, MinByteRate, MaxByteRate)
+		inRange(c, "quota.producerMessageRate", q.ProducerMessageRate, 1, MaxMessageRate)
+		inRange(c, "quota.producerByteRate", q.ProducerByteRate, MinByteRate, MaxByteRate)
+	}
 	inRange(c, "retention.events", r.Events.Std(), MinRetention, MaxRetention)
 	inRange(c, "retention.metrics", r.Metrics.Std(), MinRetention, MaxRetention)
 	inRange(c, "retention.dead", r.Dead.Std(), MinRetention, MaxRetention)

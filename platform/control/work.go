@@ -71,7 +71,7 @@ func (l *leader) work(ctx context.Context, t *registry.Tenant) (uint64, error) {
 func limitsOf(s *tenants.Spec) account.Limits {
 	return account.Limits{
 		Connections: int64(s.Quota.Connections), Storage: int64(s.Quota.Storage),
-		Subscriptions: int64(s.Quota.Connections) * 20, Consumers: 64, MaxAckPending: 10_000,
+		Subscriptions: int64(s.Quota.Subscriptions), Consumers: int64(s.Quota.Consumers), MaxAckPending: int64(s.Quota.MaxAckPending),
 	}
 }
 

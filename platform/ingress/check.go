@@ -27,6 +27,7 @@ type Snapshot struct {
 type User struct {
 	Role account.Role
 	Site event.Site
+	Key  string // public key
 }
 
 // Input is one message as it came.

@@ -96,8 +96,14 @@ func (d *door) handle(m *nats.Msg) {
 		d.counts.dropped(drop)
 		return
 	}
-	if wait := d.limit.allow(began); wait > 0 {
-		d.refuse(m, producer, refuse(CodeRate, "over the tenant's message rate; retry in %d ms", wait.Milliseconds()+1))
+	user, known := snap.Users[string(producer)]
+	if v := d.limit.allow(began, producer, known, m.Size()); v.wait > 0 {
+		d.refuse(m, producer, refuseRate(v))
+		if v.flood {
+			d.counts.dropped("flood")
+			d.tel.Log.Warn("a producer sends on although it is told to wait; it is disconnected", "tenant", d.tenant, "producer", producer)
+			go d.broker.KickUser(d.account, user.Key)
+		}
 		return
 	}
 	in := Input{Subject: m.Subject, Reply: m.Reply, Header: m.Header, Data: m.Data,

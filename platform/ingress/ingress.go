@@ -28,6 +28,8 @@ type Broker interface {
 	Interest(accountKey, subj string) bool
 	// Apply gives the server an account's JWT and reads it back.
 	Apply(accountKey, token string) error
+	// KickUser closes a user's connections to this node.
+	KickUser(accountKey, userKey string)
 }
 
 // Config is what the ingress is given.
@@ -166,9 +168,11 @@ func (i *Ingress) tenant(t *registry.Tenant, live int) error {
 				return err
 			}
 		} else {
-			d.limit.set(float64(t.Spec.Quota.MessageRate), live)
+			d.limit.set(t.Spec.Quota, live)
 			d.room.set(uint64(t.Spec.Limits().MaxBytes(event.KindState)), live)
-			d.snapshot.Store(snapshotOf(t))
+			snap := snapshotOf(t)
+			d.snapshot.Store(snap)
+			d.limit.keep(snap.Users)
 		}
 	}
 	if t.Spec != nil && t.Problem != "" {
@@ -193,7 +197,7 @@ func (i *Ingress) newDoor(t *registry.Tenant, live int) (*door, error) {
 		room: &headroom{known: func(ctx context.Context, subj string) (bool, error) { return i.cfg.StateHas(ctx, id, subj) }}}
 	d.counts.latency, d.counts.attrs = i.instruments.latency, attributes(id)
 	d.counts.refusals, d.counts.drops = map[string]uint64{}, map[string]uint64{}
-	d.limit.set(float64(t.Spec.Quota.MessageRate), live)
+	d.limit.set(t.Spec.Quota, live)
 	d.room.set(uint64(t.Spec.Limits().MaxBytes(event.KindState)), live)
 	d.snapshot.Store(snapshotOf(t))
 	if err := d.open(); err != nil {
@@ -207,7 +211,7 @@ func snapshotOf(t *registry.Tenant) *Snapshot {
 	s := &Snapshot{Tenant: t.ID, Schemas: t.Schemas, Capability: t.Capability, Warn: t.Spec.Policy == tenants.PolicyWarn, MaxMessage: int(t.Spec.Quota.MessageSize),
 		Users: make(map[string]User, len(t.Users))}
 	for name, u := range t.Users {
-		s.Users[name] = User{Role: u.Role, Site: t.SiteOf(name)}
+		s.Users[name] = User{Role: u.Role, Site: t.SiteOf(name), Key: u.PublicKey}
 	}
 	return s
 }

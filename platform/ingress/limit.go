@@ -4,38 +4,164 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
+	"midplane/event"
+	"midplane/tenants"
 )
 
-// limiter keeps a tenant's message rate at this node's door: a token bucket of
-// one second, with this node's share of the tenant's rate.
+// limiter keeps a tenant's rates at this node's door: those of each producer,
+// and this node's share of the tenant's. A message that has to wait uses
+// nothing up, and a producer's own rate is looked at first: what it is refused
+// for costs the others nothing.
 type limiter struct {
-	mu  sync.Mutex
-	lim *rate.Limiter
-	per float64
+	mu        sync.Mutex
+	quota     tenants.Quota
+	nodes     int
+	tenant    pair
+	producers map[event.Producer]*flow
 }
 
-// set changes the share, in messages per second.
-func (l *limiter) set(perSecond float64, nodes int) {
-	share := perSecond / float64(max(nodes, 1))
+// flow is what one producer sends here.
+type flow struct {
+	pair
+	second  int64 // of the refusals counted
+	refused float64
+}
+
+// A producer that sends on although it is told to wait costs the door as much
+// as one that is let in. Beyond so many refusals in a second, or so many times
+// its rate, it is disconnected.
+const (
+	floodRefusals = 5000
+	floodFactor   = 10
+)
+
+// verdict is what the limiter says of a message.
+type verdict struct {
+	wait  time.Duration // 0: it may pass
+	whose string        // "producer" or "tenant"
+	what  string        // "message rate" or "byte rate"
+	flood bool          // this refusal is the one too many of this second
+}
+
+// set changes the rates. Buckets keep what has been used up.
+func (l *limiter) set(q tenants.Quota, nodes int) {
+	nodes = max(nodes, 1)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.lim == nil {
-		l.lim = rate.NewLimiter(rate.Limit(share), burst(share))
-	} else if l.per != share {
-		l.lim.SetLimit(rate.Limit(share))
-		l.lim.SetBurst(burst(share))
+	if l.producers == nil {
+		l.producers = map[event.Producer]*flow{}
 	}
-	l.per = share
+	l.quota, l.nodes = q, nodes
+	largest := float64(q.MessageSize) + maxHeaderBytes + 512
+	l.tenant.set(float64(q.MessageRate)/float64(nodes), float64(q.ByteRate)/float64(nodes), largest)
+	for _, f := range l.producers {
+		l.setFlow(f, largest)
+	}
 }
 
-func burst(share float64) int { return max(int(share), 1) }
+func (l *limiter) setFlow(f *flow, largest float64) {
+	f.set(float64(l.quota.ProducerMessageRate), float64(l.quota.ProducerByteRate), largest)
+}
 
-// allow takes one token, or says how long until there is one.
-func (l *limiter) allow(now time.Time) (wait time.Duration) {
-	r := l.lim.ReserveN(now, 1)
-	if wait = r.DelayFrom(now); wait > 0 {
-		r.CancelAt(now)
+// keep forgets the producers that known does not know.
+func (l *limiter) keep(known map[string]User) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for p := range l.producers {
+		if _, ok := known[string(p)]; !ok {
+			delete(l.producers, p)
+		}
 	}
-	return wait
+}
+
+// allow takes a message of size bytes, or says when to come back and why.
+func (l *limiter) allow(now time.Time, producer event.Producer, known bool, size int) verdict {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var f *flow
+	if known { // whoever is not known is refused anyway, and not remembered
+		if f = l.producers[producer]; f == nil {
+			f = &flow{}
+			l.setFlow(f, float64(l.quota.MessageSize)+maxHeaderBytes+512)
+			l.producers[producer] = f
+		}
+		if wait, what := f.wait(now, float64(size)); wait > 0 {
+			return verdict{wait: wait, whose: "producer", what: what, flood: f.refuse(now, float64(l.quota.ProducerMessageRate))}
+		}
+	}
+	if wait, what := l.tenant.wait(now, float64(size)); wait > 0 {
+		v := verdict{wait: wait, whose: "tenant", what: what}
+		if f != nil {
+			v.flood = f.refuse(now, float64(l.quota.ProducerMessageRate))
+		}
+		return v
+	}
+	if f != nil {
+		f.take(float64(size))
+	}
+	l.tenant.take(float64(size))
+	return verdict{}
+}
+
+// refuse counts and says whether this refusal is the one too many.
+func (f *flow) refuse(now time.Time, perSecond float64) bool {
+	if s := now.Unix(); s != f.second {
+		f.second, f.refused = s, 0
+	}
+	f.refused++
+	limit := max(floodRefusals, floodFactor*perSecond)
+	return f.refused >= limit && f.refused < limit+1
+}
+
+// pair is a rate of messages and one of bytes.
+type pair struct{ messages, bytes bucket }
+
+func (p *pair) set(messages, bytes, largest float64) {
+	p.messages.set(messages, max(messages, 1))
+	// The largest message must fit, or it would wait for ever.
+	p.bytes.set(bytes, max(bytes, largest))
+}
+
+func (p *pair) wait(now time.Time, size float64) (wait time.Duration, what string) {
+	m, b := p.messages.wait(now, 1), p.bytes.wait(now, size)
+	if b > m {
+		return b, "byte rate"
+	}
+	return m, "message rate"
+}
+
+func (p *pair) take(size float64) {
+	p.messages.tokens--
+	p.bytes.tokens -= min(size, p.bytes.burst)
+}
+
+// bucket is a token bucket, filled by time.
+type bucket struct {
+	rate, burst, tokens float64
+	at                  time.Time
+}
+
+// set changes rate and size; a new bucket is full.
+func (b *bucket) set(rate, burst float64) {
+	if b.rate == 0 {
+		b.tokens = burst
+	}
+	b.rate, b.burst = rate, burst
+	b.tokens = min(b.tokens, burst)
+}
+
+// wait says how long until there are n tokens; 0 when they are there.
+func (b *bucket) wait(now time.Time, n float64) time.Duration {
+	if d := now.Sub(b.at); d > 0 {
+		if !b.at.IsZero() {
+			b.tokens = min(b.burst, b.tokens+d.Seconds()*b.rate)
+		}
+		b.at = now
+	}
+	// Rounding must not make who came back when told wait again.
+	missing := min(n, b.burst) - b.tokens
+	if missing <= 1e-6 {
+		return 0
+	}
+	return time.Duration(missing/b.rate*float64(time.Second)) + 1
 }

@@ -10,12 +10,21 @@ import (
 
 	"midplane/event"
 	"midplane/subject"
+	"midplane/tenants"
 )
 
+// quota has room for everything but what a test is about.
+func quota(messages, perProducer int) tenants.Quota {
+	return tenants.Quota{MessageRate: messages, ProducerMessageRate: perProducer, ByteRate: 1 << 30, ProducerByteRate: 1 << 30, MessageSize: 1 << 10}
+}
+
+// ask is one message of 100 bytes.
+func ask(l *limiter, at time.Time, p event.Producer) verdict { return l.allow(at, p, true, 100) }
+
 // count sends every millisecond for d and returns how many passed.
-func count(l *limiter, from time.Time, d time.Duration) (passed int) {
+func count(l *limiter, p event.Producer, from time.Time, d time.Duration) (passed int) {
 	for at := from; at.Before(from.Add(d)); at = at.Add(time.Millisecond) {
-		if l.allow(at) == 0 {
+		if ask(l, at, p).wait == 0 {
 			passed++
 		}
 	}
@@ -24,46 +33,143 @@ func count(l *limiter, from time.Time, d time.Duration) (passed int) {
 
 func TestLimiterKeepsTheNodesShare(t *testing.T) {
 	var l limiter
-	l.set(300, 3)
+	l.set(quota(300, 1000), 3)
 	// A bucket of one second to begin with, then 100 a second.
-	if got := count(&l, noon, 10*time.Second); got < 1090 || got > 1101 {
+	if got := count(&l, "a", noon, 10*time.Second); got < 1090 || got > 1101 {
 		t.Errorf("%d passed in ten seconds, want the first second's 100 and 1,000 more", got)
 	}
-	l.set(300, 1) // the others are gone: all of it is this node's
+	l.set(quota(300, 1000), 1) // the others are gone: all of it is this node's
 	at := noon.Add(20 * time.Second)
-	if got := count(&l, at, 10*time.Second); got < 3090 || got > 3301 {
+	if got := count(&l, "a", at, 10*time.Second); got < 3090 || got > 3301 {
 		t.Errorf("%d passed in ten seconds, want about 3,300", got)
 	}
 }
 
 func TestLimiterSaysWhen(t *testing.T) {
 	var l limiter
-	l.set(1, 3)
-	if l.allow(noon) != 0 {
+	l.set(quota(1, 1000), 3)
+	if ask(&l, noon, "a").wait != 0 {
 		t.Fatal("the first one has to wait")
 	}
-	wait := l.allow(noon)
-	if wait <= 0 || wait > 3*time.Second {
-		t.Fatalf("wait %s, want up to 3 s at a third of a message a second", wait)
+	v := ask(&l, noon, "a")
+	if v.wait <= 0 || v.wait > 3*time.Second+time.Millisecond || v.whose != "tenant" || v.what != "message rate" {
+		t.Fatalf("%+v, want up to 3 s at a third of a message a second", v)
 	}
 	// Who was turned away has used nothing up, however often it asks.
 	for range 100 {
-		if again := l.allow(noon); again != wait {
-			t.Fatalf("asked again, wait %s, want %s", again, wait)
+		if again := ask(&l, noon, "a"); again.wait != v.wait {
+			t.Fatalf("asked again, wait %s, want %s", again.wait, v.wait)
 		}
 	}
-	if l.allow(noon.Add(wait)) != 0 {
+	if ask(&l, noon.Add(v.wait), "a").wait != 0 {
 		t.Error("it came back when it was told to and has to wait again")
 	}
 }
 
 func TestLimiterKeepsWhatWasUsed(t *testing.T) {
 	var l limiter
-	l.set(100, 1)
-	count(&l, noon, time.Second)
-	l.set(100, 1) // the same again, as at every look at the registry
-	if got := count(&l, noon.Add(time.Second), 10*time.Millisecond); got > 2 {
+	l.set(quota(100, 1000), 1)
+	count(&l, "a", noon, time.Second)
+	l.set(quota(100, 1000), 1) // the same again, as at every look at the registry
+	if got := count(&l, "a", noon.Add(time.Second), 10*time.Millisecond); got > 2 {
 		t.Errorf("%d passed at once: setting the same rate filled the bucket", got)
+	}
+}
+
+// What one producer is refused for costs the others of its tenant nothing.
+func TestLimiterOfAProducer(t *testing.T) {
+	var l limiter
+	l.set(quota(1000, 100), 1)
+	greedy, modest := 0, 0
+	for at := noon; at.Before(noon.Add(10 * time.Second)); at = at.Add(time.Millisecond) {
+		for range 4 {
+			v := ask(&l, at, "greedy")
+			if v.wait == 0 {
+				greedy++
+			} else if v.whose != "producer" || v.flood {
+				t.Fatalf("%+v", v)
+			}
+		}
+		if at.UnixMilli()%20 == 0 {
+			if v := ask(&l, at, "modest"); v.wait != 0 {
+				t.Fatalf("at 50 a second of 100 the other one has to wait: %+v", v)
+			}
+			modest++
+		}
+	}
+	if greedy < 1090 || greedy > 1101 || modest != 500 {
+		t.Errorf("%d of the greedy and %d of the modest passed", greedy, modest)
+	}
+	l.keep(map[string]User{"modest": {}})
+	if len(l.producers) != 1 {
+		t.Errorf("%d producers are remembered", len(l.producers))
+	}
+	if l.allow(noon, "stranger", false, 1); len(l.producers) != 1 {
+		t.Error("a stranger is remembered")
+	}
+}
+
+func TestLimiterOfBytes(t *testing.T) {
+	q := quota(1_000_000, 1_000_000)
+	q.ByteRate, q.ProducerByteRate = 300_000, 50_000
+	var l limiter
+	l.set(q, 3)
+	send := func(p event.Producer) (bytes int, last verdict) {
+		for at := noon; at.Before(noon.Add(10 * time.Second)); at = at.Add(time.Millisecond) {
+			if v := l.allow(at, p, true, 1000); v.wait == 0 {
+				bytes += 1000
+			} else {
+				last = v
+			}
+		}
+		return bytes, last
+	}
+	if got, v := send("a"); got < 545_000 || got > 551_000 || v.whose != "producer" || v.what != "byte rate" {
+		t.Errorf("%d bytes of one producer passed in ten seconds: %+v", got, v)
+	}
+	l = limiter{}
+	q.ProducerByteRate = 1 << 30
+	l.set(q, 3)
+	if got, v := send("b"); got < 1_090_000 || got > 1_101_000 || v.whose != "tenant" || v.what != "byte rate" {
+		t.Errorf("%d bytes of the tenant passed in ten seconds, want this node's third: %+v", got, v)
+	}
+	// A message as large as messages may be fits through the smallest rate.
+	q.ByteRate, q.ProducerByteRate, q.MessageSize = 1, 1, 100_000
+	l = limiter{}
+	l.set(q, 3)
+	if v := l.allow(noon, "a", true, 100_000+2000); v.wait != 0 {
+		t.Errorf("the largest message: %+v", v)
+	}
+}
+
+// Rates that are raised and lowered hold at once.
+func TestLimiterChanges(t *testing.T) {
+	var l limiter
+	l.set(quota(1000, 100), 1)
+	count(&l, "a", noon, time.Second)
+	at := noon.Add(time.Second)
+	l.set(quota(1000, 500), 1)
+	if got := count(&l, "a", at, time.Second); got < 490 || got > 510 {
+		t.Errorf("raised to 500: %d passed", got)
+	}
+	l.set(quota(1000, 10), 1)
+	if got := count(&l, "a", at.Add(time.Second), time.Second); got > 21 {
+		t.Errorf("lowered to 10: %d passed", got)
+	}
+}
+
+// Who sends on although it is told to wait is noticed once a second.
+func TestLimiterSeesAFlood(t *testing.T) {
+	var l limiter
+	l.set(quota(1000, 1), 1)
+	floods := 0
+	for i := range 3 * floodRefusals {
+		if ask(&l, noon.Add(time.Duration(i)*time.Microsecond), "a").flood {
+			floods++
+		}
+	}
+	if floods != 1 {
+		t.Errorf("noticed %d times in one second, want once", floods)
 	}
 }
 

@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,6 +45,9 @@ func (c *counts) refused(r *Refusal) {
 	reason := r.Reason
 	if reason == "" {
 		reason = "unavailable"
+	}
+	if r.Detail != "" { // "rate producer bytes" says more than "rate"
+		reason = strings.ReplaceAll(r.Detail, " ", "-")
 	}
 	c.mu.Lock()
 	c.refusals[reason]++

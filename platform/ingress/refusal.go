@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"midplane/bus"
 	"midplane/subject"
 )
 
@@ -13,21 +14,22 @@ type Code int
 
 // The codes.
 const (
-	CodeSubject     Code = 24001 // the subject is not one of a producer's
-	CodeHeader      Code = 24002 // a header is not allowed, doubled, or cannot be decoded
-	CodeEnvelope    Code = 24003 // a header's value disagrees with the subject or is malformed
-	CodeEmpty       Code = 24004 // no payload
-	CodeSchema      Code = 24005 // the payload breaks its type's schema
-	CodeUnknownType Code = 24006 // no such type
-	CodeKind        Code = 24007 // the type is of another kind than the subject says
-	CodeStream      Code = 24008 // Nats-Expected-Stream names another stream
-	CodeProducer    Code = 24030 // the producer is not known here
-	CodeRole        Code = 24031 // the producer's role may not say this
-	CodeMessageID   Code = 24032 // Nats-Msg-Id does not begin with the producer's name
-	CodeSize        Code = 24040 // larger than the tenant's message size
-	CodeRate        Code = 24050 // over the tenant's message rate
-	CodeNoLeader    Code = 24060 // the stream has no leader at this moment
-	CodeStateFull   Code = 10077 // NATS' own: STATE keeps its last fifth for updates
+	CodeSubject      Code = 24001 // the subject is not one of a producer's
+	CodeHeader       Code = 24002 // a header is not allowed, doubled, or cannot be decoded
+	CodeEnvelope     Code = 24003 // a header's value disagrees with the subject or is malformed
+	CodeEmpty        Code = 24004 // no payload
+	CodeSchema       Code = 24005 // the payload breaks its type's schema
+	CodeUnknownType  Code = 24006 // no such type
+	CodeKind         Code = 24007 // the type is of another kind than the subject says
+	CodeStream       Code = 24008 // Nats-Expected-Stream names another stream
+	CodeProducer     Code = 24030 // the producer is not known here
+	CodeRole         Code = 24031 // the producer's role may not say this
+	CodeMessageID    Code = 24032 // Nats-Msg-Id does not begin with the producer's name
+	CodeSize         Code = 24040 // larger than the tenant's message size
+	CodeRate         Code = 24050 // over the tenant's rate of messages or bytes
+	CodeProducerRate Code = 24051 // over the producer's own rate of messages or bytes
+	CodeNoLeader     Code = 24060 // the stream has no leader at this moment
+	CodeStateFull    Code = 10077 // NATS' own: STATE keeps its last fifth for updates
 )
 
 // Row is one line of the table of refusals.
@@ -52,7 +54,8 @@ var Table = []Row{
 	{CodeRole, 403, subject.DeadDenied, "the producer's role may not publish this"},
 	{CodeMessageID, 403, subject.DeadDenied, "Nats-Msg-Id must begin with the producer's own name and a slash"},
 	{CodeSize, 413, subject.DeadSize, "the message is larger than the tenant's message size"},
-	{CodeRate, 429, subject.DeadRate, "over the tenant's message rate; the description says when to retry"},
+	{CodeRate, 429, subject.DeadRate, "over the tenant's rate of messages or bytes; the description says when to retry"},
+	{CodeProducerRate, 429, subject.DeadRate, "over the producer's own rate of messages or bytes; the description says when to retry"},
 	{CodeNoLeader, 503, "", "the stream has no leader at this moment; retry with the same message id"},
 	{CodeStateFull, 503, "", "STATE is above 80 % and takes updates of known entities only"},
 }
@@ -70,10 +73,23 @@ func rowOf(c Code) Row {
 type Refusal struct {
 	Row
 	Description string
+	Detail      string // what of a rate was exceeded, for the metric
 }
 
 func refuse(c Code, format string, args ...any) *Refusal {
 	return &Refusal{Row: rowOf(c), Description: fmt.Sprintf(format, args...)}
+}
+
+// refuseRate is the refusal of what came too fast; bus.RetryAfter reads when to
+// come back.
+func refuseRate(v verdict) *Refusal {
+	code := CodeRate
+	if v.whose == "producer" {
+		code = CodeProducerRate
+	}
+	r := refuse(code, "over the %s's %s; %s", v.whose, v.what, bus.RetryIn(v.wait))
+	r.Detail = v.whose + " " + v.what
+	return r
 }
 
 // PubAck is the answer that a stock client takes for a JetStream API error.

@@ -46,3 +46,12 @@ func (n *Node) Kick(client uint64) error {
 	}
 	return fault.Wrap(fault.NotFound, srv.DisconnectClientByID(client), "node %s: connection %d", n.cfg.Name, client)
 }
+
+// KickUser closes the connections of one user to this node.
+func (n *Node) KickUser(accountKey, userKey string) {
+	for _, c := range n.Clients(accountKey) {
+		if c.User == userKey {
+			_ = n.Kick(c.ID) // gone already is as good
+		}
+	}
+}

@@ -87,7 +87,7 @@ const fromFeed = "in.feed.event.info.r1.net.reachability.changed.v1"
 
 // Over its rate a producer is told when to come back, and then it may.
 func TestRateLimit(t *testing.T) {
-	feed, _ := small(t, shared.cluster, "slow", tenants.PolicyEnforce, map[string]any{"messageRate": 3})
+	feed, _ := small(t, shared.cluster, "slow", tenants.PolicyEnforce, map[string]any{"messageRate": 3, "producerMessageRate": 3})
 	if a := say(t, feed, fromFeed, valid); a.code() != 0 {
 		t.Fatalf("the first one: %v", a.Error)
 	}

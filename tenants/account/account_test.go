@@ -134,6 +134,26 @@ func TestTenantLimitsAreFinite(t *testing.T) {
 	}
 }
 
+// A 0 in streams or consumers means "unlimited" to the server: no account that
+// is signed here has one in a tier.
+func TestNoTierIsUnlimited(t *testing.T) {
+	w := newWorld(t)
+	keys := must(NewKeys(TenantRoles))(t)
+	tomb, err := w.signer.Tombstone("acme", keys.Public, time.Time{})
+	dead := claimsOf(t, tomb, err)
+	ctl, err := w.signer.Control(w.control, 1<<30)
+	for _, c := range []*jwt.AccountClaims{w.acme(t, keys), dead, claimsOf(t, ctl, err)} {
+		if len(c.Limits.JetStreamTieredLimits) != 2 {
+			t.Errorf("%s: %+v", c.Name, c.Limits.JetStreamTieredLimits)
+		}
+		for name, l := range c.Limits.JetStreamTieredLimits {
+			if l.Streams <= 0 || l.Consumer <= 0 || l.MaxAckPending <= 0 || !l.MaxBytesRequired {
+				t.Errorf("%s, tier %s: %+v", c.Name, name, l)
+			}
+		}
+	}
+}
+
 func TestLimitsThatAreNotFiniteAreRefused(t *testing.T) {
 	w := newWorld(t)
 	keys := must(NewKeys(TenantRoles))(t)

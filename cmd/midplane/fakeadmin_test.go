@@ -38,6 +38,8 @@ func (f *fake) admin(_ context.Context, verb string, body []byte) (any, error) {
 		return nil, nil
 	case api.UserCreate:
 		return f.createUser(body)
+	case api.AuditList:
+		return auditPage(body)
 	case api.PrimaryDrop:
 		var p api.PrimaryRef
 		if err := api.Decode(body, &p); err != nil {

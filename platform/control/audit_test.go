@@ -5,10 +5,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"midplane/api"
 	"midplane/fault"
 	"midplane/internal/testcluster"
+	"midplane/platform/control"
 )
 
 // acts returns the records of one verb about one target, oldest first.
@@ -111,5 +113,82 @@ func TestFollowAudit(t *testing.T) {
 	a := <-told
 	if a.err != nil || len(a.page.Items) != 1 || a.page.Items[0].Target != "followed" {
 		t.Errorf("%+v %v", a.page, a.err)
+	}
+}
+
+// TestEveryVerbIsRecorded: whatever changes something leaves a record, also
+// when it is refused, and no body gets into the log.
+func TestEveryVerbIsRecorded(t *testing.T) {
+	c := cluster(t)
+	const secret = "do-not-write-me-down"
+	changing := 0
+	for _, verb := range control.AdminVerbs() {
+		if api.Reads(verb) || verb == api.AuditReport {
+			continue
+		}
+		changing++
+		target := "probe-" + strings.ReplaceAll(verb, ".", "-")
+		err := do(t, c, verb, map[string]any{"name": target, "tenant": "nobody", "role": "none", "password": secret, "token": secret, "seed": secret, "spec": map[string]string{"contact": secret}}, nil)
+		if err == nil {
+			t.Errorf("%s took a body with unknown fields", verb)
+		}
+		got := acts(t, c, verb, target)
+		if len(got) != 2 || got[0].Result != api.AuditBegun || got[1].Result != string(fault.KindOf(err)) || got[1].Who != testcluster.Admin || got[1].Tenant != "nobody" {
+			t.Errorf("%s: %v; %+v", verb, err, got)
+		}
+		for _, r := range got {
+			if strings.Contains(fmt.Sprintf("%+v", r), secret) {
+				t.Errorf("%s: %+v", verb, r)
+			}
+		}
+	}
+	if changing < 4 {
+		t.Errorf("%d verbs change something", changing)
+	}
+}
+
+// TestAuditFilters: by tenant, by who, by age, and page by page.
+func TestAuditFilters(t *testing.T) {
+	c := cluster(t)
+	k := core(t, c)
+	for i := range 12 {
+		act := api.AuditAct{Who: fmt.Sprintf("filter-%d", i%2), Verb: "console.user.login", Target: fmt.Sprintf("filtered-%d", i), Tenant: fmt.Sprintf("filtered-%d", i%3), Result: api.AuditOK}
+		if err := k.Do(testContext(t), api.AuditReport, act, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list := func(req api.AuditRequest) (out []string) {
+		for {
+			page := ask[api.Page[api.AuditRecord]](t, c, api.AuditList, req)
+			for _, r := range page.Items {
+				if strings.HasPrefix(r.Target, "filtered-") {
+					out = append(out, strings.TrimPrefix(r.Target, "filtered-"))
+				}
+			}
+			if req.After = page.Next; page.Next == "" {
+				return out
+			}
+		}
+	}
+	future := time.Now().Add(time.Hour)
+	for _, x := range []struct {
+		req  api.AuditRequest
+		want string
+	}{
+		{api.AuditRequest{Tenant: "filtered-1"}, "[1 4 7 10]"},
+		{api.AuditRequest{Who: "filter-0"}, "[0 2 4 6 8 10]"},
+		{api.AuditRequest{Who: "filter-0", Tenant: "filtered-0"}, "[0 6]"},
+		{api.AuditRequest{Who: "filter-0", Limit: 2}, "[0 2 4 6 8 10]"},
+		{api.AuditRequest{Who: "filter-0", Newest: true, Limit: 2}, "[8 10]"},
+		{api.AuditRequest{Tenant: "filtered-2", Newest: true, Limit: 100}, "[2 5 8 11]"},
+		{api.AuditRequest{Who: "filter-0", Since: &future}, "[]"},
+		{api.AuditRequest{Who: "filter-0", Since: &future, Newest: true, Limit: 10}, "[]"},
+	} {
+		if got := fmt.Sprint(list(x.req)); got != x.want {
+			t.Errorf("%+v: %s, want %s", x.req, got, x.want)
+		}
+	}
+	for _, req := range []api.AuditRequest{{Limit: -1}, {Limit: api.MaxPage + 1}, {After: "x"}} {
+		wantKind(t, fmt.Sprintf("%+v", req), do(t, c, api.AuditList, req, nil), fault.Invalid)
 	}
 }

@@ -242,13 +242,13 @@ func TestStoppingNodeHandsItsLeadershipsOver(t *testing.T) {
 	eventually(t, "a stream", func() error {
 		tctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond) // without a leader there is no answer
 		defer cancel()
-		_, err := js[0].CreateStream(tctx, jetstream.StreamConfig{Name: "X", Subjects: []string{"audit.>"}, Replicas: 3, MaxBytes: 1 << 20})
+		_, err := js[0].CreateStream(tctx, jetstream.StreamConfig{Name: "AUDIT", Subjects: []string{"audit.>"}, Replicas: 3, MaxBytes: 1 << 20})
 		return err
 	})
 	eventually(t, "all replicas keep up", func() error {
 		tctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
 		defer cancel()
-		s, err := js[0].Stream(tctx, "X")
+		s, err := js[0].Stream(tctx, "AUDIT")
 		if err != nil {
 			return err
 		}

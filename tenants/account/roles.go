@@ -137,8 +137,23 @@ func controlTemplates() map[Role]jwt.UserPermissionLimits {
 		RoleCore:    template(list("core.{{name()}}.>"), list(inboxOfName), tcp, inProcess),
 		RoleQuery:   template(answers, list("query.>", "$SRV.>"), tcp, inProcess),
 		RoleService: template(answers, list("control.>", "admin.>", "core.>", "enrol.>", "$SRV.>"), inProcess),
-		RoleNode:    template(list("$JS.API.>", "$JS.ACK.>", "$JS.FC.>", "$KV.>", "audit.>", "command.>"), list(inboxOfName), inProcess),
+		RoleNode:    template(nodePublishes(), list(inboxOfName), inProcess),
 	}
+}
+
+// nodeStreams are the streams of CONTROL that nodes use.
+var nodeStreams = []string{"KV_REGISTRY", "KV_STATUS", "AUDIT"}
+
+// nodePublishes is what a node's own user of CONTROL may ask. It makes the
+// streams that nodes use and reads them; it can neither delete, purge nor change
+// one, so that what is in the audit log stays there.
+func nodePublishes() jwt.StringList {
+	out := list("$JS.API.INFO", "$KV.REGISTRY.>", "$KV.STATUS.>", "audit.>", "$JS.FC.>")
+	for _, s := range nodeStreams {
+		out = append(out, "$JS.API.STREAM.CREATE."+s, "$JS.API.STREAM.INFO."+s, "$JS.API.STREAM.MSG.GET."+s, "$JS.API.DIRECT.GET."+s, "$JS.API.DIRECT.GET."+s+".>",
+			"$JS.API.CONSUMER.CREATE."+s+".>", "$JS.API.CONSUMER.INFO."+s+".>", "$JS.API.CONSUMER.MSG.NEXT."+s+".>", "$JS.API.CONSUMER.DELETE."+s+".>")
+	}
+	return out
 }
 
 // systemTemplates: only nodes have a user in SYS; over TCP before its own

@@ -37,6 +37,9 @@ type CreatedToken struct {
 	Expires time.Time `json:"expires"`
 }
 
+// AuditDetail is what the audit log adds to the request.
+func (t CreatedToken) AuditDetail() string { return "token=" + t.ID }
+
 // Token is one row of "token list". It holds no secret.
 type Token struct {
 	ID       string     `json:"id"`

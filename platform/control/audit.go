@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -85,6 +86,9 @@ func (c *Control) recorded(verb string, h api.Handler) api.Handler {
 		}
 		answer, err := h(ctx, subj, body)
 		rec.Result = api.AuditOK
+		if more, ok := answer.(interface{ AuditDetail() string }); ok {
+			rec.Detail = strings.TrimSpace(rec.Detail + " " + more.AuditDetail())
+		}
 		if err != nil {
 			rec.Result, rec.Detail = string(fault.KindOf(err)), err.Error()
 		}

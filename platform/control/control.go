@@ -26,6 +26,7 @@ import (
 type Server interface {
 	Streams(accountKey string) []node.Stream
 	Meta() node.Meta
+	Kick(client uint64) error
 }
 
 // Doors is what the control plane asks its own ingress.
@@ -63,6 +64,7 @@ type Control struct {
 	seen       seenAt
 	waiting    waitList
 	sys        systemConn
+	tokens     *crowd
 	unrecorded atomic.Int64 // acts that are missing in the audit log
 }
 
@@ -72,7 +74,7 @@ func New(cfg Config, tel telemetry.Telemetry) (*Control, error) {
 		return nil, fault.New(fault.Invalid, "control plane: node, registry, dialer, signer and audit log are needed")
 	}
 	cfg.Pace = cfg.Pace.withDefaults()
-	return &Control{cfg: cfg, reg: cfg.Registry, tel: tel}, nil
+	return &Control{cfg: cfg, reg: cfg.Registry, tel: tel, tokens: &crowd{node: cfg.Node, kick: cfg.Server.Kick}}, nil
 }
 
 // Run serves and, when it holds the lease, leads, until ctx ends.
@@ -96,6 +98,7 @@ func (c *Control) Run(ctx context.Context) error {
 	defer func() { _ = metrics.Unregister() }() // nothing is asked of a stopped node
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return c.present(ctx) })
+	g.Go(func() error { return c.watchTokens(ctx) })
 	g.Go(func() error { return c.campaign(ctx, c.lead) })
 	return g.Wait()
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"midplane/api"
 	"midplane/event"
 	"midplane/fault"
 	"midplane/platform/control/registry"
@@ -28,14 +29,16 @@ func joined(t *registry.Tenant) []registry.User {
 	return out
 }
 
-// redeemed and refused say what became of a token.
-func (c *Control) redeemed(_ context.Context, tok registry.Token) {
-	c.tel.Log.Info("a poller has enrolled", "token", tok.ID, "tenant", tok.Tenant, "poller", tok.Poller, "key", tok.RedeemedBy)
+// verbEnrol is what redeeming a token is called in the audit log.
+const verbEnrol = "enrol"
+
+// redeemed and refused write down what became of a token.
+func (c *Control) redeemed(ctx context.Context, tok registry.Token) {
+	c.audit(ctx, api.AuditRecord{Who: tok.ID, From: c.tokens.from(tok.Key), Verb: verbEnrol, Tenant: string(tok.Tenant), Target: tok.Poller, Detail: "key=" + tok.RedeemedBy})
 }
 
-func (c *Control) refused(_ context.Context, tok registry.Token, why error) {
-	if !tok.Locked.IsZero() && !c.seen.due("enrol."+tok.ID, refusedEvery) {
-		return
+func (c *Control) refused(ctx context.Context, tok registry.Token, why error) {
+	if c.tell(tok.ID) {
+		c.audit(ctx, api.AuditRecord{Who: tok.ID, From: c.tokens.from(tok.Key), Verb: verbEnrol, Tenant: string(tok.Tenant), Target: tok.Poller, Result: string(fault.KindOf(why)), Detail: why.Error()})
 	}
-	c.tel.Log.Warn("an enrolment was refused", "token", tok.ID, "tenant", tok.Tenant, "poller", tok.Poller, "failures", tok.Failures, "kind", fault.KindOf(why), "error", why)
 }

@@ -30,6 +30,11 @@ func (c *Control) siteRows(_ context.Context, req api.ListRequest) (out []row[ap
 			for _, p := range s.Pollers {
 				r.Pollers = append(r.Pollers, string(p.ID))
 			}
+			for _, u := range joined(t) {
+				if u.Site == s.ID {
+					r.Pollers = append(r.Pollers, u.Name)
+				}
+			}
 			out = append(out, row[api.Site]{string(t.ID) + "/" + string(s.ID), r})
 		}
 	})
@@ -214,7 +219,11 @@ func (c *Control) tenantProblems(t *registry.Tenant) (out []api.Problem) {
 			out = append(out, api.Problem{Severity: "warning", Tenant: r.ID, Message: cond.Type + ": " + cond.Message, Hint: conditionHint[cond.Type]})
 		}
 	}
-	for _, p := range t.Spec.Pollers() {
+	pollers := t.Spec.Pollers()
+	for _, u := range joined(t) {
+		pollers = append(pollers, tenants.PollerAt{Site: u.Site, Poller: tenants.Poller{ID: event.Producer(u.Name)}})
+	}
+	for _, p := range pollers {
 		if row := c.pollerRow(t, "", p.ID, p.Embedded); row.Status == api.PollerOffline {
 			out = append(out, api.Problem{Severity: "error", Tenant: r.ID, Message: fmt.Sprintf("poller %s is offline since %s", p.ID, row.LastSeen.Format(time.RFC3339)),
 				Hint: "is its machine up, and can it reach the nodes? It keeps what it sees and sends it later"})

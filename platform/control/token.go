@@ -20,8 +20,6 @@ const (
 	maxTokens = 1000
 	// tokenKept is how long a token is remembered after its end.
 	tokenKept = 7 * 24 * time.Hour
-	// refusedEvery bounds how often the refusals of a locked token are told.
-	refusedEvery = time.Second
 	// maxFailures is how many wrong tries lock a token.
 	maxFailures = 5
 )

@@ -78,7 +78,7 @@ type ConfigRequest struct {
 
 // PollerConfig is all a poller needs to work. Unchanged means that Have is
 // current and the rest is left out. References to secrets are as the tenant's
-// file has them ("env:NAME", "file:PATH"); the poller resolves them.
+// file has them ("env:NAME", "file:PATH", "secret:NAME"); the poller resolves them.
 type PollerConfig struct {
 	Unchanged bool           `json:"unchanged,omitempty"`
 	Revision  uint64         `json:"revision"`
@@ -132,9 +132,12 @@ type PollerReport struct {
 	Problem  string `json:"problem,omitempty"`
 }
 
-// Hint is what is published on hint.<poller>: ask now, for at least Revision.
+// Hint is what is published on hint.<poller>: ask now, for a configuration of
+// at least Revision and, when Secrets is given, for secrets from a registry at
+// least that new.
 type Hint struct {
 	Revision uint64 `json:"revision"`
+	Secrets  uint64 `json:"secrets,omitempty"`
 }
 
 // Duration is a time.Duration written as in Go ("30s") in JSON and YAML.

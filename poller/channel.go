@@ -43,17 +43,21 @@ type channel struct {
 	tel   telemetry.Telemetry
 	hints chan struct{} // ask now
 
-	mu   sync.Mutex
-	have api.PollerConfig
-	want uint64 // a hint named it
+	vault *vault
+
+	mu      sync.Mutex
+	have    api.PollerConfig
+	want    uint64 // a hint named it
+	secrets uint64 // and this, for secrets
 
 	// asking's own.
-	older  int  // answers in a row that were older
-	silent bool // the last question had no answer
+	older      int  // answers in a row that were older
+	unanswered int  // questions for secrets in a row
+	silent     bool // the last question had no answer
 }
 
-func newChannel(dir, user string, apply func(api.PollerConfig), tel telemetry.Telemetry) *channel {
-	return &channel{path: filepath.Join(dir, configFile), user: user, apply: apply, tel: tel, hints: make(chan struct{}, 1)}
+func newChannel(dir, user string, vault *vault, apply func(api.PollerConfig), tel telemetry.Telemetry) *channel {
+	return &channel{path: filepath.Join(dir, configFile), user: user, vault: vault, apply: apply, tel: tel, hints: make(chan struct{}, 1)}
 }
 
 // revision is that of the configuration in use, 0 when there is none.
@@ -82,6 +86,7 @@ func (c *channel) restore() {
 		c.tel.Log.Warn("the configuration kept on disk is not used", "file", c.path, "error", err)
 		return
 	}
+	c.restoreSecrets(cfg)
 	c.mu.Lock()
 	c.have = cfg
 	c.mu.Unlock()
@@ -118,7 +123,7 @@ func (c *channel) onHint(msg *nats.Msg) {
 		c.tel.Log.Warn("a hint that cannot be read", "error", err)
 	}
 	c.mu.Lock()
-	c.want = max(c.want, h.Revision)
+	c.want, c.secrets = max(c.want, h.Revision), max(c.secrets, h.Secrets)
 	c.mu.Unlock()
 	nudge(c.hints)
 }
@@ -190,7 +195,10 @@ func (c *channel) ask(ctx context.Context, client *api.Channel) (changed bool, e
 	}
 	if cfg.Unchanged || cfg.Revision == req.Have && req.Have > 0 {
 		c.older = 0
-		return false, nil
+		c.mu.Lock()
+		cfg = c.have
+		c.mu.Unlock()
+		return c.askSecrets(ctx, client, cfg)
 	}
 	if err := c.check(cfg); err != nil {
 		return false, fault.Wrap(fault.Invalid, err, "configuration")
@@ -201,8 +209,11 @@ func (c *channel) ask(ctx context.Context, client *api.Channel) (changed bool, e
 		}
 	}
 	c.older = 0
+	// First what it refers to, or its checks would begin without. When that
+	// fails they begin all the same.
+	_, err = c.askSecrets(ctx, client, cfg)
 	c.take(cfg)
-	return true, nil
+	return true, err
 }
 
 // take applies cfg and keeps it.

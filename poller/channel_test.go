@@ -56,6 +56,7 @@ type control struct {
 	cfg     api.PollerConfig
 	asked   []api.ConfigRequest
 	reports []api.PollerReport
+	secrets map[string]string
 }
 
 func newControl(t *testing.T, nc *nats.Conn, pub string) *control {
@@ -66,7 +67,7 @@ func newControl(t *testing.T, nc *nats.Conn, pub string) *control {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = svc.Stop() })
-	for verb, h := range map[string]func(json.RawMessage) (any, error){api.ChannelConfig: c.config, api.ChannelStatus: c.status} {
+	for verb, h := range map[string]func(json.RawMessage) (any, error){api.ChannelConfig: c.config, api.ChannelStatus: c.status, api.ChannelSecrets: c.askedSecrets} {
 		h := func(_ context.Context, subj string, body []byte) (any, error) {
 			var s api.Signed
 			if err := api.Decode(body, &s); err != nil {
@@ -165,7 +166,7 @@ func TestChannel(t *testing.T) {
 	ctl := newControl(t, connect(t, s.ClientURL(), "control"), creds(t, file))
 	ctl.set(7, "r1")
 	var a applied
-	c := newChannel(dir, "syd-01", a.apply, telemetry.Nop())
+	c := newChannel(dir, "syd-01", newVault(dir, nil), a.apply, telemetry.Nop())
 	c.restore() // nothing there
 	nc := connect(t, s.ClientURL(), "syd-01")
 	stop := background(t, func(ctx context.Context) error {
@@ -190,16 +191,16 @@ func TestChannel(t *testing.T) {
 		t.Fatalf("kept configuration: %v, %v", info, err)
 	}
 	var b applied
-	newChannel(dir, "syd-01", b.apply, telemetry.Nop()).restore()
+	newChannel(dir, "syd-01", newVault(dir, nil), b.apply, telemetry.Nop()).restore()
 	if d := cmp.Diff([]api.PollerConfig{configOf("syd-01", 9, "r1", "r2")}, b.list); d != "" {
 		t.Fatal(d)
 	}
 	var other applied
-	newChannel(dir, "mel-01", other.apply, telemetry.Nop()).restore()
+	newChannel(dir, "mel-01", newVault(dir, nil), other.apply, telemetry.Nop()).restore()
 	if err := os.WriteFile(filepath.Join(dir, configFile), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	newChannel(dir, "syd-01", other.apply, telemetry.Nop()).restore()
+	newChannel(dir, "syd-01", newVault(dir, nil), other.apply, telemetry.Nop()).restore()
 	if _, n := other.last(); n != 0 {
 		t.Fatal("another's or a damaged configuration was applied")
 	}
@@ -213,7 +214,7 @@ func TestChannelOlder(t *testing.T) {
 	file := filepath.Join(dir, "syd-01.creds")
 	ctl := newControl(t, connect(t, s.ClientURL(), "control"), creds(t, file))
 	var a applied
-	c := newChannel(dir, "syd-01", a.apply, telemetry.Nop())
+	c := newChannel(dir, "syd-01", newVault(dir, nil), a.apply, telemetry.Nop())
 	client := api.NewChannel(connect(t, s.ClientURL(), "syd-01"), "syd-01", signer(file))
 	ask := func() error {
 		_, err := c.ask(t.Context(), client)

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
 	"golang.org/x/sync/errgroup"
 
 	"midplane/api"
@@ -76,7 +77,9 @@ func New(cfg Config, tel telemetry.Telemetry) (*Poller, error) {
 	}
 	p := &Poller{cfg: cfg, tel: tel.With("poller", cfg.User)}
 	p.sched = newScheduler(cfg.Collectors, p.emit, p.tel)
-	p.channel = newChannel(cfg.Dir, cfg.User, p.sched.Apply, p.tel)
+	secrets := newVault(cfg.Dir, func() (nkeys.KeyPair, error) { return keyOf(cfg.CredsFile) })
+	p.sched.secrets = secrets.Secret
+	p.channel = newChannel(cfg.Dir, cfg.User, secrets, p.sched.Apply, p.tel)
 	return p, nil
 }
 
@@ -176,6 +179,9 @@ func (p *Poller) report() api.PollerReport {
 	}
 	if f := p.forward.Load(); f != nil && r.Problem == "" {
 		r.Problem = f.problem()
+	}
+	if r.Problem == "" {
+		r.Problem = p.channel.vault.problem()
 	}
 	return r
 }

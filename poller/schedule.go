@@ -36,6 +36,7 @@ type scheduler struct {
 	collectors map[string]collect.Collector
 	emit       collect.Emit
 	tel        telemetry.Telemetry
+	secrets    func(name string) (string, error) // of "secret:NAME"; nil: there are none
 	duration   metric.Float64Histogram
 	skips      metric.Int64Counter
 

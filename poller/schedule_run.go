@@ -23,6 +23,7 @@ import (
 // collector's own or, when it says none, "ok" since it ran, or "unknown" with
 // the reason since it could not. It returns why it could not, or nil.
 func (s *scheduler) run(ctx context.Context, t collect.Target) (problem error) {
+	t.Secrets = s.secrets // now, not when it was configured: a rotated one counts at once
 	ctx, span := s.tel.Tracer.Start(ctx, telemetry.SpanCollect, trace.WithAttributes(
 		telemetry.AttrEntity.String(string(t.Entity())), collectorAttr(t)))
 	defer span.End()

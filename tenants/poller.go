@@ -79,6 +79,18 @@ func (s *Spec) PollerConfig(poller event.Producer) (api.PollerConfig, bool) {
 	return api.PollerConfig{}, false
 }
 
+// Secrets returns the names of the secrets that the spec refers to as
+// "secret:NAME", in order, each once.
+func (s *Spec) Secrets() []string {
+	out := []string{}
+	for _, p := range s.Pollers() {
+		cfg, _ := s.PollerConfig(p.ID) // declared
+		out = append(out, cfg.Secrets()...)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
 // watcher returns the poller that watches d: the one it names, or the winner
 // of a rendezvous, so that adding or removing a poller moves only the devices
 // that it wins or loses.

@@ -101,12 +101,12 @@ func (c *checker) assigned(path string, p event.Producer, s Site) {
 }
 
 // reference matches how a secret is named: as the poller sees it.
-var reference = regexp.MustCompile(`^(env:[A-Za-z_][A-Za-z0-9_]{0,127}|file:[^\p{Cc}\s][^\p{Cc}]{0,999})$`)
+var reference = regexp.MustCompile(`^(env:[A-Za-z_][A-Za-z0-9_]{0,127}|file:[^\p{Cc}\s][^\p{Cc}]{0,999}|secret:[A-Za-z0-9][A-Za-z0-9_-]{0,62})$`)
 
 // secret checks a field that must hold a reference. The value is never shown.
 func (c *checker) secret(path, what, v string) {
 	if !reference.MatchString(v) {
-		c.addSecret(path, "write env:NAME or file:PATH, as the poller sees it; the value itself is not shown here",
+		c.addSecret(path, "write secret:NAME (midplane secret set), or env:NAME or file:PATH as the poller sees it; the value itself is not shown here",
 			"%s must be a reference to a secret, not the secret", what)
 	}
 }
@@ -233,7 +233,7 @@ func (c *checker) param(path, name, v string) {
 	case secretName.MatchString(name):
 		c.secret(path, "parameter "+name, v)
 	case hasPassword(v):
-		c.addSecret(path, "secrets are given as references, env:NAME or file:PATH", "the URL in %q holds credentials", name)
+		c.addSecret(path, "secrets are given as references: secret:NAME, env:NAME or file:PATH", "the URL in %q holds credentials", name)
 	}
 }
 

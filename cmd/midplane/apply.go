@@ -92,6 +92,9 @@ func (a *app) apply(ctx context.Context, c *client, changes []change, timeout ti
 			return fault.Wrap(fault.Other, err, "tenant %s", ch.Tenant)
 		}
 	}
+	for _, ch := range changes {
+		a.warnMissing(limited, c, ch.want)
+	}
 	err := waitFor(limited, timeout, func(ctx context.Context) (bool, error) { return a.look(ctx, c, rows) })
 	switch {
 	case ctx.Err() != nil:

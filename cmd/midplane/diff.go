@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -31,6 +32,7 @@ func newValidateCmd(a *app) *cobra.Command {
 				{name: "Sites", value: func(v validated) string { return fmt.Sprint(v.Sites) }, right: true},
 				{name: "Pollers", value: func(v validated) string { return fmt.Sprint(v.Pollers) }, right: true},
 				{name: "Devices", value: func(v validated) string { return fmt.Sprint(v.Devices) }, right: true},
+				{name: "Secrets", value: func(v validated) string { return strings.Join(v.Secrets, ", ") }, long: true},
 				{name: "Valid", value: func(v validated) string { return yesNo(v.Valid) }},
 			})
 		},
@@ -47,6 +49,9 @@ type validated struct {
 	Sites   int    `json:"sites"`
 	Pollers int    `json:"pollers"`
 	Devices int    `json:"devices"`
+	// Secrets are the names that the file refers to as secret:NAME. Whether they
+	// are set, only the cluster knows: see midplane secret list.
+	Secrets []string `json:"secrets"`
 }
 
 func validate(l *tenants.Loaded) validated {
@@ -55,6 +60,7 @@ func validate(l *tenants.Loaded) validated {
 		v.Pollers += len(s.Pollers)
 		v.Devices += len(s.Devices)
 	}
+	v.Secrets = l.Spec.Secrets()
 	return v
 }
 

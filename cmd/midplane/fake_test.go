@@ -33,6 +33,7 @@ type fake struct {
 	revs    map[string]uint64
 	looks   map[string]int // how often the status was asked since the last put
 	users   map[string]api.CreateUser
+	secrets map[string]api.Secret
 	flaky   bool
 	follows int
 	waiting map[int]chan struct{}
@@ -40,7 +41,7 @@ type fake struct {
 
 func startFake(dir string) (*fake, error) {
 	f := &fake{specs: map[string]json.RawMessage{}, revs: map[string]uint64{"acme": 7, "globex": 9}, looks: map[string]int{},
-		users: map[string]api.CreateUser{}, waiting: map[int]chan struct{}{}}
+		users: map[string]api.CreateUser{}, secrets: map[string]api.Secret{}, waiting: map[int]chan struct{}{}}
 	if err := f.startServer(dir); err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"strings"
 
 	"midplane/api"
 	"midplane/fault"
@@ -49,6 +50,9 @@ func (f *fake) admin(_ context.Context, verb string, body []byte) (any, error) {
 			return nil, fault.New(fault.NotFound, "no primary %q", p.Primary)
 		}
 		return nil, nil
+	}
+	if strings.HasPrefix(verb, "secret.") {
+		return f.secret(verb, body)
 	}
 	return nil, fault.New(fault.NotFound, "no verb %s", verb)
 }

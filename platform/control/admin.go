@@ -33,6 +33,9 @@ func (c *Control) adminVerbs() map[string]api.Handler {
 		api.AuditList:    handler(c.auditList),
 		api.AuditFollow:  handler(c.auditFollow),
 		api.AuditReport:  handler(c.auditReport),
+		api.SecretSet:    handler(c.secretSet),
+		api.SecretList:   list(c.secretRows),
+		api.SecretDelete: handler(c.secretDelete),
 	}
 }
 

@@ -127,8 +127,9 @@ func (c *Control) coreFinding(ctx context.Context, who string, req api.Finding) 
 // channelVerbs is what a tenant's own users may ask.
 func (c *Control) channelVerbs() map[string]api.Handler {
 	return map[string]api.Handler{
-		api.ChannelConfig: channel(c, c.channelConfig),
-		api.ChannelStatus: channel(c, c.channelStatus),
+		api.ChannelConfig:  channel(c, c.channelConfig),
+		api.ChannelStatus:  channel(c, c.channelStatus),
+		api.ChannelSecrets: channel(c, c.channelSecrets),
 	}
 }
 
@@ -174,21 +175,9 @@ func (c *Control) channelConfig(ctx context.Context, t *registry.Tenant, u regis
 		return nil, fault.New(fault.Denied, "role %s has no configuration", u.Role)
 	}
 	if req.Want > t.SpecRevision {
-		// A node that is behind catches up within a moment; who asks for what
-		// nobody has stored must not hold everybody's places meanwhile.
-		leave, ok := c.waiting.enter(t.Account.Key)
-		if !ok {
-			return nil, fault.New(fault.Exhausted, "too many requests of tenant %s wait for a configuration", t.ID)
-		}
-		defer leave()
-		wait, cancel := context.WithTimeout(ctx, 2*time.Second)
-		defer cancel()
-		view, err := c.reg.WaitView(wait, req.Want)
-		if err != nil {
+		var err error
+		if t, err = c.catchUp(ctx, t, req.Want); err != nil {
 			return nil, err
-		}
-		if t = view.Tenants[t.ID]; t == nil || t.Spec == nil {
-			return nil, fault.New(fault.Denied, "the tenant is gone")
 		}
 	}
 	if req.Have == t.SpecRevision {
@@ -200,6 +189,36 @@ func (c *Control) channelConfig(ctx context.Context, t *registry.Tenant, u regis
 	}
 	cfg.Revision = t.SpecRevision
 	return cfg, nil
+}
+
+// catchUp returns the tenant as the registry has it at revision want at least.
+// A node that is behind catches up within a moment; who asks for what nobody
+// has stored must not hold everybody's places meanwhile.
+func (c *Control) catchUp(ctx context.Context, t *registry.Tenant, want uint64) (*registry.Tenant, error) {
+	if have, _ := c.reg.Config.Revision(); have >= want {
+		return c.still(c.reg.View(), t)
+	}
+	leave, ok := c.waiting.enter(t.Account.Key)
+	if !ok {
+		return nil, fault.New(fault.Exhausted, "too many requests of tenant %s wait for a configuration", t.ID)
+	}
+	defer leave()
+	wait, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	view, err := c.reg.WaitView(wait, want)
+	if err != nil {
+		return nil, err
+	}
+	return c.still(view, t)
+}
+
+// still returns the tenant in a newer view: the same account, still declared.
+func (c *Control) still(view *registry.View, t *registry.Tenant) (*registry.Tenant, error) {
+	now := view.Tenants[t.ID]
+	if now == nil || now.Spec == nil || now.Account.Key != t.Account.Key {
+		return nil, fault.New(fault.Denied, "the tenant is gone")
+	}
+	return now, nil
 }
 
 // reportEvery is how often an unchanged report of a poller is stored.

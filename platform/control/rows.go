@@ -219,6 +219,7 @@ func (c *Control) tenantProblems(t *registry.Tenant) (out []api.Problem) {
 			out = append(out, api.Problem{Severity: "warning", Tenant: r.ID, Message: cond.Type + ": " + cond.Message, Hint: conditionHint[cond.Type]})
 		}
 	}
+	out = append(out, secretProblems(t)...)
 	pollers := t.Spec.Pollers()
 	for _, u := range joined(t) {
 		pollers = append(pollers, tenants.PollerAt{Site: u.Site, Poller: tenants.Poller{ID: event.Producer(u.Name)}})

@@ -293,6 +293,9 @@ func (l *leader) remove(ctx context.Context, t *registry.Tenant) error {
 			return err
 		}
 	}
+	if err := l.reg.DeleteSecrets(ctx, t); err != nil {
+		return err
+	}
 	if err := l.forget(ctx, t.ID); err != nil {
 		return err
 	}

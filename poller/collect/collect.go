@@ -35,9 +35,13 @@ type Target struct {
 	Params map[string]string
 
 	// SNMP is how to talk to the device's agent, nil when it has none. Its
-	// community and secrets are references: resolve them with Secret, late,
-	// and keep the value nowhere.
+	// community and secrets are references: resolve them with Target.Secret,
+	// late, and keep the value nowhere.
 	SNMP *api.SNMP
+
+	// Secrets returns the value of a secret that the control plane keeps; nil
+	// when there are none. The scheduler sets it for each run.
+	Secrets func(name string) (string, error)
 }
 
 // Entity returns the id of the check: "<device>/check/<name>".

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 
+	"midplane/api"
 	"midplane/fault"
 )
 
@@ -15,6 +16,7 @@ const maxSecret = 4096
 
 // Secret returns the value that ref refers to: "env:NAME" is a variable of the
 // environment, "file:PATH" the content of a file without its trailing newline.
+// "secret:NAME" is what the control plane delivered: see Target.Secret.
 // A missing one is NotFound, anything else that is wrong Invalid. No error
 // contains a value: not even a ref without a known prefix is repeated, since
 // that is most likely a secret somebody wrote in clear.
@@ -27,7 +29,20 @@ func Secret(ref string) (string, error) {
 		return secretFromFile(name)
 	}
 	return "", fault.WithHint(fault.New(fault.Invalid, "a secret is not given as a reference"),
-		"write env:NAME or file:PATH, as the poller sees them; secrets in clear are refused and not repeated here")
+		"write secret:NAME, or env:NAME or file:PATH as the poller sees them; secrets in clear are refused and not repeated here")
+}
+
+// Secret returns the value that ref refers to, those of "secret:NAME" from
+// what the control plane has delivered by now.
+func (t Target) Secret(ref string) (string, error) {
+	name, ok := api.SecretName(ref)
+	switch {
+	case !ok:
+		return Secret(ref)
+	case t.Secrets == nil:
+		return "", fault.New(fault.NotFound, "secret:%s: this poller is given no secrets", name)
+	}
+	return t.Secrets(name)
 }
 
 func secretFromEnv(name string) (string, error) {

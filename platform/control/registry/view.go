@@ -27,6 +27,7 @@ type Tenant struct {
 	Capability      subject.Capability
 	Schemas         *schemas.Set
 	Users           map[string]User
+	Secrets         map[string]Secret
 	// Revision is the newest of everything above.
 	Revision uint64
 	// Problem is why the tenant cannot be served, "" normally.
@@ -143,11 +144,11 @@ func (v *views) current() *View {
 }
 
 func (v *views) tenant(id event.Tenant, g map[string]Entry, old *Tenant) *Tenant {
-	t := &Tenant{ID: id, Users: map[string]User{}}
+	t := &Tenant{ID: id, Users: map[string]User{}, Secrets: secrets(g)}
 	for _, e := range g {
 		t.Revision = max(t.Revision, e.Revision)
 	}
-	if old != nil && old.Revision == t.Revision && len(old.Users) == countUsers(g) && (old.Spec != nil) == hasSpec(g) {
+	if old != nil && old.Revision == t.Revision && len(old.Users) == countUsers(g) && len(old.Secrets) == countSecrets(g) && (old.Spec != nil) == hasSpec(g) {
 		return old
 	}
 	fail := func(err error) {

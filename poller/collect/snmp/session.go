@@ -63,7 +63,7 @@ func secret(t collect.Target, what, ref string) (string, error) {
 	if ref == "" {
 		return "", fault.New(fault.Invalid, "snmp settings of %s: %s is missing", t.Device, what)
 	}
-	value, err := collect.Secret(ref)
+	value, err := t.Secret(ref)
 	return value, fault.Wrap(fault.Other, err, "snmp settings of %s: %s", t.Device, what)
 }
 

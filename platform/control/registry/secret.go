@@ -1,0 +1,106 @@
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"time"
+
+	"midplane/event"
+	"midplane/fault"
+)
+
+// Secret is the record of a value that tenants' files refer to as
+// "secret:NAME". Sealed is bound to tenant, account and name: it opens nowhere
+// else, nor for a later tenant of the same id.
+type Secret struct {
+	Name     string    `json:"name"`
+	Account  string    `json:"account"` // public key of the account it was set for
+	Sealed   []byte    `json:"sealed"`
+	Set      time.Time `json:"set"`
+	By       string    `json:"by"`
+	Revision uint64    `json:"-"` // of the registry
+}
+
+const secretKind = "secret."
+
+func secretKey(t event.Tenant, name string) string { return secretKind + string(t) + "." + name }
+
+func secretContext(t event.Tenant, account, name string) string {
+	return "secret/" + string(t) + "/" + account + "/" + name
+}
+
+// PutSecret stores a value, in place of the one that t shows, by
+// compare-and-set.
+func (r *Registry) PutSecret(ctx context.Context, t *Tenant, name, value, by string, at time.Time) (uint64, error) {
+	sealed, err := r.sealer.Seal(secretContext(t.ID, t.Account.Key, name), value)
+	if err != nil {
+		return 0, err
+	}
+	s := Secret{Name: name, Account: t.Account.Key, Sealed: sealed, Set: at, By: by}
+	return r.cas(ctx, r.reg, secretKey(t.ID, name), s, t.Secrets[name].Revision, "secret "+string(t.ID)+"/"+name)
+}
+
+// OpenSecret returns a value. The error never holds it.
+func (r *Registry) OpenSecret(t *Tenant, name string) (value string, err error) {
+	s, ok := t.Secrets[name]
+	if !ok || s.Account != t.Account.Key {
+		return "", fault.New(fault.NotFound, "secret %s/%s is not set", t.ID, name)
+	}
+	err = r.sealer.Open(secretContext(t.ID, s.Account, name), s.Sealed, &value)
+	return value, err
+}
+
+// DeleteSecret forgets a secret and returns a revision that is past it.
+func (r *Registry) DeleteSecret(ctx context.Context, t event.Tenant, name string) (uint64, error) {
+	if err := r.reg.Delete(ctx, secretKey(t, name)); err != nil {
+		return 0, fault.Wrap(fault.Unavailable, err, "forget secret %s/%s", t, name)
+	}
+	if err := r.Fresh(ctx); err != nil {
+		return 0, err
+	}
+	rev, _ := r.Config.Revision()
+	return rev, nil
+}
+
+// DeleteSecrets forgets every secret of a tenant.
+func (r *Registry) DeleteSecrets(ctx context.Context, t *Tenant) error {
+	for name := range t.Secrets {
+		if err := r.reg.Delete(ctx, secretKey(t.ID, name)); err != nil {
+			return fault.Wrap(fault.Unavailable, err, "forget secret %s/%s", t.ID, name)
+		}
+	}
+	return nil
+}
+
+// HasSecret reports whether a secret of that name is set for the tenant as it is.
+func (t *Tenant) HasSecret(name string) bool {
+	s, ok := t.Secrets[name]
+	return ok && s.Account == t.Account.Key
+}
+
+// secrets reads the records of a tenant's secrets; what cannot be read counts
+// as not set.
+func secrets(g map[string]Entry) map[string]Secret {
+	out := map[string]Secret{}
+	for k, e := range g {
+		name, ok := strings.CutPrefix(k, secretKind)
+		if !ok {
+			continue
+		}
+		var s Secret
+		_ = json.Unmarshal(e.Value, &s) // then it has no account, and is not set
+		s.Name, s.Revision = name, e.Revision
+		out[name] = s
+	}
+	return out
+}
+
+func countSecrets(g map[string]Entry) (n int) {
+	for k := range g {
+		if strings.HasPrefix(k, secretKind) {
+			n++
+		}
+	}
+	return n
+}

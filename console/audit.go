@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"time"
@@ -9,26 +10,44 @@ import (
 	"midplane/fault"
 )
 
-// Act is something that somebody did to come in, or was not allowed to do. It
-// holds no secret and no text that a client chose freely.
+// Act is something that somebody did to come in, was not allowed to do, or did
+// to the list of who may. It holds no secret and no text that a client chose
+// freely.
 type Act struct {
-	Time   time.Time
-	Who    string // kind:name
+	Kind   string // of who: user, token, link; "" when it is not known
+	Who    string // name; "" when it is not known
 	From   string // address
-	Verb   string // console.login, console.logout, …
+	Verb   string // console.<noun>.<verb>
 	Target string
 	Tenant string
 	Result string // ok, refused, throttled, failed
+	Detail string
 }
 
-// record tells the log, and whoever else wants to know.
+const (
+	actOK      = "ok"
+	actRefused = "refused"
+)
+
+// by says who did it.
+func (a Act) by(who access.Identity) Act {
+	a.Kind, a.Who, a.Tenant = who.Kind, who.Name, who.Tenant
+	return a
+}
+
+// record records an act of a request.
 func (c *Console) record(r *http.Request, a Act) {
-	a.Time, a.From = time.Now().UTC(), c.from(r)
+	a.From = c.from(r)
+	c.tell(r.Context(), a)
+}
+
+// tell tells the log, and whoever else wants to know.
+func (c *Console) tell(ctx context.Context, a Act) {
 	level := slog.LevelInfo
-	if a.Result != "ok" {
+	if a.Result != actOK {
 		level = slog.LevelWarn
 	}
-	c.tele.Log.Log(r.Context(), level, "access", "verb", a.Verb, "who", a.Who, "from", a.From, "target", a.Target, "result", a.Result)
+	c.tele.Log.Log(ctx, level, "access", "verb", a.Verb, "kind", a.Kind, "who", a.Who, "from", a.From, "tenant", a.Tenant, "target", a.Target, "result", a.Result, "detail", a.Detail)
 	if c.cfg.Audit != nil {
 		c.cfg.Audit(a)
 	}
@@ -37,6 +56,26 @@ func (c *Console) record(r *http.Request, a Act) {
 // denied records that somebody asked for what is not theirs.
 func (c *Console) denied(r *http.Request, who access.Identity, err error) {
 	if fault.Is(err, fault.Denied) {
-		c.record(r, Act{Who: who.String(), Verb: "console.denied", Target: r.Method + " " + r.Pattern, Tenant: who.Tenant, Result: "refused"})
+		c.record(r, Act{Verb: "console.route.deny", Target: r.Method + " " + r.Pattern, Result: actRefused}.by(who))
+	}
+}
+
+// lookEveryFor is how often the list of who may is compared with what it was.
+const lookEveryFor = 2 * time.Second
+
+// watchList records what others, which is the command line, change in the list
+// of who may.
+func (c *Console) watchList(ctx context.Context) {
+	tick := time.NewTicker(lookEveryFor)
+	defer tick.Stop()
+	for {
+		for _, ch := range c.cfg.Access.Changes() {
+			c.tell(ctx, Act{From: "data folder", Verb: ch.Verb, Target: ch.Target, Tenant: ch.Tenant, Result: actOK, Detail: ch.Detail})
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
 	}
 }

@@ -159,6 +159,11 @@ func (c *Console) Run(ctx context.Context) error {
 		srv.TLSConfig = c.cert.config()
 		serve = func(l net.Listener) error { return srv.ServeTLS(l, "", "") }
 	}
+	var watching sync.WaitGroup
+	wctx, stop := context.WithCancel(ctx)
+	defer watching.Wait()
+	defer stop()
+	watching.Go(func() { c.watchList(wctx) })
 	ended := make(chan error, 1)
 	go func() { ended <- serve(l) }()
 	select {

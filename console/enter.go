@@ -86,7 +86,7 @@ func (c *Console) identify(r *http.Request, used bool) (access.Identity, error) 
 		who, ok, err := c.cfg.Access.Token(strings.TrimSpace(text))
 		if err == nil && !ok {
 			if c.cfg.Access.Notable(c.from(r)) {
-				c.record(r, Act{Who: "token:unknown", Verb: "console.token", Result: "refused"})
+				c.record(r, Act{Kind: access.KindToken, Verb: "console.token.use", Result: actRefused})
 			}
 			err = fault.WithHint(fault.New(fault.Denied, "the token is not valid, or not any more"), "midplane console token create makes one")
 		}

@@ -86,9 +86,9 @@ func (c *Console) serveLogin(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	secret, who, err := c.cfg.Access.Login(r.Context(), req.User, req.Password, c.try(r))
-	act := Act{Who: "user:unknown", Verb: "console.login"} // a name nobody has may be a password in the wrong field
-	if c.cfg.Access.Known(req.User) {
-		act.Who = "user:" + req.User
+	act := Act{Kind: access.KindUser, Verb: "console.session.login"}
+	if c.cfg.Access.Known(req.User) { // a name nobody has may be a password in the wrong field
+		act.Who = req.User
 	}
 	c.begun(w, r, act, secret, who, err)
 }
@@ -107,7 +107,7 @@ func (c *Console) serveLink(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	secret, who, err := c.cfg.Access.Redeem(req.Code, c.try(r))
-	c.begun(w, r, Act{Who: "link:link", Verb: "console.login.link"}, secret, who, err)
+	c.begun(w, r, Act{Kind: access.KindLink, Who: access.KindLink, Verb: "console.session.link"}, secret, who, err)
 }
 
 // servePassword answers POST /api/v1/session/password: another one for who
@@ -128,11 +128,11 @@ func (c *Console) servePassword(w http.ResponseWriter, r *http.Request) {
 	was := whoAsks(r.Context())
 	secret, who, err := c.cfg.Access.ChangePassword(r.Context(), was, req.Old, req.New, c.try(r))
 	if fault.Is(err, fault.Denied) { // the session is good: only the old password was wrong
-		c.record(r, Act{Who: was.String(), Verb: "console.password", Result: "refused"})
+		c.record(r, Act{Verb: "console.user.password", Result: actRefused}.by(was))
 		writeError(w, err)
 		return
 	}
-	c.begun(w, r, Act{Who: was.String(), Verb: "console.password"}, secret, who, err)
+	c.begun(w, r, Act{Verb: "console.user.password"}.by(was), secret, who, err)
 }
 
 func (c *Console) try(r *http.Request) access.Try {
@@ -141,13 +141,16 @@ func (c *Console) try(r *http.Request) access.Try {
 
 // begun answers a login, good or not.
 func (c *Console) begun(w http.ResponseWriter, r *http.Request, act Act, secret string, who access.Identity, err error) {
-	act.Result, act.Tenant = "ok", who.Tenant
+	act.Result = actOK
+	if err == nil {
+		act = act.by(who)
+	}
 	var wait access.Wait
 	switch {
 	case errors.As(err, &wait):
 		act.Result = "throttled"
 	case fault.Is(err, fault.Denied):
-		act.Result = "refused"
+		act.Result = actRefused
 	case err != nil:
 		act.Result = "failed"
 	}
@@ -181,7 +184,7 @@ func (c *Console) serveLogout(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.cfg.Access.Logout(oldSession(r))
-	c.record(r, Act{Who: who.String(), Verb: "console.logout", Tenant: who.Tenant, Result: "ok"})
+	c.record(r, Act{Verb: "console.session.logout", Result: actOK}.by(who))
 	setCookie(w, r, "")
 	w.Header().Set("Clear-Site-Data", `"cache", "storage"`)
 	writeJSON(w, http.StatusOK, done{true})
@@ -202,9 +205,9 @@ func (c *Console) serveSessions(w http.ResponseWriter, r *http.Request) {
 func (c *Console) serveEndSession(w http.ResponseWriter, r *http.Request) {
 	who := whoAsks(r.Context())
 	ended, err := c.cfg.Access.End(who, r.PathValue("id"))
-	act := Act{Who: who.String(), Verb: "console.session.end", Tenant: who.Tenant, Result: "ok", Target: ended.Kind + ":" + ended.Name}
+	act := Act{Verb: "console.session.end", Result: actOK, Target: ended.Name}.by(who)
 	if err != nil {
-		act.Result, act.Target = "refused", ""
+		act.Result, act.Target = actRefused, ""
 	}
 	c.record(r, act)
 	if err != nil {

@@ -379,7 +379,7 @@ func TestWhatIsRecorded(t *testing.T) {
 	c, err := New(Config{Access: p.keeper, Audit: func(a Act) {
 		mu.Lock()
 		defer mu.Unlock()
-		acts = append(acts, a.Verb+" "+a.Who+" "+a.From+" "+a.Result)
+		acts = append(acts, strings.Join([]string{a.Verb, a.Kind, a.Who, a.From, a.Result}, " "))
 	}}, newFake(), tele)
 	if err != nil {
 		t.Fatal(err)
@@ -396,8 +396,8 @@ func TestWhatIsRecorded(t *testing.T) {
 		b.do("GET", "/api/v1/devices", "", withToken("mpc_wrong-hunter2"), func(r *http.Request) { r.Header.Set("X-Forwarded-For", "evil") })
 	}
 	want := []string{
-		"console.login user:admin 192.0.2.1 ok", "console.denied user:admin 192.0.2.1 refused", "console.logout user:admin 192.0.2.1 ok",
-		"console.login user:unknown 192.0.2.1 refused", "console.login user:admin 192.0.2.1 refused", "console.denied token:viewer-acme 192.0.2.1 refused",
+		"console.session.login user admin 192.0.2.1 ok", "console.route.deny user admin 192.0.2.1 refused", "console.session.logout user admin 192.0.2.1 ok",
+		"console.session.login user  192.0.2.1 refused", "console.session.login user admin 192.0.2.1 refused", "console.route.deny token viewer-acme 192.0.2.1 refused",
 	}
 	mu.Lock()
 	defer mu.Unlock()
@@ -412,6 +412,24 @@ func TestWhatIsRecorded(t *testing.T) {
 	for _, no := range []string{"evil", "hunter2", password, b.info.CSRF, p.tokens["viewer-acme"]} {
 		if strings.Contains(log.String(), no) {
 			t.Errorf("the log has %q:\n%s", no, log.String())
+		}
+	}
+}
+
+// What the command line changes while the console runs is recorded.
+func TestChangesOfTheListAreRecorded(t *testing.T) {
+	p := newPeople(t)
+	told := make(chan string, 100)
+	open(t, Config{Access: p.keeper, Audit: func(a Act) { told <- a.Verb + " " + a.Target + " " + a.Detail + " from " + a.From }}, newFake())
+	p.user(t, "viewer")
+	for {
+		select {
+		case got := <-told: // the tokens of newPeople come first
+			if got == "console.user.create viewer role=viewer from data folder" {
+				return
+			}
+		case <-within(t).Done():
+			t.Fatal("not told")
 		}
 	}
 }

@@ -83,7 +83,7 @@ func (c *containers) id(service string) (string, error) {
 func (c *containers) up(t *testing.T) {
 	c.compose(t, 3*time.Minute, "up", "-d")
 	if c.viewer == "" {
-		c.viewer = newToken(t, c, "/data")
+		c.viewer = newToken(t, c)
 	}
 }
 
@@ -104,6 +104,8 @@ func (c *containers) start(t *testing.T, node string) {
 func (c *containers) page() string { return c.url }
 
 func (c *containers) token() string { return c.viewer }
+
+func (c *containers) data() string { return "/data" }
 
 func (c *containers) servers() []string {
 	return []string{"tls://n1:4222", "tls://n2:4222", "tls://n3:4222"}

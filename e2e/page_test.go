@@ -50,9 +50,9 @@ func list[T any](w world, kind string, query ...string) ([]T, error) {
 }
 
 // newToken makes a machine's token in the data folder of the primary.
-func newToken(t *testing.T, w world, data string) string {
+func newToken(t *testing.T, w world) string {
 	t.Helper()
-	return strings.TrimSpace(w.midplane(t, "console", "token", "create", "e2e", "--role", "viewer", "--data", data))
+	return strings.TrimSpace(w.midplane(t, "console", "token", "create", "e2e", "--role", "viewer", "--data", w.data()))
 }
 
 // allUp complains unless exactly the named devices are at the tenant's site and

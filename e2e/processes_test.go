@@ -146,7 +146,7 @@ func (p *processes) up(t *testing.T) {
 		p.ready(t, n)
 	}
 	if p.viewer == "" {
-		p.viewer = newToken(t, p, p.dir+"/data/primary")
+		p.viewer = newToken(t, p)
 	}
 	p.midplane(t, "apply", "-f", p.dir+"/tenants")
 	for tenant, name := range pollers {
@@ -188,6 +188,8 @@ func (p *processes) start(t *testing.T, node string) { p.launchNode(t, node) }
 func (p *processes) page() string { return "http://127.0.0.1:" + strconv.Itoa(p.http["primary"]) }
 
 func (p *processes) token() string { return p.viewer }
+
+func (p *processes) data() string { return p.dir + "/data/primary" }
 
 func (p *processes) servers() (out []string) {
 	for _, port := range p.client {

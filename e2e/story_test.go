@@ -40,6 +40,7 @@ func tell(t *testing.T, w world) {
 	}{
 		{"what the pollers of both tenants see arrives", s.arrives},
 		{"no tenant sees or touches another", s.separate},
+		{"the page asks who you are", s.guarded},
 		{"a node dies while producers publish", s.dies},
 		{"the node comes back and catches up", s.returns},
 		{"everything stops, starts again and goes on", s.goesOn},

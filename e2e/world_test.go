@@ -27,6 +27,7 @@ type world interface {
 	start(t *testing.T, node string)
 
 	page() string                                        // URL of the primary
+	data() string                                        // data folder of the primary, where midplane runs
 	token() string                                       // of a viewer of every tenant, for that page
 	servers() []string                                   // client URLs of n1, n2, n3
 	dial(tenant string) []nats.Option                    // how to reach them from the tenant's network

@@ -21,15 +21,23 @@ func (c *consoleFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&c.Key, "http-key", "", "file of the certificate's key")
 }
 
+// served is the console of a server with what belongs to it.
+type served struct {
+	*console.Console
+	users *access.Store
+	audit *auditor
+}
+
 // newConsole makes the console of a server, whose users are in its data folder.
-func newConsole(data string, c consoleFlags, d daemonFlags, src console.Source, exp *export.Export) (*console.Console, *access.Store, error) {
+func newConsole(data string, c consoleFlags, d daemonFlags, src console.Source, exp *export.Export) (*served, error) {
 	users, err := access.Open(access.Folder(data))
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
+	audit := newAuditor(src, exp.Telemetry("console").Log)
 	cons, err := console.New(console.Config{
 		Addr: d.HTTP, Open: d.HTTPOpen, Hosts: c.Hosts, Cert: c.Cert, Key: c.Key,
-		Version: readBuild().Version, Telemetry: exp.Handler(), Access: access.NewKeeper(users, nil),
+		Version: readBuild().Version, Telemetry: exp.Handler(), Access: access.NewKeeper(users, nil), Audit: audit.add,
 	}, src, exp.Telemetry("console"))
-	return cons, users, err
+	return &served{Console: cons, users: users, audit: audit}, err
 }

@@ -93,7 +93,7 @@ func (a *app) primary(ctx context.Context, f primaryFlags) error {
 		return err
 	}
 	src := &asker{servers: sum.Servers, ca: ca, creds: deployment.PrimaryCreds(f.Deployment, account.RoleAdmin), name: sum.Primary, tel: exp.Telemetry("console")}
-	cons, _, err := newConsole(data, f.consoleFlags, f.daemonFlags, src, exp)
+	cons, err := newConsole(data, f.consoleFlags, f.daemonFlags, src, exp)
 	if err != nil {
 		return err
 	}
@@ -106,6 +106,7 @@ func (a *app) primary(ctx context.Context, f primaryFlags) error {
 	return runDaemon(ctx, exp,
 		run.Part{Name: "primary", Run: prim.Run},
 		run.Part{Name: "admin", Run: src.run},
+		cons.audit.part(),
 		run.Part{Name: "console", Run: cons.Run, Ready: cons.Ready},
 	)
 }

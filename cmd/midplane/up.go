@@ -112,7 +112,7 @@ func (a *app) up(ctx context.Context, f upFlags) error {
 	if err != nil {
 		return err
 	}
-	cons, users, err := newConsole(data, f.consoleFlags, f.daemonFlags, u, exp)
+	cons, err := newConsole(data, f.consoleFlags, f.daemonFlags, u, exp)
 	if err != nil {
 		return err
 	}
@@ -121,8 +121,9 @@ func (a *app) up(ctx context.Context, f upFlags) error {
 		run.Part{Name: "cluster", Run: cluster.Run, Ready: cluster.Ready},
 		run.Part{Name: "admin", Run: u.admin, Ready: u.connected},
 		run.Part{Name: "primary", Run: prim.Run},
+		cons.audit.part(),
 		run.Part{Name: "console", Run: cons.Run, Ready: cons.Ready},
-		run.Part{Name: "tenants", Run: func(ctx context.Context) error { return u.pollers(ctx) }, Ready: func(ctx context.Context) error { return u.tenants(ctx, wanted, cons, users) }},
+		run.Part{Name: "tenants", Run: func(ctx context.Context) error { return u.pollers(ctx) }, Ready: func(ctx context.Context) error { return u.tenants(ctx, wanted, cons) }},
 	)
 }
 

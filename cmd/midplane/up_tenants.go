@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"midplane/api"
-	"midplane/console"
 	"midplane/console/access"
 	"midplane/fault"
 	"midplane/poller/collect/all"
@@ -39,7 +38,7 @@ func upTenants(f upFlags) ([]*tenants.Spec, error) {
 
 // tenants stores what --tenants says, or the example when there is no tenant
 // yet, and says where everything is.
-func (u *upRun) tenants(ctx context.Context, wanted []*tenants.Spec, cons *console.Console, users *access.Store) error {
+func (u *upRun) tenants(ctx context.Context, wanted []*tenants.Spec, cons *served) error {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	var have []api.Tenant
@@ -76,7 +75,7 @@ func (u *upRun) tenants(ctx context.Context, wanted []*tenants.Spec, cons *conso
 	}
 	u.say("  data      %s", u.data)
 	u.say("  nodes     %s", strings.Join(u.cluster.Servers(), " "))
-	if err := u.sayPage(cons.URL(), users); err != nil {
+	if err := u.sayPage(cons.URL(), cons.users); err != nil {
 		return err
 	}
 	u.say("  context   %s (credentials for: midplane get devices, midplane status, nats --context %s …)", DefaultContext, DefaultContext)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -427,6 +428,41 @@ func TestTwoWritersLoseNothing(t *testing.T) {
 	if _, err := s.Tokens(); err == nil {
 		t.Error("a broken file is read")
 	}
+}
+
+// What the command line changes, the server notices and can tell.
+func TestChangesAreNoticed(t *testing.T) {
+	s, k, _ := newKeeper(t)
+	look := func(want ...string) {
+		t.Helper()
+		got := []string{}
+		for _, c := range k.Changes() {
+			got = append(got, strings.Join([]string{c.Verb, c.Target, c.Tenant, c.Detail}, " "))
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("noticed %q, want %q", got, want)
+		}
+	}
+	look()
+	check(t, s.AddUser("vic", Viewer, "acme", good))
+	_, _, err := s.CreateToken("ci", Admin, "", time.Hour)
+	check(t, err)
+	look("console.token.create ci  role=admin", "console.user.create vic acme role=viewer")
+	check(t, s.SetPassword("vic", good+" 2"))
+	check(t, s.RevokeToken("ci"))
+	code, err := s.CreateLink(Admin, "")
+	check(t, err)
+	look("console.link.create   role=admin", "console.token.delete ci  role=admin", "console.user.passwd vic acme role=viewer")
+	_, _, err = k.Redeem(code, Try{})
+	check(t, err)
+	_, who := login(t, k, "vic", good+" 2", Try{})
+	_, _, err = k.ChangePassword(context.Background(), who, good+" 2", good+" 3", Try{})
+	check(t, err)
+	look() // told as a login, and as an act of vic's
+	check(t, s.DeleteUser("vic"))
+	look("console.user.delete vic acme role=viewer")
+	look()
 }
 
 func BenchmarkHash(b *testing.B) {

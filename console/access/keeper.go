@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"strings"
+	"sync"
 	"time"
 
 	"midplane/fault"
@@ -16,6 +17,9 @@ type Keeper struct {
 	throttle throttle
 	sessions sessions
 	hashing  chan struct{} // each place costs memory and a processor
+
+	mu   sync.Mutex
+	seen snapshot // what Changes has told
 }
 
 // hashers is how many passwords are looked at at once.
@@ -30,8 +34,9 @@ func NewKeeper(store *Store, now func() time.Time) *Keeper {
 	if now == nil {
 		now = time.Now
 	}
+	b, _ := store.current() // what cannot be read now is told when it can
 	return &Keeper{
-		store: store, now: now, nobody: store.cost.hash(secret()),
+		seen: b.snapshot(), store: store, now: now, nobody: store.cost.hash(secret()),
 		throttle: throttle{now: now, tries: map[string]*tries{}},
 		sessions: sessions{now: now, all: map[string]*live{}},
 		hashing:  make(chan struct{}, hashers),
@@ -115,6 +120,7 @@ func (k *Keeper) ChangePassword(ctx context.Context, who Identity, old, password
 	if err := k.store.SetPassword(who.Name, password); err != nil {
 		return "", Identity{}, err
 	}
+	k.noted(who.Name)
 	return k.Login(ctx, who.Name, password, try)
 }
 

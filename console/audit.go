@@ -60,17 +60,17 @@ func (c *Console) denied(r *http.Request, who access.Identity, err error) {
 	}
 }
 
-// lookEveryFor is how often the list of who may is compared with what it was.
-const lookEveryFor = 2 * time.Second
+// changesEvery is how often it is looked whether the list of who may was changed.
+const changesEvery = 2 * time.Second
 
 // watchList records what others, which is the command line, change in the list
 // of who may.
 func (c *Console) watchList(ctx context.Context) {
-	tick := time.NewTicker(lookEveryFor)
+	tick := time.NewTicker(changesEvery)
 	defer tick.Stop()
 	for {
 		for _, ch := range c.cfg.Access.Changes() {
-			c.tell(ctx, Act{From: "data folder", Verb: ch.Verb, Target: ch.Target, Tenant: ch.Tenant, Result: actOK, Detail: ch.Detail})
+			c.tell(ctx, Act{From: "data folder", Verb: ch.Verb, Target: ch.Target, Tenant: ch.Tenant, Result: actOK, Detail: ch.Detail()})
 		}
 		select {
 		case <-tick.C:

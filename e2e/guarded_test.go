@@ -65,7 +65,7 @@ func (s *told) guarded(t *testing.T) {
 		if err := json.Unmarshal([]byte(s.midplane(t, "get", "audit", "-o", "json")), &rows); err != nil {
 			return err
 		}
-		missing := map[string]bool{"console.token.create acme-only": true, "console.token.delete acme-only": true, "console.route.deny GET /api/v1/devices": true}
+		missing := map[string]bool{"console.token.create acme-only": true, "console.token.revoke acme-only": true, "console.route.deny GET /api/v1/devices": true}
 		for _, r := range rows {
 			delete(missing, r.Verb+" "+r.Target)
 			if strings.Contains(fmt.Sprint(r), acme) {

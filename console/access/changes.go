@@ -1,78 +1,53 @@
 package access
 
-// Change is something that was changed in the file.
+import (
+	"fmt"
+	"os"
+	"time"
+)
+
+// Change is something that was changed in the file, by the command line or when
+// a server started. It is kept in the file until a server takes it, so that
+// what was changed while none ran is told, too.
 type Change struct {
-	Verb   string // console.<noun>.<verb>
-	Target string // name
-	Tenant string
-	Detail string // the role
+	Time   time.Time `json:"time"`
+	Verb   string    `json:"verb"`   // console.<noun>.<verb>
+	Target string    `json:"target"` // name
+	Tenant string    `json:"tenant,omitempty"`
+	Role   Role      `json:"role,omitempty"`
+	UID    int       `json:"uid"` // of the process that changed it
 }
 
-// snapshot is what Changes compares: by kind and name, what tells one from its
-// successor.
-type snapshot map[[2]string]entry
-
-type entry struct {
-	mark string
-	Change
+// Detail says what a change was, for a record.
+func (c Change) Detail() string {
+	s := fmt.Sprintf("uid=%d at=%s", c.UID, c.Time.Format(time.RFC3339))
+	if c.Role != "" {
+		s = "role=" + string(c.Role) + " " + s
+	}
+	return s
 }
 
-func (b book) snapshot() snapshot {
-	out := snapshot{}
-	for _, u := range b.Users {
-		out[[2]string{"user", u.Name}] = entry{u.Generation, Change{Target: u.Name, Tenant: u.Tenant, Detail: "role=" + string(u.Role)}}
-	}
-	for _, t := range b.Tokens {
-		out[[2]string{"token", t.Name}] = entry{t.Hash, Change{Target: t.Name, Tenant: t.Tenant, Detail: "role=" + string(t.Role)}}
-	}
-	for _, l := range b.Links {
-		out[[2]string{"link", l.Hash}] = entry{l.Hash, Change{Tenant: l.Tenant, Detail: "role=" + string(l.Role)}}
-	}
-	return out
+// maxJournal bounds what waits for a server; the oldest go first.
+const maxJournal = 1000
+
+// note writes down a change beside what it changes.
+func (b *book) note(at time.Time, verb, target, tenant string, role Role) {
+	b.Journal = append(b.Journal, Change{Time: at.UTC(), Verb: "console." + verb, Target: target, Tenant: tenant, Role: role, UID: os.Getuid()})
+	b.Journal = b.Journal[max(0, len(b.Journal)-maxJournal):]
 }
 
-// Changes returns what was changed since it was asked last. A file that cannot
-// be read has not changed.
-func (k *Keeper) Changes() []Change {
+// Changes takes what was changed since it was asked last.
+func (k *Keeper) Changes() (out []Change) {
 	b, err := k.store.current()
-	if err != nil {
+	if err != nil || len(b.Journal) == 0 {
 		return nil
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	now := b.snapshot()
-	out := []Change{}
-	add := func(e entry, verb string) {
-		e.Verb = verb
-		out = append(out, e.Change)
-	}
-	for key, e := range now {
-		switch was, ok := k.seen[key]; {
-		case !ok:
-			add(e, "console."+key[0]+".create")
-		case was.mark != e.mark && key[0] == "user":
-			add(e, "console.user.passwd")
-		case was.mark != e.mark:
-			add(e, "console."+key[0]+".replace")
-		}
-	}
-	for key, e := range k.seen {
-		if _, ok := now[key]; !ok && key[0] != "link" { // a link that is spent is a login
-			add(e, "console."+key[0]+".delete")
-		}
-	}
-	k.seen = now
-	return out
-}
-
-// noted takes a user as it is now for what Changes has told already.
-func (k *Keeper) noted(name string) {
-	b, err := k.store.current()
+	err = k.store.change(func(b *book) error {
+		out, b.Journal = b.Journal, nil
+		return nil
+	})
 	if err != nil {
-		return
+		return nil // still there for the next time
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	key := [2]string{"user", name}
-	k.seen[key] = b.snapshot()[key]
+	return out
 }

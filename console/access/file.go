@@ -57,6 +57,7 @@ type book struct {
 	Users   []storedUser  `json:"users"`
 	Tokens  []storedToken `json:"tokens"`
 	Links   []storedLink  `json:"links"`
+	Journal []Change      `json:"journal,omitempty"` // not told yet
 }
 
 const (

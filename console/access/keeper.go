@@ -3,7 +3,6 @@ package access
 import (
 	"context"
 	"strings"
-	"sync"
 	"time"
 
 	"midplane/fault"
@@ -17,9 +16,6 @@ type Keeper struct {
 	throttle throttle
 	sessions sessions
 	hashing  chan struct{} // each place costs memory and a processor
-
-	mu   sync.Mutex
-	seen snapshot // what Changes has told
 }
 
 // hashers is how many passwords are looked at at once.
@@ -34,9 +30,8 @@ func NewKeeper(store *Store, now func() time.Time) *Keeper {
 	if now == nil {
 		now = time.Now
 	}
-	b, _ := store.current() // what cannot be read now is told when it can
 	return &Keeper{
-		seen: b.snapshot(), store: store, now: now, nobody: store.cost.hash(secret()),
+		store: store, now: now, nobody: store.cost.hash(secret()),
 		throttle: throttle{now: now, tries: map[string]*tries{}},
 		sessions: sessions{now: now, all: map[string]*live{}},
 		hashing:  make(chan struct{}, hashers),
@@ -117,10 +112,9 @@ func (k *Keeper) ChangePassword(ctx context.Context, who Identity, old, password
 		return "", Identity{}, err
 	}
 	k.Logout(secret)
-	if err := k.store.SetPassword(who.Name, password); err != nil {
+	if err := k.store.setPassword(who.Name, password, func(*book) {}); err != nil { // told as an act of the user
 		return "", Identity{}, err
 	}
-	k.noted(who.Name)
 	return k.Login(ctx, who.Name, password, try)
 }
 

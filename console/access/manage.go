@@ -31,12 +31,17 @@ func (s *Store) AddUser(name string, role Role, tenant, password string) error {
 			return fault.New(fault.Exhausted, "there are %d users", len(b.Users))
 		}
 		b.Users = append(b.Users, storedUser{User: User{Name: name, Role: role, Tenant: tenant, Created: at, Changed: at}, Hash: hash, Generation: handle()})
+		b.note(at, "user.create", name, tenant, role)
 		return nil
 	})
 }
 
 // SetPassword gives a person another password and ends their sessions.
 func (s *Store) SetPassword(name, password string) error {
+	return s.setPassword(name, password, func(b *book) { b.note(s.now(), "user.passwd", name, "", "") })
+}
+
+func (s *Store) setPassword(name, password string, note func(*book)) error {
 	if err := CheckPassword(name, password); err != nil {
 		return err
 	}
@@ -45,6 +50,7 @@ func (s *Store) SetPassword(name, password string) error {
 		for i := range b.Users {
 			if b.Users[i].Name == name {
 				b.Users[i].Hash, b.Users[i].Changed, b.Users[i].Generation = hash, at, handle()
+				note(b)
 				return nil
 			}
 		}
@@ -60,6 +66,7 @@ func (s *Store) DeleteUser(name string) error {
 		if len(b.Users) == n {
 			return noUser(name)
 		}
+		b.note(s.now(), "user.delete", name, "", "")
 		return nil
 	})
 }
@@ -105,6 +112,7 @@ func (s *Store) CreateToken(name string, role Role, tenant string, life time.Dur
 			return fault.New(fault.Exhausted, "there are %d tokens", len(b.Tokens))
 		}
 		b.Tokens = append(b.Tokens, storedToken{Token: t, Hash: digest(text)})
+		b.note(at, "token.create", name, tenant, role)
 		return nil
 	})
 	return text, t, err
@@ -118,6 +126,7 @@ func (s *Store) RevokeToken(name string) error {
 		if len(b.Tokens) == n {
 			return fault.WithHint(fault.New(fault.NotFound, "there is no token %q", name), "see: midplane console token list")
 		}
+		b.note(s.now(), "token.revoke", name, "", "")
 		return nil
 	})
 }
@@ -144,6 +153,7 @@ func (s *Store) CreateLink(role Role, tenant string) (string, error) {
 			return fault.New(fault.Exhausted, "there are %d login links", len(b.Links))
 		}
 		b.Links = append(b.Links, storedLink{Hash: digest(code), Role: role, Tenant: tenant, Expires: s.now().UTC().Add(LinkLife)})
+		b.note(s.now(), "link.create", "", tenant, role)
 		return nil
 	})
 }

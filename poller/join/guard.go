@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
+	"net/url"
 	"slices"
 	"sync"
 
@@ -19,13 +21,26 @@ import (
 // server that fails it has been sent nothing.
 type guard struct {
 	pins []enrol.Pin
+	host string // that the certificate must be for
 
 	mu    sync.Mutex
 	ca    *x509.Certificate
-	wrong bool
+	wrong error
 }
 
-func newGuard(pins []enrol.Pin) *guard { return &guard{pins: pins} }
+func newGuard(pins []enrol.Pin, server string) (*guard, error) {
+	u, err := url.Parse(server)
+	if err != nil {
+		return nil, fault.Wrap(fault.Invalid, err, "server")
+	}
+	return &guard{pins: pins, host: u.Hostname()}, nil
+}
+
+// impostorError says that a server is not of the cluster that made the token.
+type impostorError struct{ error }
+
+// Unwrap gives it the class of what was found.
+func (e *impostorError) Unwrap() error { return e.error }
 
 // options is empty for a token without a pin, which is for this machine only.
 func (g *guard) options() []nats.Option {
@@ -45,7 +60,7 @@ func (g *guard) verify(cs tls.ConnectionState) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if err != nil {
-		g.wrong = true
+		g.wrong = err
 		return err
 	}
 	g.ca = ca
@@ -67,7 +82,7 @@ func (g *guard) check(cs tls.ConnectionState) (*x509.Certificate, error) {
 	if ca == nil {
 		return nil, fault.New(fault.Denied, "the server's certificate does not come from the CA that the token names")
 	}
-	chains, err := cs.PeerCertificates[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, DNSName: cs.ServerName})
+	chains, err := cs.PeerCertificates[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, DNSName: g.host})
 	if err != nil {
 		return nil, fault.Wrap(fault.Denied, err, "the server's certificate")
 	}
@@ -85,13 +100,16 @@ func (g *guard) authority() []byte {
 }
 
 // explain says why there is no connection.
-func (g *guard) explain(token enrol.Token, err error) error {
+func (g *guard) explain(err error) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if errors.Is(err, nats.ErrSecureConnWanted) {
+		g.wrong = errors.New("the server does not speak TLS")
+	}
 	switch {
-	case g.wrong:
-		return fault.WithHint(fault.Wrap(fault.Denied, err, "nothing was sent to %v", token.Servers),
-			"is that the cluster which made the token? Something between may have its address; ask for a new token if its CA was changed")
+	case g.wrong != nil:
+		return &impostorError{fault.WithHint(fault.Wrap(fault.Denied, g.wrong, "nothing was sent to %s", g.host),
+			"is that the cluster which made the token? Something between may have its address; ask for a new token if its CA was changed")}
 	case fault.Is(err, fault.Denied):
 		return fault.WithHint(fault.New(fault.Denied, "the nodes do not let the token in: it is expired, or of another deployment"), "ask for a new one: midplane token create")
 	}

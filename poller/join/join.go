@@ -12,6 +12,7 @@ package join
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -29,6 +30,8 @@ import (
 const (
 	// answerWithin is how long one answer may take: the nodes wait for each other.
 	answerWithin = 15 * time.Second
+	// connectWithin is how long one node may take to let the token in.
+	connectWithin = 3 * time.Second
 	// Patience is how long Join tries to reach the nodes.
 	Patience = time.Minute
 )
@@ -82,20 +85,43 @@ func Join(ctx context.Context, dir string, token enrol.Token, tel telemetry.Tele
 	}
 }
 
-// redeem connects, asks once and keeps the answer.
+// redeem asks one server after the other, until one has an answer. That one of
+// them is an impostor is said when no other answers.
 func redeem(ctx context.Context, dir string, token enrol.Token, key pending, tel telemetry.Telemetry) (Identity, error) {
+	var last error
+	for _, i := range rand.Perm(len(token.Servers)) {
+		id, err := redeemAt(ctx, dir, token, token.Servers[i], key)
+		var wrong *impostorError
+		switch {
+		case errors.As(err, &wrong):
+			tel.Log.Error("not a server of the cluster that made the token", "server", token.Servers[i], "error", err)
+			last = err
+		case !fault.Is(err, fault.Unavailable):
+			return id, err
+		case last == nil || !errors.As(last, &wrong):
+			last = err
+		}
+	}
+	return Identity{}, last
+}
+
+// redeemAt connects, asks once and keeps the answer.
+func redeemAt(ctx context.Context, dir string, token enrol.Token, server string, key pending) (Identity, error) {
 	sign, err := account.SignWith(token.Seed)
 	if err != nil {
 		return Identity{}, err
 	}
-	guard := newGuard(token.Pins)
+	guard, err := newGuard(token.Pins, server)
+	if err != nil {
+		return Identity{}, err
+	}
 	nc, err := bus.Connect(bus.Config{
-		Servers: token.Servers, User: token.ID, Name: "join " + string(token.Poller), JWT: token.JWT, Sign: sign,
-		MaxWait: time.Nanosecond, // one round of all servers
-		Options: append(guard.options(), nats.NoReconnect(), nats.IgnoreDiscoveredServers(), nats.Timeout(5*time.Second)),
+		Servers: []string{server}, User: token.ID, Name: "join " + string(token.Poller), JWT: token.JWT, Sign: sign,
+		MaxWait: time.Nanosecond, // once
+		Options: append(guard.options(), nats.NoReconnect(), nats.IgnoreDiscoveredServers(), nats.Timeout(connectWithin)),
 	}, telemetry.Nop())
 	if err != nil {
-		return Identity{}, guard.explain(token, err)
+		return Identity{}, guard.explain(err)
 	}
 	defer nc.Close()
 	ask, cancel := context.WithTimeout(ctx, answerWithin)

@@ -21,7 +21,6 @@ const (
 	PollerList   = "poller.list"    // ListRequest → Page[Poller]
 	StreamList   = "stream.list"    // ListRequest → Page[Stream]
 	SchemaList   = "schema.list"    // ListRequest → Page[Schema]
-	UserCreate   = "user.create"    // CreateUser → CreatedUser
 	NodeStatus   = "node.status"    // {} → ClusterStatus
 	PrimaryDrop  = "primary.forget" // PrimaryRef → {}
 )
@@ -63,24 +62,6 @@ type TenantRevision struct {
 	Revision uint64 `json:"revision"`
 }
 
-// CreateUser asks for a user's JWT. The key pair is made by who asks; only the
-// public key travels. Asking again with the same key, role and subscriptions
-// gives the JWT again; anything else for an existing name is a Conflict.
-type CreateUser struct {
-	Tenant        string   `json:"tenant"`
-	Name          string   `json:"name"`
-	Role          string   `json:"role"` // poller producer reader app inspector
-	PublicKey     string   `json:"publicKey"`
-	Subscriptions []string `json:"subscriptions"`
-}
-
-// CreatedUser is the signed JWT; every live node's ingress knows the user.
-type CreatedUser struct {
-	JWT     string   `json:"jwt"`
-	Existed bool     `json:"existed"`
-	Servers []string `json:"servers"` // client URLs of the nodes
-}
-
 // ClusterStatus is what the control plane knows of itself.
 type ClusterStatus struct {
 	Nodes     []Node         `json:"nodes"`
@@ -119,7 +100,7 @@ type Problem struct {
 // reads are the verbs that change nothing, however often they are asked.
 var reads = map[string]bool{
 	TenantList: true, TenantSpec: true, TenantStatus: true, SiteList: true, PollerList: true, StreamList: true, SchemaList: true, NodeStatus: true,
-	AuditList: true, TokenList: true, SecretList: true,
+	AuditList: true, TokenList: true, SecretList: true, UserList: true,
 }
 
 // firstAsk is how long the first answer to a question is waited for.

@@ -17,6 +17,7 @@ import (
 const (
 	ChannelConfig = "config" // ConfigRequest → PollerConfig
 	ChannelStatus = "status" // PollerReport → {}
+	ChannelRenew  = "renew"  // RenewRequest → Renewed
 )
 
 // Signed is the body of every request of the control channel. Whoever may
@@ -67,6 +68,16 @@ func (c *Channel) Do(ctx context.Context, verb string, req, resp any) error {
 		return fault.Wrap(fault.Other, err, "sign %s", verb)
 	}
 	return Call(ctx, c.nc, subject.ControlOf(c.user, verb), Signed{Body: body, Time: at, Signature: sig}, resp)
+}
+
+// RenewRequest asks for a new JWT for the key that signs the request.
+type RenewRequest struct{}
+
+// Renewed is the new JWT, and the subscriptions it binds the user to.
+type Renewed struct {
+	JWT           string    `json:"jwt"`
+	Expires       time.Time `json:"expires"`
+	Subscriptions []string  `json:"subscriptions"`
 }
 
 // ConfigRequest asks for the poller's configuration. Want is the revision a

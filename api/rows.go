@@ -58,7 +58,7 @@ type Poller struct {
 	Tenant   string     `json:"tenant"`
 	Site     string     `json:"site"`
 	Embedded bool       `json:"embedded"`
-	Status   string     `json:"status"` // online, offline, pending
+	Status   string     `json:"status"` // online, offline, revoked, pending
 	LastSeen *time.Time `json:"lastSeen"`
 	Version  string     `json:"version"`
 	Devices  int        `json:"devices"`
@@ -72,6 +72,7 @@ const (
 	PollerOnline  = "online"
 	PollerOffline = "offline"
 	PollerPending = "pending" // declared, never seen
+	PollerRevoked = "revoked" // its credentials are dead; it may be enrolled anew
 )
 
 // Device is one row of "get devices".

@@ -130,6 +130,7 @@ func (c *Control) channelVerbs() map[string]api.Handler {
 		api.ChannelConfig:  channel(c, c.channelConfig),
 		api.ChannelStatus:  channel(c, c.channelStatus),
 		api.ChannelSecrets: channel(c, c.channelSecrets),
+		api.ChannelRenew:   channel(c, c.channelRenew),
 	}
 }
 
@@ -150,6 +151,9 @@ func channel[Req any](c *Control, f func(ctx context.Context, t *registry.Tenant
 		u, ok := t.Users[user]
 		if !ok {
 			return nil, fault.New(fault.Denied, "user %s/%s is not known", t.ID, user)
+		}
+		if !u.Live() {
+			return nil, revokedUser(t, u)
 		}
 		var signed api.Signed
 		if err := api.Decode(body, &signed); err != nil {

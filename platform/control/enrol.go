@@ -12,9 +12,6 @@ import (
 	"midplane/tenants/account"
 )
 
-// pollerLife is how long a poller's JWT is good.
-const pollerLife = 24 * time.Hour
-
 // redeem turns a token into a poller. The server vouches for the token's id in
 // the subject; the record in the registry decides everything else, by
 // compare-and-set: the token is burned for one key before anything is made
@@ -123,7 +120,7 @@ func (c *Control) countFailure(ctx context.Context, tok registry.Token, rev uint
 // enrolled goes on with a token that is burned for the key that asks: it makes
 // the user, waits until every door knows it, and keeps the answer.
 func (c *Control) enrolled(ctx context.Context, t *registry.Tenant, tok registry.Token, rev uint64) (any, error) {
-	u := registry.User{Name: tok.Poller, Role: account.RolePoller, PublicKey: tok.RedeemedBy, Subs: []string{}, Created: tok.Redeemed, Expires: tok.Redeemed.Add(pollerLife), By: tok.By}
+	u := registry.User{Name: tok.Poller, Role: account.RolePoller, PublicKey: tok.RedeemedBy, Subs: []string{}, Created: tok.Redeemed, Expires: tok.Redeemed.Add(c.cfg.Pace.Life), By: tok.By}
 	if _, declared := t.Spec.SiteOf(event.Producer(tok.Poller)); !declared {
 		u.Site = tok.Site
 	}
@@ -136,7 +133,7 @@ func (c *Control) enrolled(ctx context.Context, t *registry.Tenant, tok registry
 	for tok.JWT == "" {
 		var err error
 		next := tok
-		if next.JWT, err = account.IssueUser(t.Keys, account.RolePoller, account.User{Name: u.Name, Key: u.PublicKey, Expires: u.Expires}); err != nil {
+		if next.JWT, err = c.issue(t, u); err != nil {
 			return nil, err
 		}
 		switch _, err = c.reg.PutToken(ctx, next, rev); {
@@ -177,6 +174,6 @@ func (c *Control) storePoller(ctx context.Context, t *registry.Tenant, u registr
 		}
 		return err
 	}
-	_, err := c.storeUser(ctx, t, u)
+	_, _, err := c.storeUser(ctx, t, u)
 	return err
 }

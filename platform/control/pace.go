@@ -16,6 +16,8 @@ type Pace struct {
 	Duplicates    time.Duration // nothing younger is trimmed: the streams' duplicate window and a little more
 	PrimarySilent time.Duration // 1 minute
 	PollerSilent  time.Duration // 30 seconds
+	// Life is how long the JWT of a user lives that renews it: 24 hours.
+	Life time.Duration
 }
 
 func (p Pace) withDefaults() Pace {
@@ -31,6 +33,7 @@ func (p Pace) withDefaults() Pace {
 		{&p.PrimarySilent, time.Minute},
 		// A poller reports every 5 seconds; reports are stored every 10.
 		{&p.PollerSilent, 30 * time.Second},
+		{&p.Life, 24 * time.Hour},
 	} {
 		if *f.field <= 0 {
 			*f.field = f.def

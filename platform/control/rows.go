@@ -66,14 +66,20 @@ func (c *Control) pollerRow(t *registry.Tenant, site event.Site, id event.Produc
 		r.Devices = len(cfg.Devices)
 	}
 	s, seen, ok := registry.Get[registry.PollerStatus](c.reg, registry.PollerKey(string(t.ID), string(id)))
+	if u, known := t.Users[string(id)]; known && !u.Live() {
+		r.Status = api.PollerRevoked
+	}
 	if !ok {
 		return r
 	}
 	at := s.At.UTC()
 	r.LastSeen, r.Version, r.Revision, r.Outbox, r.Problem = &at, s.Version, s.PollerReport.Revision, s.Outbox, s.Problem
-	r.Status = api.PollerOffline
-	if time.Since(seen) < c.cfg.Pace.PollerSilent {
+	switch {
+	case r.Status == api.PollerRevoked:
+	case time.Since(seen) < c.cfg.Pace.PollerSilent:
 		r.Status = api.PollerOnline
+	default:
+		r.Status = api.PollerOffline
 	}
 	return r
 }

@@ -106,6 +106,8 @@ func mayJoin(t *registry.Tenant, poller, key string) error {
 		return fault.WithHint(fault.New(fault.Conflict, "poller %s/%s exists already", t.ID, poller), "to put another machine in its place: midplane revoke poller %s/%s --yes", t.ID, poller)
 	case taken && !u.Live() && u.PublicKey == key:
 		return fault.New(fault.Denied, "poller %s/%s was revoked", t.ID, poller)
+	case key != "" && t.Account.Revoked[key] != 0:
+		return fault.New(fault.Denied, "the key of poller %s/%s was revoked", t.ID, poller)
 	}
 	for _, s := range t.Spec.Subscriptions {
 		if s.Application == poller {

@@ -19,7 +19,7 @@ func capabilityOf(s registry.Secrets) subject.Capability { return subject.Capabi
 // userCreate signs a user's JWT. The record comes first, by compare-and-set: a
 // name is used once per tenant. Asking again with the same key, role and
 // subscriptions gives the JWT again, so that a lost answer can be repeated.
-func (c *Control) userCreate(ctx context.Context, _ string, req api.CreateUser) (any, error) {
+func (c *Control) userCreate(ctx context.Context, who string, req api.CreateUser) (any, error) {
 	role := account.Role(req.Role)
 	if !slices.Contains(account.UserRoles, role) {
 		return nil, fault.WithHint(fault.New(fault.Invalid, "role %q cannot be given to a user", req.Role), "one of poller, producer, reader, app, inspector")
@@ -37,16 +37,27 @@ func (c *Control) userCreate(ctx context.Context, _ string, req api.CreateUser) 
 	if err := c.mayHave(t, role, req); err != nil {
 		return nil, err
 	}
-	subs := slices.Sorted(slices.Values(req.Subscriptions))
-	token, err := account.IssueUser(t.Keys, role, account.User{Name: req.Name, Key: req.PublicKey, Subs: subs})
+	life, err := c.lifeOf(role, req.TTL.Std())
 	if err != nil {
 		return nil, err
 	}
-	existed, err := c.storeUser(ctx, t, registry.User{Name: req.Name, Role: role, PublicKey: req.PublicKey, Subs: subs, Created: time.Now().UTC()})
+	now := time.Now().UTC().Truncate(time.Second)
+	u := registry.User{Name: req.Name, Role: role, PublicKey: req.PublicKey, Subs: slices.Sorted(slices.Values(req.Subscriptions)), Created: now, Expires: now.Add(life), By: who}
+	if _, err := c.issue(t, u); err != nil { // before it is stored
+		return nil, err
+	}
+	u, existed, err := c.storeUser(ctx, t, u)
 	if err != nil {
 		return nil, err
 	}
-	return api.CreatedUser{JWT: token, Existed: existed, Servers: c.servers()}, nil
+	if u, err = c.prolong(ctx, t.ID, u, life); err != nil {
+		return nil, err
+	}
+	token, err := c.issue(t, u)
+	if err != nil {
+		return nil, err
+	}
+	return api.CreatedUser{JWT: token, Existed: existed, Servers: c.servers(), Expires: u.Expires}, nil
 }
 
 // mayHave checks the name and subscriptions against what the tenant's file declares.
@@ -72,29 +83,33 @@ func (c *Control) mayHave(t *registry.Tenant, role account.Role, req api.CreateU
 }
 
 // storeUser stores a new user, or finds the very same one, and waits until
-// every live node's ingress knows it.
-func (c *Control) storeUser(ctx context.Context, t *registry.Tenant, u registry.User) (existed bool, err error) {
+// every live node's ingress knows it. It returns the user as it is stored.
+func (c *Control) storeUser(ctx context.Context, t *registry.Tenant, u registry.User) (stored registry.User, existed bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	old, existed := t.Users[u.Name]
 	if !existed {
 		rev, err := c.reg.CreateUser(ctx, t.ID, u)
 		if err == nil {
-			return false, c.waitNodes(ctx, t.ID, rev)
+			return u, false, c.waitNodes(ctx, t.ID, rev)
 		}
 		if !fault.Is(err, fault.Conflict) {
-			return false, err
+			return u, false, err
 		}
 		// Stored meanwhile, by another node or by a try whose answer was lost.
 		if t, old, err = c.awaitUser(ctx, t.ID, u.Name); err != nil {
-			return false, err
+			return u, false, err
 		}
 	}
+	if !old.Live() {
+		return old, true, fault.WithHint(fault.New(fault.Conflict, "user %s/%s was revoked at %s", t.ID, u.Name, old.Revoked.Format(time.RFC3339)),
+			"free its name for a new key with: midplane user delete %s/%s --yes", t.ID, u.Name)
+	}
 	if old.Role != u.Role || old.PublicKey != u.PublicKey || !slices.Equal(old.Subs, u.Subs) {
-		return true, fault.WithHint(fault.New(fault.Conflict, "user %s/%s exists already, as %s", t.ID, u.Name, old.Role),
+		return old, true, fault.WithHint(fault.New(fault.Conflict, "user %s/%s exists already, as %s", t.ID, u.Name, old.Role),
 			"its credentials were written once and cannot be read back; use another name")
 	}
-	return true, c.waitNodes(ctx, t.ID, t.Revision)
+	return old, true, c.waitNodes(ctx, t.ID, t.Revision)
 }
 
 // awaitUser waits until this node has seen a user, and returns the tenant with it.

@@ -79,11 +79,12 @@ func limitsOf(s *tenants.Spec) account.Limits {
 // first; every node takes it from the registry.
 func (l *leader) ensureAccount(ctx context.Context, t *registry.Tenant) (*registry.Tenant, error) {
 	want := limitsOf(t.Spec)
-	if t.Account.JWT != "" && !t.Account.Deleted && t.Account.Signed == want && t.Account.Roles == account.RolesVersion {
+	revoked := stillRevoked(t.Account.Revoked, time.Now())
+	if t.Account.JWT != "" && !t.Account.Deleted && t.Account.Signed == want && t.Account.Roles == account.RolesVersion && len(revoked) == len(t.Account.Revoked) {
 		return t, nil
 	}
 	next, after := t.Account, time.Time{}
-	next.Signed, next.Roles = want, account.RolesVersion
+	next.Signed, next.Roles, next.Revoked = want, account.RolesVersion, revoked
 	if t.Account.JWT == "" || t.Account.Deleted {
 		keys, err := account.NewKeys(account.TenantRoles)
 		if err != nil {

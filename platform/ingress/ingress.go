@@ -211,6 +211,9 @@ func snapshotOf(t *registry.Tenant) *Snapshot {
 	s := &Snapshot{Tenant: t.ID, Schemas: t.Schemas, Capability: t.Capability, Warn: t.Spec.Policy == tenants.PolicyWarn, MaxMessage: int(t.Spec.Quota.MessageSize),
 		Users: make(map[string]User, len(t.Users))}
 	for name, u := range t.Users {
+		if !u.Live() {
+			continue
+		}
 		s.Users[name] = User{Role: u.Role, Site: t.SiteOf(name), Key: u.PublicKey}
 	}
 	return s

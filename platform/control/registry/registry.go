@@ -41,11 +41,13 @@ type Account struct {
 	Incarnations map[string]uint64 `json:"incarnations"`     // per stream; creation and restore raise it
 	// Past is how far Incarnations had come in accounts that had this tenant's
 	// id before: a reader must not take their cursors for cursors of the new.
-	Past    map[string]uint64 `json:"past,omitempty"`
-	Signed  account.Limits    `json:"signed"`            // what the JWT allows
-	Revoked map[string]int64  `json:"revoked,omitempty"` // users' public keys, and since when (Unix seconds)
-	Roles   int               `json:"roles"`             // account.RolesVersion it was signed with
-	Deleted bool              `json:"deleted,omitempty"`
+	Past   map[string]uint64 `json:"past,omitempty"`
+	Signed account.Limits    `json:"signed"` // what the JWT allows
+	// Revoked are users' public keys, and by when (Unix seconds) every JWT that
+	// was signed for them has expired: until then they are refused.
+	Revoked map[string]int64 `json:"revoked,omitempty"`
+	Roles   int              `json:"roles"` // account.RolesVersion it was signed with
+	Deleted bool             `json:"deleted,omitempty"`
 	// Leaving says that somebody asked for the tenant to go. Only that destroys
 	// anything: a spec that is missing or cannot be read never does.
 	Leaving bool `json:"leaving,omitempty"`

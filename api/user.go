@@ -1,0 +1,82 @@
+package api
+
+import "time"
+
+// Verbs of the admin door about users.
+const (
+	UserCreate      = "user.create"      // CreateUser → CreatedUser
+	UserList        = "user.list"        // ListRequest → Page[User]
+	UserRevoke      = "user.revoke"      // UserRef → Revoked
+	UserDelete      = "user.delete"      // UserRef → Revoked
+	UserSubscribe   = "user.subscribe"   // Subscribe → CreatedUser
+	UserUnsubscribe = "user.unsubscribe" // Subscribe → CreatedUser
+)
+
+// CreateUser asks for a user's JWT. The key pair is made by who asks; only the
+// public key travels. Asking again with the same key, role and subscriptions
+// gives the JWT again; anything else for an existing name is a Conflict. TTL is
+// for the roles that cannot renew; 0 is a year.
+type CreateUser struct {
+	Tenant        string   `json:"tenant"`
+	Name          string   `json:"name"`
+	Role          string   `json:"role"` // poller producer reader app inspector
+	PublicKey     string   `json:"publicKey"`
+	Subscriptions []string `json:"subscriptions"`
+	TTL           Duration `json:"ttl,omitempty"`
+}
+
+// CreatedUser is the signed JWT; every live node's ingress knows the user.
+type CreatedUser struct {
+	JWT     string    `json:"jwt"`
+	Existed bool      `json:"existed"`
+	Servers []string  `json:"servers"` // client URLs of the nodes
+	Expires time.Time `json:"expires"` // of the JWT
+}
+
+// UserRef names a tenant's user. With Role set, a user of another role is a
+// Conflict: whoever means a poller does not want an application revoked.
+type UserRef struct {
+	Tenant string `json:"tenant"`
+	Name   string `json:"name"`
+	Role   string `json:"role,omitempty"`
+}
+
+// Revoked says since when a user is dead.
+type Revoked struct {
+	Tenant  string    `json:"tenant"`
+	Name    string    `json:"name"`
+	Role    string    `json:"role"`
+	Revoked time.Time `json:"revoked"`
+	// Existed says that the user had been revoked before.
+	Existed bool `json:"existed"`
+}
+
+// Subscribe gives a reader, application or inspector one more subscription, or
+// takes one away. The answer is a JWT for the user's own key.
+type Subscribe struct {
+	Tenant       string `json:"tenant"`
+	Name         string `json:"name"`
+	Subscription string `json:"subscription"`
+}
+
+// User is one row of "user list".
+type User struct {
+	ID            string     `json:"id"`
+	Tenant        string     `json:"tenant"`
+	Name          string     `json:"name"`
+	Role          string     `json:"role"`
+	Status        string     `json:"status"` // active, expired, revoked
+	Created       time.Time  `json:"created"`
+	Expires       *time.Time `json:"expires"` // of its newest JWT; null: never
+	Renews        bool       `json:"renews"`  // it renews its JWT by itself
+	Revoked       *time.Time `json:"revoked"`
+	Subscriptions []string   `json:"subscriptions"`
+	Site          string     `json:"site,omitempty"` // of a poller that joined without being declared
+}
+
+// Status of a user.
+const (
+	UserActive  = "active"
+	UserExpired = "expired"
+	UserRevoked = "revoked"
+)

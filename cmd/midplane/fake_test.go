@@ -34,6 +34,7 @@ type fake struct {
 	looks   map[string]int // how often the status was asked since the last put
 	users   map[string]api.CreateUser
 	secrets map[string]api.Secret
+	revoked map[string]bool
 	flaky   bool
 	follows int
 	waiting map[int]chan struct{}

@@ -39,6 +39,10 @@ func (f *fake) admin(_ context.Context, verb string, body []byte) (any, error) {
 		return nil, nil
 	case api.UserCreate:
 		return f.createUser(body)
+	case api.UserList:
+		return f.userRows(body)
+	case api.UserRevoke, api.UserDelete:
+		return f.endUser(verb, body)
 	case api.AuditList:
 		return auditPage(body)
 	case api.PrimaryDrop:

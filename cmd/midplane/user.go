@@ -24,27 +24,29 @@ var userRoles = map[string]bool{"poller": false, "producer": false, "reader": tr
 
 func newUserCmd(a *app) *cobra.Command {
 	cmd := group(&cobra.Command{Use: "user", Short: "Credentials for pollers, applications and people of a tenant"})
-	cmd.AddCommand(newUserCreate(a))
+	cmd.AddCommand(newUserCreate(a), newUserList(a), newUserDelete(a))
 	return cmd
 }
 
 // newUser is what "user create" was told.
 type newUser struct {
 	api.CreateUser
+	ttl         string
 	out         string
 	saveContext bool
 }
 
 // createdUser is what it prints with -o json.
 type createdUser struct {
-	Tenant      string   `json:"tenant"`
-	Name        string   `json:"name"`
-	Role        string   `json:"role"`
-	File        string   `json:"file"`
-	InboxPrefix string   `json:"inboxPrefix"`
-	Context     string   `json:"context,omitempty"`
-	Existed     bool     `json:"existed"`
-	Servers     []string `json:"servers"`
+	Tenant      string    `json:"tenant"`
+	Name        string    `json:"name"`
+	Role        string    `json:"role"`
+	File        string    `json:"file"`
+	InboxPrefix string    `json:"inboxPrefix"`
+	Context     string    `json:"context,omitempty"`
+	Existed     bool      `json:"existed"`
+	Servers     []string  `json:"servers"`
+	Expires     time.Time `json:"expires"`
 }
 
 func newUserCreate(a *app) *cobra.Command {
@@ -66,8 +68,14 @@ A user may listen only below its own inbox prefix, _INBOX.NAME. A client with
 the default prefix gets no answer to anything: give it the prefix, or use
 --save-context and the nats CLI.
 
+Pollers, apps and inspectors renew their credentials by themselves at half of
+their life, 24 hours (for other clients: "midplane user renew FILE"). Those of
+producers and readers cannot be renewed: they live for --ttl, one year when
+nothing is said.
+
 Repeating the command with the same role and subscriptions and the FILE it
-wrote changes nothing; anything else for a name that exists is a conflict.`,
+wrote changes nothing, except that credentials which have expired begin a new
+life; anything else for a name that exists is a conflict.`,
 		Example: `  midplane user create --tenant acme --role poller syd-01 --out syd-01.creds
   midplane user create --tenant acme --role reader billing --subscription invoices --out billing.creds
   midplane user create --tenant acme --role inspector ann --out ann.creds --save-context
@@ -85,6 +93,7 @@ wrote changes nothing; anything else for a name that exists is a conflict.`,
 	f.StringVar(&u.Tenant, "tenant", "", "tenant of the user (required)")
 	f.StringVar(&u.Role, "role", "", "poller, producer, reader, app or inspector (required)")
 	f.StringSliceVar(&u.Subscriptions, "subscription", nil, "subscription declared for NAME in the tenant's file; may be given several times")
+	f.StringVar(&u.ttl, "ttl", "", "how long the credentials of a producer or reader live, like 90d or 12h (default 365d)")
 	f.StringVar(&u.out, "out", "", "file to write (required)")
 	f.BoolVar(&u.saveContext, "save-context", false, "also save the NATS context midplane-TENANT-NAME (it is not selected)")
 	return cmd
@@ -107,6 +116,9 @@ func (u *newUser) check(cmd *cobra.Command) error {
 	if !ok {
 		return usage(cmd, "--role %q is none: want poller, producer, reader, app or inspector", u.Role)
 	}
+	if err := u.life(cmd); err != nil {
+		return err
+	}
 	if len(u.Subscriptions) > 0 && !reads {
 		return usage(cmd, "a %s has no subscriptions", u.Role)
 	}
@@ -119,6 +131,23 @@ func (u *newUser) check(cmd *cobra.Command) error {
 	u.Subscriptions = slices.Compact(u.Subscriptions)
 	if u.Subscriptions == nil {
 		u.Subscriptions = []string{}
+	}
+	return nil
+}
+
+// life reads --ttl.
+func (u *newUser) life(cmd *cobra.Command) error {
+	if u.ttl == "" {
+		return nil
+	}
+	if u.Role != "producer" && u.Role != "reader" {
+		return usage(cmd, "a %s renews its credentials: leave --ttl out", u.Role)
+	}
+	if err := u.TTL.UnmarshalText([]byte(u.ttl)); err != nil {
+		return fault.Wrap(fault.Invalid, err, "--ttl")
+	}
+	if u.TTL <= 0 {
+		return usage(cmd, "--ttl %s is not positive", u.ttl)
 	}
 	return nil
 }
@@ -150,12 +179,13 @@ func (a *app) createUser(ctx context.Context, c *client, u *newUser) error {
 		}
 		return err
 	}
-	if err := file.write(made.JWT, made.Existed); err != nil {
+	ended := file.creds != nil && !file.creds.Expires.IsZero() && !file.creds.Expires.After(time.Now())
+	if err := file.write(made.JWT, made.Existed && !ended); err != nil {
 		return err
 	}
 	out := createdUser{
 		Tenant: u.Tenant, Name: u.Name, Role: u.Role, File: path, Existed: made.Existed,
-		InboxPrefix: subject.InboxPrefix(u.Name), Servers: made.Servers,
+		InboxPrefix: subject.InboxPrefix(u.Name), Servers: made.Servers, Expires: made.Expires,
 	}
 	if u.saveContext {
 		if out.Context, err = saveUserContext(c, out); err != nil {
@@ -174,9 +204,6 @@ func (u *newUser) matches(ctx context.Context, c *client, path string, have *acc
 	}
 	if have.Name != u.Name {
 		return conflict("holds the credentials of user %q", have.Name)
-	}
-	if !have.Expires.IsZero() && !have.Expires.After(time.Now()) {
-		return conflict("holds credentials that expired at %s", have.Expires.UTC().Format(time.RFC3339))
 	}
 	var t api.Tenant
 	if err := c.Admin(ctx, api.TenantStatus, api.TenantRef{Tenant: u.Tenant}, &t); err != nil {
@@ -217,6 +244,13 @@ func (a *app) printUser(u createdUser) error {
 		verb = "exists"
 	}
 	fmt.Fprintf(a.stdout, "%s %s of tenant %s %s: credentials in %s\n", u.Role, u.Name, u.Tenant, verb, u.File)
+	switch {
+	case u.Expires.IsZero(): // made before lives were bounded
+	case u.Role == "producer" || u.Role == "reader":
+		fmt.Fprintf(a.stdout, "they are good until %s\n", u.Expires.UTC().Format(time.RFC3339))
+	default:
+		fmt.Fprintf(a.stdout, "they are good until %s, unless they are renewed\n", u.Expires.UTC().Format(time.RFC3339))
+	}
 	fmt.Fprintf(a.stdout, "inbox prefix %s: it may listen nowhere else, and a client with the default prefix gets no answers at all\n", u.InboxPrefix)
 	if u.Context != "" {
 		fmt.Fprintf(a.stdout, "NATS context %s saved: nats --context %s …\n", u.Context, u.Context)

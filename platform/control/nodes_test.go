@@ -27,6 +27,7 @@ func TestNodesComeAndGo(t *testing.T) {
 	}{
 		{"a node that was down serves what was added meanwhile", addedWhileDown},
 		{"a node that was down does not bring a deleted tenant back", deletedWhileDown},
+		{"a node that was down lets nobody in who was revoked meanwhile", revokedWhileDown},
 		{"a tenant is finished although leaders stop half way", leadersStopHalfWay},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.test(t, c) })

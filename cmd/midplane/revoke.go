@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"midplane/api"
+	"midplane/event"
+)
+
+// revokeWithin is how long a revocation is waited for: every live node is asked.
+const revokeWithin = 30 * time.Second
+
+func newRevokeCmd(a *app) *cobra.Command {
+	cmd := group(&cobra.Command{Use: "revoke KIND", Short: "Shut somebody out for good"})
+	cmd.AddCommand(
+		newRevocation(a, "poller", api.UserRef{Role: "poller"}, `Shuts a poller out: its connections are closed on every node, and its key is
+never let in again, also not by a node that is down now. What waits in its
+outbox stays there.
+
+Its name can be used again, with a new key: make a token with
+"midplane token create", or free the name with "midplane user delete".`),
+		newRevocation(a, "user", api.UserRef{}, `Shuts a user of any role out: its connections are closed on every node, and its
+key is never let in again, also not by a node that is down now. Its record
+stays, and "midplane user list" shows when that was.
+
+"midplane user delete" does the same and frees the name for a new key.`))
+	return cmd
+}
+
+func newRevocation(a *app, kind string, ref api.UserRef, long string) *cobra.Command {
+	var yes bool
+	noun := strings.ToUpper(kind)
+	cmd := &cobra.Command{
+		Use:     kind + " TENANT/" + noun + " --yes",
+		Short:   "Shut a " + kind + " out on every node, for good",
+		Long:    long,
+		Example: "  midplane revoke " + kind + " acme/syd-01 --yes",
+		Args:    args(1, 1, "TENANT/"+noun),
+		RunE: func(cmd *cobra.Command, given []string) error {
+			return a.endUser(cmd, api.UserRevoke, "revoked", ref, given[0], yes)
+		},
+	}
+	cmd.Flags().BoolVar(&yes, "yes", false, "do it")
+	return cmd
+}
+
+func newUserDelete(a *app) *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "delete TENANT/NAME --yes",
+		Short: "Shut a user out for good and free its name",
+		Long: `Does what "midplane revoke user" does and forgets the user, so that its name is
+free for another with a new key. The old key stays dead.`,
+		Example: "  midplane user delete acme/billing --yes",
+		Args:    args(1, 1, "TENANT/NAME"),
+		RunE: func(cmd *cobra.Command, given []string) error {
+			return a.endUser(cmd, api.UserDelete, "deleted", api.UserRef{}, given[0], yes)
+		},
+	}
+	cmd.Flags().BoolVar(&yes, "yes", false, "do it")
+	return cmd
+}
+
+// userRef reads TENANT/NAME.
+func userRef(cmd *cobra.Command, text string) (tenant, name string, err error) {
+	tenant, name, ok := strings.Cut(text, "/")
+	if !ok {
+		return "", "", usage(cmd, "%q is not TENANT/NAME", text)
+	}
+	if err := event.CheckName("tenant", tenant); err != nil {
+		return "", "", err
+	}
+	return tenant, name, event.CheckUserName("user", name)
+}
+
+func (a *app) endUser(cmd *cobra.Command, verb, done string, ref api.UserRef, text string, yes bool) (err error) {
+	if ref.Tenant, ref.Name, err = userRef(cmd, text); err != nil {
+		return err
+	}
+	if !yes {
+		return mustSayYes("%s will be shut out for good: its key cannot be used again", text)
+	}
+	return a.withClient(func(c *client) error {
+		var out api.Revoked
+		if err := c.ask(cmd.Context(), max(c.timeout, revokeWithin), func(ctx context.Context) error { return c.admin.Do(ctx, verb, ref, &out) }); err != nil {
+			return err
+		}
+		if a.format.machine() {
+			return a.print(out)
+		}
+		if out.Existed && verb == api.UserRevoke {
+			done = "was revoked already, at " + out.Revoked.UTC().Format(time.RFC3339)
+		}
+		fmt.Fprintf(a.stdout, "%s %s/%s %s\n", out.Role, out.Tenant, out.Name, done)
+		return nil
+	})
+}

@@ -37,7 +37,7 @@ func newPeople(t *testing.T) *people {
 		t.Fatal(err)
 	}
 	p := &people{store: store, tokens: map[string]string{}}
-	p.keeper = access.NewKeeper(store, p.now)
+	p.keeper = access.NewKeeper(store, access.Config{Now: p.now})
 	for _, g := range grants {
 		name := string(g.role)
 		if g.tenant != "" {
@@ -86,7 +86,7 @@ func guarded(t *testing.T, cfg Config) Config {
 		if adminToken, _, err = store.CreateToken("test", access.Admin, "", access.TokenLife); err != nil {
 			t.Fatal(err)
 		}
-		oneKeeper = access.NewKeeper(store, nil)
+		oneKeeper = access.NewKeeper(store, access.Config{})
 	})
 	cfg.Access = oneKeeper
 	return cfg

@@ -73,10 +73,7 @@ func mayLogin(r *http.Request) error {
 
 // serveLogin answers POST /api/v1/session: name and password for a session.
 func (c *Console) serveLogin(w http.ResponseWriter, r *http.Request) {
-	var req struct {
-		User     string `json:"user"`
-		Password string `json:"password"`
-	}
+	var req access.Credentials
 	err := mayLogin(r)
 	if err == nil {
 		err = readBody(r, &req)
@@ -85,7 +82,7 @@ func (c *Console) serveLogin(w http.ResponseWriter, r *http.Request) {
 		writeError(w, err)
 		return
 	}
-	secret, who, err := c.cfg.Access.Login(r.Context(), req.User, req.Password, c.try(r))
+	secret, who, err := c.cfg.Access.Login(r.Context(), req, c.try(r))
 	act := Act{Kind: access.KindUser, Verb: "console.session.login"}
 	if c.cfg.Access.Known(req.User) { // a name nobody has may be a password in the wrong field
 		act.Who = req.User

@@ -27,7 +27,7 @@ it. A running server sees a change at the next request.
   metrics   /metrics alone (tokens only)`,
 	})
 	user := group(&cobra.Command{Use: "user", Short: "People, who log in with a password"})
-	user.AddCommand(newConsoleUserAdd(a), newConsoleUserList(a), newConsoleUserPasswd(a), newConsoleUserDelete(a))
+	user.AddCommand(newConsoleUserAdd(a), newConsoleUserList(a), newConsoleUserPasswd(a), newConsoleUserMFA(a), newConsoleUserDelete(a))
 	token := group(&cobra.Command{Use: "token", Short: "Machines, which send a token with every request"})
 	token.AddCommand(newConsoleTokenCreate(a), newConsoleTokenList(a), newConsoleTokenRevoke(a))
 	cmd.AddCommand(user, token, newConsoleLink(a))

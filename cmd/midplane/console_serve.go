@@ -13,12 +13,14 @@ type consoleFlags struct {
 	Hosts []string `config:"http-host"`
 	Cert  string   `config:"http-cert"`
 	Key   string   `config:"http-key"`
+	MFA   bool     `config:"http-require-mfa"`
 }
 
 func (c *consoleFlags) add(f *pflag.FlagSet) {
 	f.StringSliceVar(&c.Hosts, "http-host", nil, "name, besides its own, under which browsers reach --http; may be given several times")
 	f.StringVar(&c.Cert, "http-cert", "", "file of the certificate with which --http speaks TLS; read anew when it changes")
 	f.StringVar(&c.Key, "http-key", "", "file of the certificate's key")
+	f.BoolVar(&c.MFA, "http-require-mfa", false, "let admins and operators in with a second factor only: midplane console user mfa")
 }
 
 // served is the console of a server with what belongs to it.
@@ -37,7 +39,7 @@ func newConsole(data string, c consoleFlags, d daemonFlags, src console.Source, 
 	audit := newAuditor(src, exp.Telemetry("console").Log)
 	cons, err := console.New(console.Config{
 		Addr: d.HTTP, Open: d.HTTPOpen, Hosts: c.Hosts, Cert: c.Cert, Key: c.Key,
-		Version: readBuild().Version, Telemetry: exp.Handler(), Access: access.NewKeeper(users, nil), Audit: audit.add,
+		Version: readBuild().Version, Telemetry: exp.Handler(), Access: access.NewKeeper(users, access.Config{RequireMFA: c.MFA}), Audit: audit.add,
 	}, src, exp.Telemetry("console"))
 	return &served{Console: cons, users: users, audit: audit}, err
 }

@@ -85,6 +85,45 @@ func newConsoleUserPasswd(a *app) *cobra.Command {
 	return cmd
 }
 
+func newConsoleUserMFA(a *app) *cobra.Command {
+	var data string
+	var off bool
+	cmd := &cobra.Command{
+		Use:   "mfa NAME",
+		Short: "Give a person a second factor",
+		Long: `Gives a person a second factor and prints its secret, this once, for an
+authenticator app (TOTP: six digits, 30 seconds). From then on a login needs the
+code too; one-time links do not. Sessions of that person end. Repeated, it makes
+another secret; --off takes the factor away.`,
+		Args: args(1, 1, "NAME of the person"),
+		RunE: func(_ *cobra.Command, given []string) error {
+			store, err := openAccess(data)
+			if err != nil {
+				return err
+			}
+			if off {
+				if err = store.DropFactor(given[0]); err == nil {
+					a.say("user %s needs no second factor any more; open sessions have ended", given[0])
+				}
+				return err
+			}
+			f, err := store.SetFactor(given[0])
+			if err != nil {
+				return err
+			}
+			if a.format.machine() {
+				return a.print(f)
+			}
+			a.say("%s", f.Secret)
+			a.say("%s", f.URL)
+			return nil
+		},
+	}
+	dataFlag(cmd, &data)
+	cmd.Flags().BoolVar(&off, "off", false, "take it away")
+	return cmd
+}
+
 func newConsoleUserDelete(a *app) *cobra.Command {
 	var data string
 	cmd := &cobra.Command{
@@ -121,6 +160,7 @@ func newConsoleUserList(a *app) *cobra.Command {
 				{name: "User", value: func(u access.User) string { return u.Name }},
 				{name: "Role", value: func(u access.User) string { return string(u.Role) }},
 				{name: "Tenant", value: func(u access.User) string { return tenantOrAll(u.Tenant) }},
+				{name: "Second factor", value: func(u access.User) string { return yesNo(u.MFA) }},
 				{name: "Created", value: func(u access.User) string { return day(u.Created) }},
 				{name: "Password of", value: func(u access.User) string { return day(u.Changed) }},
 			})

@@ -42,7 +42,7 @@ func newKeeper(t *testing.T, real ...cost) (*Store, *Keeper, *clock) {
 	for _, r := range real {
 		s.cost = r
 	}
-	return s, NewKeeper(s, c.now), c
+	return s, NewKeeper(s, Config{Now: c.now}), c
 }
 
 func check(t *testing.T, err error) {
@@ -54,7 +54,7 @@ func check(t *testing.T, err error) {
 
 func login(t *testing.T, k *Keeper, name, password string, try Try) (string, Identity) {
 	t.Helper()
-	text, who, err := k.Login(context.Background(), name, password, try)
+	text, who, err := k.Login(context.Background(), Credentials{User: name, Password: password}, try)
 	check(t, err)
 	return text, who
 }
@@ -92,7 +92,7 @@ func TestUsersAreKeptSafely(t *testing.T) {
 	}
 	check(t, os.Chmod(filepath.Join(s.dir, bookFile), 0o644))
 	s.seen = nil
-	if _, _, err := k.Login(context.Background(), "ann", good, Try{}); fault.KindOf(err) != fault.Invalid {
+	if _, _, err := k.Login(context.Background(), Credentials{User: "ann", Password: good}, Try{}); fault.KindOf(err) != fault.Invalid {
 		t.Errorf("a file that others can read: %v", err)
 	}
 }
@@ -102,7 +102,7 @@ func TestNoDefaultAccounts(t *testing.T) {
 	_, k, _ := newKeeper(t)
 	for _, name := range []string{"admin", "root", "", "midplane", "link"} {
 		for _, password := range []string{"", "admin", name, "midplane"} {
-			if _, _, err := k.Login(context.Background(), name, password, Try{From: name + password}); !fault.Is(err, fault.Denied) {
+			if _, _, err := k.Login(context.Background(), Credentials{User: name, Password: password}, Try{From: name + password}); !fault.Is(err, fault.Denied) {
 				t.Errorf("%q %q: %v", name, password, err)
 			}
 		}
@@ -154,8 +154,8 @@ func TestUnknownUsersLookLikeKnownOnes(t *testing.T) {
 	s, k, c := newKeeper(t, standard)
 	check(t, s.AddUser("ann", Admin, "", good))
 	for range 8 {
-		_, _, known := k.Login(context.Background(), "ann", "wrong password 1", Try{From: "192.0.2.1"})
-		_, _, unknown := k.Login(context.Background(), "bob", "wrong password 1", Try{From: "192.0.2.2"})
+		_, _, known := k.Login(context.Background(), Credentials{User: "ann", Password: "wrong password 1"}, Try{From: "192.0.2.1"})
+		_, _, unknown := k.Login(context.Background(), Credentials{User: "bob", Password: "wrong password 1"}, Try{From: "192.0.2.2"})
 		if known.Error() != unknown.Error() || fault.KindOf(known) != fault.KindOf(unknown) || fault.HintOf(known) != fault.HintOf(unknown) {
 			t.Fatalf("%v, %v", known, unknown)
 		}
@@ -166,7 +166,7 @@ func TestUnknownUsersLookLikeKnownOnes(t *testing.T) {
 		for range 5 {
 			c.forward(time.Hour)
 			start := time.Now()
-			_, _, err := k.Login(context.Background(), name, "wrong password 1", Try{From: "192.0.2.3"})
+			_, _, err := k.Login(context.Background(), Credentials{User: name, Password: "wrong password 1"}, Try{From: "192.0.2.3"})
 			if !fault.Is(err, fault.Denied) {
 				t.Fatal(err)
 			}
@@ -189,7 +189,7 @@ func TestGuessingSlowsDown(t *testing.T) {
 	var all sync.WaitGroup
 	for range 40 { // at once: none of them may slip through
 		all.Go(func() {
-			_, _, err := k.Login(context.Background(), "ann", "wrong password 1", from)
+			_, _, err := k.Login(context.Background(), Credentials{User: "ann", Password: "wrong password 1"}, from)
 			if fault.Is(err, fault.Exhausted) {
 				refused.Add(1)
 			} else {
@@ -201,7 +201,7 @@ func TestGuessingSlowsDown(t *testing.T) {
 	if tried.Load() > 5 || refused.Load() < 35 {
 		t.Fatalf("%d tries, %d refused", tried.Load(), refused.Load())
 	}
-	_, _, err := k.Login(context.Background(), "ann", good, from)
+	_, _, err := k.Login(context.Background(), Credentials{User: "ann", Password: good}, from)
 	var wait Wait
 	if !errors.As(err, &wait) || wait.For <= 0 {
 		t.Fatalf("the right password while slowed down: %v", err)
@@ -211,10 +211,10 @@ func TestGuessingSlowsDown(t *testing.T) {
 	waits := []time.Duration{}
 	for range 12 {
 		c.forward(wait.For)
-		if _, _, err := k.Login(context.Background(), "ann", "wrong password 1", from); !fault.Is(err, fault.Denied) {
+		if _, _, err := k.Login(context.Background(), Credentials{User: "ann", Password: "wrong password 1"}, from); !fault.Is(err, fault.Denied) {
 			t.Fatal(err)
 		}
-		_, _, err := k.Login(context.Background(), "ann", "wrong password 1", from)
+		_, _, err := k.Login(context.Background(), Credentials{User: "ann", Password: "wrong password 1"}, from)
 		if !errors.As(err, &wait) {
 			t.Fatal(err)
 		}
@@ -228,7 +228,7 @@ func TestGuessingSlowsDown(t *testing.T) {
 	// Many names from one address are slowed down too.
 	refused.Store(0)
 	for i := range 40 {
-		if _, _, err := k.Login(context.Background(), strings.Repeat("n", i+1), "x", Try{From: "192.0.2.7"}); fault.Is(err, fault.Exhausted) {
+		if _, _, err := k.Login(context.Background(), Credentials{User: strings.Repeat("n", i+1), Password: "x"}, Try{From: "192.0.2.7"}); fault.Is(err, fault.Exhausted) {
 			refused.Add(1)
 		}
 	}

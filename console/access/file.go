@@ -22,12 +22,14 @@ type User struct {
 	Tenant  string    `json:"tenant,omitempty"`
 	Created time.Time `json:"created"`
 	Changed time.Time `json:"changed"`
+	MFA     bool      `json:"mfa"` // has a second factor
 }
 
 type storedUser struct {
 	User
-	Hash       string `json:"hash"`       // argon2id
-	Generation string `json:"generation"` // sessions of another one are dead
+	Hash       string `json:"hash"`             // argon2id
+	Generation string `json:"generation"`       // sessions of another one are dead
+	Factor     string `json:"factor,omitempty"` // secret of the second factor
 }
 
 // Token is a machine.

@@ -1,8 +1,8 @@
 package access
 
 import (
-	"context"
 	"strings"
+	"sync"
 	"time"
 
 	"midplane/fault"
@@ -16,21 +16,29 @@ type Keeper struct {
 	throttle throttle
 	sessions sessions
 	hashing  chan struct{} // each place costs memory and a processor
+	strict   bool          // admins and operators need a second factor
+
+	mu    sync.Mutex
+	spent map[string]int64 // newest code that was used, by generation of its user
 }
 
 // hashers is how many passwords are looked at at once.
 const hashers = 2
 
-// hashWait is how long a login waits for its turn.
-const hashWait = 5 * time.Second
+// Config says how strict a keeper is.
+type Config struct {
+	RequireMFA bool             // of admins and operators
+	Now        func() time.Time // nil: the real clock
+}
 
-// NewKeeper returns a keeper for the users of a store. now is the clock, nil
-// for the real one.
-func NewKeeper(store *Store, now func() time.Time) *Keeper {
+// NewKeeper returns a keeper for the users of a store.
+func NewKeeper(store *Store, cfg Config) *Keeper {
+	now := cfg.Now
 	if now == nil {
 		now = time.Now
 	}
 	return &Keeper{
+		strict: cfg.RequireMFA, spent: map[string]int64{},
 		store: store, now: now, nobody: store.cost.hash(secret()),
 		throttle: throttle{now: now, tries: map[string]*tries{}},
 		sessions: sessions{now: now, all: map[string]*live{}},
@@ -43,11 +51,6 @@ type Try struct {
 	From  string // address
 	Agent string // what the browser calls itself
 	Old   string // secret of the session that the browser had: it ends
-}
-
-// wrong is the one answer to a wrong name and to a wrong password.
-func wrong() error {
-	return fault.WithHint(fault.New(fault.Denied, "user or password is wrong"), "midplane console user passwd NAME sets another password")
 }
 
 // Wait is how long somebody has to wait before the next try.
@@ -63,61 +66,6 @@ func (k *Keeper) begin(limits ...limit) error {
 	return nil
 }
 
-// Login begins a session. A name that does not exist costs the same work and
-// gets the same answer, and is counted in the same way.
-func (k *Keeper) Login(ctx context.Context, name, password string, try Try) (string, Identity, error) {
-	if len(name) > 63 || len(password) > MaxPassword {
-		return "", Identity{}, wrong()
-	}
-	limits := []limit{{"user " + name + " from " + try.From, 5}, {"from " + try.From, 20}, {"user " + name, 100}}
-	if err := k.begin(limits...); err != nil {
-		return "", Identity{}, err
-	}
-	b, err := k.store.current()
-	if err != nil {
-		return "", Identity{}, err
-	}
-	user, known := b.user(name)
-	if !known {
-		user.Hash = k.nobody
-	}
-	ok, err := k.matches(ctx, user.Hash, password)
-	if err != nil {
-		return "", Identity{}, err
-	}
-	if !ok || !known {
-		return "", Identity{}, wrong()
-	}
-	k.throttle.good(limits...)
-	k.Logout(try.Old)
-	text, who := k.sessions.start(Identity{Name: user.Name, Kind: KindUser, Role: user.Role, Tenant: user.Tenant}, user.Generation, try.From, agentOf(try))
-	return text, who, nil
-}
-
-// ChangePassword gives a user another password, who must know the old one, and
-// begins a new session: every old one ends.
-func (k *Keeper) ChangePassword(ctx context.Context, who Identity, old, password string, try Try) (string, Identity, error) {
-	if who.Kind != KindUser {
-		return "", Identity{}, fault.New(fault.Invalid, "only a user has a password")
-	}
-	if err := CheckPassword(who.Name, password); err != nil {
-		return "", Identity{}, err
-	}
-	if old == password {
-		return "", Identity{}, fault.New(fault.Invalid, "this is the password that you have")
-	}
-	try.Old = ""
-	secret, _, err := k.Login(ctx, who.Name, old, try)
-	if err != nil {
-		return "", Identity{}, err
-	}
-	k.Logout(secret)
-	if err := k.store.setPassword(who.Name, password, func(*book) {}); err != nil { // told as an act of the user
-		return "", Identity{}, err
-	}
-	return k.Login(ctx, who.Name, password, try)
-}
-
 // Announce remembers where the console is open, for the command line.
 func (k *Keeper) Announce(url string) error { return k.store.Announce(url) }
 
@@ -127,18 +75,6 @@ func (k *Keeper) Known(name string) bool {
 	b, err := k.store.current()
 	_, ok := b.user(name)
 	return err == nil && ok
-}
-
-func (k *Keeper) matches(ctx context.Context, hash, password string) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, hashWait)
-	defer cancel()
-	select {
-	case k.hashing <- struct{}{}:
-		defer func() { <-k.hashing }()
-		return matches(hash, password), nil
-	case <-ctx.Done():
-		return false, fault.WithHint(fault.New(fault.Exhausted, "too many logins at once"), "try again")
-	}
 }
 
 // Redeem begins a session with the code of a one-time link.

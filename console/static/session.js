@@ -47,7 +47,8 @@ function form(start, why) {
     button.disabled = true;
     problem.textContent = '';
     try {
-      me = await ask('/api/v1/session', { method: 'POST', body: { user: byId('login-name').value, password: byId('login-password').value } });
+      const body = { user: byId('login-name').value, password: byId('login-password').value, code: byId('login-code').value };
+      me = await ask('/api/v1/session', { method: 'POST', body });
       byId('login').hidden = true;
       byId('health').hidden = false;
       welcome(start);
@@ -55,6 +56,7 @@ function form(start, why) {
       problem.textContent = say(error);
     }
     byId('login-password').value = '';
+    byId('login-code').value = '';
     button.disabled = false;
     if (!me) byId('login-password').focus();
   });

@@ -166,7 +166,7 @@ var facts = map[string]fact{
 	"quota.messageRate": {fmt.Sprint(tenants.DefaultMessageRate), span(1, tenants.MaxMessageRate), ""},
 	"quota.messageSize": {tenants.DefaultMessageSize.String(), span(tenants.MinMessageSize, tenants.MaxMessageSize), ""},
 
-	"quota.connectionsPerUser":  {fmt.Sprint(tenants.DefaultConnectionsPerUser), span(tenants.MinConnectionsPerUser, tenants.MaxConnectionsPerUser), "connections of one user to one node; what is more is closed"},
+	"quota.connectionsPerUser":  {fmt.Sprint(tenants.DefaultConnectionsPerUser), span(tenants.MinConnectionsPerUser, tenants.MaxConnectionsPerUser), ""},
 	"quota.subscriptions":       {"20 × connections", span(tenants.MinSubscriptions, tenants.MaxSubscriptions), ""},
 	"quota.consumers":           {fmt.Sprint(tenants.DefaultConsumers), span(1, tenants.MaxConsumers), ""},
 	"quota.maxAckPending":       {fmt.Sprint(tenants.DefaultMaxAckPending), span(1, tenants.MaxAckPending), ""},

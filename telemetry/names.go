@@ -43,20 +43,21 @@ const (
 // Metric names, in OpenTelemetry form; Prometheus shows them with underscores
 // and, for counters, "_total".
 const (
-	MetricIngressAccepted = "midplane.ingress.accepted"         // counter: tenant, kind
-	MetricIngressRefused  = "midplane.ingress.refused"          // counter: tenant, reason
-	MetricIngressDropped  = "midplane.ingress.dropped"          // counter: tenant, reason (never answered)
-	MetricIngressLatency  = "midplane.ingress.latency"          // histogram, seconds
-	MetricOutboxDepth     = "midplane.outbox.depth"             // gauge, messages: poller
-	MetricOutboxAge       = "midplane.outbox.oldest.age"        // gauge, seconds: poller
-	MetricOutboxGivenUp   = "midplane.outbox.given.up"          // counter: poller, reason
-	MetricCollect         = "midplane.collect.duration"         // histogram, seconds: check's collector
-	MetricCollectSkipped  = "midplane.collect.skipped"          // counter: check's collector (the run before was still under way)
-	MetricPrimaryLag      = "midplane.primary.lag"              // gauge, messages: tenant, stream
-	MetricPrimaryFolded   = "midplane.primary.folded"           // counter: tenant, kind
-	MetricPrimaryAlarms   = "midplane.primary.alarms"           // counter: tenant, alarm
-	MetricTenantBytes     = "midplane.tenant.storage.used"      // gauge, bytes: tenant, stream
-	MetricTenantMessages  = "midplane.tenant.messages"          // gauge: tenant, stream
-	MetricRegistryRev     = "midplane.registry.revision"        // gauge: node
-	MetricConsoleRequest  = "midplane.console.request.duration" // histogram, seconds: route, status
+	MetricIngressAccepted   = "midplane.ingress.accepted"         // counter: tenant, kind
+	MetricIngressRefused    = "midplane.ingress.refused"          // counter: tenant, reason
+	MetricIngressDropped    = "midplane.ingress.dropped"          // counter: tenant, reason (never answered)
+	MetricIngressLatency    = "midplane.ingress.latency"          // histogram, seconds
+	MetricOutboxDepth       = "midplane.outbox.depth"             // gauge, messages: poller
+	MetricOutboxAge         = "midplane.outbox.oldest.age"        // gauge, seconds: poller
+	MetricOutboxGivenUp     = "midplane.outbox.given.up"          // counter: poller, reason
+	MetricCollect           = "midplane.collect.duration"         // histogram, seconds: check's collector
+	MetricCollectSkipped    = "midplane.collect.skipped"          // counter: check's collector (the run before was still under way)
+	MetricPrimaryLag        = "midplane.primary.lag"              // gauge, messages: tenant, stream
+	MetricPrimaryFolded     = "midplane.primary.folded"           // counter: tenant, kind
+	MetricPrimaryAlarms     = "midplane.primary.alarms"           // counter: tenant, alarm
+	MetricTenantBytes       = "midplane.tenant.storage.used"      // gauge, bytes: tenant, stream
+	MetricTenantMessages    = "midplane.tenant.messages"          // gauge: tenant, stream
+	MetricConnectionsClosed = "midplane.connections.closed"       // counter: tenant, reason
+	MetricRegistryRev       = "midplane.registry.revision"        // gauge: node
+	MetricConsoleRequest    = "midplane.console.request.duration" // histogram, seconds: route, status
 )

@@ -55,7 +55,7 @@ type Quota struct {
 	MessageRate int   `json:"messageRate"` // messages per second, over all nodes
 	MessageSize Bytes `json:"messageSize"` // payload of one message
 
-	ConnectionsPerUser  int   `json:"connectionsPerUser"`  // of one user to one node
+	ConnectionsPerUser  int   `json:"connectionsPerUser"`  // of one user, over all nodes; what is more is closed
 	Subscriptions       int   `json:"subscriptions"`       // NATS subscriptions of all connections together
 	Consumers           int   `json:"consumers"`           // durable consumers of one stream
 	MaxAckPending       int   `json:"maxAckPending"`       // messages a consumer may have out unacknowledged

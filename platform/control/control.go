@@ -26,6 +26,8 @@ import (
 type Server interface {
 	Streams(accountKey string) []node.Stream
 	Meta() node.Meta
+	Clients(accountKey string) []node.Client
+	Load(accountKey string) (here, elsewhere int)
 	Kick(client uint64) error
 }
 
@@ -100,6 +102,7 @@ func (c *Control) Run(ctx context.Context) error {
 	g.Go(func() error { return c.present(ctx) })
 	g.Go(func() error { return c.watchTokens(ctx) })
 	g.Go(func() error { return c.campaign(ctx, c.lead) })
+	g.Go(func() error { return c.watchConnections(ctx) })
 	return g.Wait()
 }
 

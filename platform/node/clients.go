@@ -10,10 +10,11 @@ import (
 
 // Client is one connection of a user to this node.
 type Client struct {
-	ID    uint64
-	User  string // public key
-	Host  string // where it connects from
-	Start time.Time
+	ID     uint64
+	User   string // public key
+	Issuer string // public key of the signing key that its JWT is signed with
+	Host   string // where it connects from
+	Start  time.Time
 }
 
 // Clients returns the connections of an account's users to this node, the
@@ -30,12 +31,25 @@ func (n *Node) Clients(accountKey string) []Client {
 			return out
 		}
 		for _, c := range page.Conns {
-			out = append(out, Client{ID: c.Cid, User: c.AuthorizedUser, Host: c.IP, Start: c.Start})
+			out = append(out, Client{ID: c.Cid, User: c.AuthorizedUser, Issuer: c.IssuerKey, Host: c.IP, Start: c.Start})
 		}
 		if len(page.Conns) < server.DefaultConnListSize {
 			return out
 		}
 	}
+}
+
+// Load returns how many connections an account has here and at other nodes.
+func (n *Node) Load(accountKey string) (here, elsewhere int) {
+	srv := n.srv.Load()
+	if srv == nil {
+		return 0, 0
+	}
+	acc, err := srv.LookupAccount(accountKey)
+	if err != nil {
+		return 0, 0
+	}
+	return acc.NumLocalConnections(), acc.NumRemoteConnections()
 }
 
 // Kick closes one connection of this node. NotFound when it is gone already.

@@ -75,6 +75,16 @@ type Keys struct {
 	Roles  map[Role][]byte `json:"roles"`
 }
 
+// Issuer returns the public key that users of a role are signed with, "" when
+// there is none.
+func (k Keys) Issuer(r Role) string {
+	kp, err := fromSeed(k.Roles[r], nkeys.PrefixByteAccount, "signing key of role "+string(r))
+	if err != nil {
+		return ""
+	}
+	return public(kp)
+}
+
 // NewKeys makes the keys of an account with the given roles.
 func NewKeys(roles []Role) (Keys, error) {
 	acc, err := nkeys.CreateAccount()
@@ -102,10 +112,17 @@ type Limits struct {
 	MaxAckPending int64 `json:"maxAckPending"` // per consumer
 }
 
-// Connections and consumers that the system needs in each tenant: an ingress
+// ReservedConnections is how many the system may need in a tenant: an ingress
 // per node, the control plane, primaries and their readers.
+const ReservedConnections = 16
+
+// RoomToClose is how many connections may be open beyond a tenant's own and the
+// system's, until the control plane has closed them. The server turns away
+// whoever comes when an account is full, the system and the tenant's others
+// too: one stolen credential must never get that far.
+const RoomToClose = 512
+
 const (
-	reservedConnections   = 16
 	reservedConsumers     = 32
 	reservedSubscriptions = 256
 	// streams is how many a tenant has, with one of room for a rebuild.
@@ -154,7 +171,7 @@ func (s *Signer) Tenant(t Tenant) (string, error) {
 	c := jwt.NewAccountClaims(t.Keys.Public)
 	c.Name = string(t.ID)
 	c.Limits.NatsLimits = jwt.NatsLimits{Subs: lim.Subscriptions + reservedSubscriptions, Data: jwt.NoLimit, Payload: MaxPayload}
-	c.Limits.AccountLimits = jwt.AccountLimits{Imports: 3, Exports: 0, DisallowBearer: true, Conn: lim.Connections + reservedConnections}
+	c.Limits.AccountLimits = jwt.AccountLimits{Imports: 3, Exports: 0, DisallowBearer: true, Conn: lim.Connections + ReservedConnections + RoomToClose}
 	c.Limits.JetStreamTieredLimits = tiers(lim.Storage, streams, lim.Consumers+reservedConsumers, lim.MaxAckPending)
 	c.Imports.Add(&jwt.Import{
 		Name:         "control",

@@ -26,6 +26,7 @@ const noteType = "test.note.written.v1"
 func small(id string, subs ...tenants.Subscription) *tenants.Spec {
 	spec := testcluster.Tenant(id)
 	spec.Quota.Storage = tenants.MinStorage
+	spec.Quota.ByteRate, spec.Quota.ProducerByteRate = tenants.MaxByteRate, tenants.MaxByteRate // it is filled as fast as it goes
 	spec.Subscriptions = subs
 	spec.Schemas = []schemas.Schema{{Type: noteType, Kind: event.KindEvent, Version: 1, Schema: json.RawMessage(`{"type":"object"}`), Example: json.RawMessage(`{}`)}}
 	return spec

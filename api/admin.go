@@ -70,6 +70,16 @@ type ClusterStatus struct {
 	Revision  uint64         `json:"revision"`   // of the registry
 	Problems  []Problem      `json:"problems"`
 	Primaries []PrimaryState `json:"primaries"`
+	Isolation *Isolation     `json:"isolation,omitempty"`
+}
+
+// Isolation is what the canary found: markers that are published in each tenant
+// and looked for in all others.
+type Isolation struct {
+	Proven    *time.Time `json:"proven"`    // when the last round ended in which nothing was wrong; null: none yet
+	Tenants   int        `json:"tenants"`   // in which that round published
+	Listening int        `json:"listening"` // in which it listened
+	Leaks     int        `json:"leaks"`     // pairs of tenants, in the last hour
 }
 
 // Node is one node of the cluster.

@@ -24,3 +24,9 @@ func Audit(who, verb string) string {
 	}
 	return "audit." + who + "." + strings.Join(words, ".")
 }
+
+// CanaryAll is what the isolation canary listens to in each tenant.
+const CanaryAll = "canary.>"
+
+// Canary returns the subject of one marker.
+func Canary(random string) string { return "canary." + random }

@@ -59,5 +59,7 @@ const (
 	MetricTenantMessages    = "midplane.tenant.messages"          // gauge: tenant, stream
 	MetricConnectionsClosed = "midplane.connections.closed"       // counter: tenant, reason
 	MetricRegistryRev       = "midplane.registry.revision"        // gauge: node
+	MetricCanaryAge         = "midplane.canary.age"               // gauge, seconds: node
+	MetricCanaryLeaks       = "midplane.canary.leaks"             // counter: tenant that saw a marker of another
 	MetricConsoleRequest    = "midplane.console.request.duration" // histogram, seconds: route, status
 )

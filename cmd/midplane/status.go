@@ -144,6 +144,16 @@ func (a *app) printStatus(s statusReport, now time.Time) {
 	}
 	fmt.Fprintf(a.stdout, "Cluster: %d of %d nodes live; %s leads the control plane, %s JetStream; registry revision %d\n",
 		live, len(s.Cluster.Nodes), dash(s.Cluster.Leader), dash(s.Cluster.MetaLead), s.Cluster.Revision)
+	if i := s.Cluster.Isolation; i != nil {
+		proof := "not proven yet"
+		if i.Proven != nil {
+			proof = fmt.Sprintf("proven %s ago with markers of %d tenants in %d", short(now.Sub(*i.Proven)), i.Tenants, i.Listening)
+		}
+		if i.Leaks > 0 {
+			proof = fmt.Sprintf("BROKEN between %d pairs of tenants in the last hour", i.Leaks)
+		}
+		fmt.Fprintf(a.stdout, "Isolation: %s\n", proof)
+	}
 	section(a, "Nodes", s.Cluster.Nodes, []column[api.Node]{
 		{name: "Node", value: func(n api.Node) string { return n.ID }},
 		{name: "Live", value: func(n api.Node) string { return yesNo(n.Live) }},

@@ -100,6 +100,63 @@ func (c *Cluster) system(s platform.Secrets) (*nats.Conn, error) {
 	return c.Connect(path, account.UserNode)
 }
 
+// Account returns what the nodes run a tenant's account with.
+func (c *Cluster) Account(ctx context.Context, tenant string) (*jwt.AccountClaims, error) {
+	secrets, err := c.secrets()
+	if err != nil {
+		return nil, err
+	}
+	var row api.Tenant
+	if err := c.Admin.Do(ctx, api.TenantStatus, api.TenantRef{Tenant: tenant}, &row); err != nil {
+		return nil, err
+	}
+	sys, err := c.system(secrets)
+	if err != nil {
+		return nil, err
+	}
+	defer sys.Close()
+	was, err := sys.RequestWithContext(ctx, "$SYS.REQ.ACCOUNT."+row.Account+".CLAIMS.LOOKUP", nil)
+	if err != nil {
+		return nil, fault.Wrap(fault.Other, err, "look the account up")
+	}
+	return jwt.DecodeAccountClaims(string(was.Data))
+}
+
+// ChangeAccount signs a tenant's account anew with a change that nobody
+// planned, and gives it to every node, as only the holder of the operator's
+// signing key can.
+func (c *Cluster) ChangeAccount(ctx context.Context, tenant string, change func(*jwt.AccountClaims)) error {
+	claims, err := c.Account(ctx, tenant)
+	if err != nil {
+		return err
+	}
+	change(claims)
+	secrets, err := c.secrets()
+	if err != nil {
+		return err
+	}
+	token, err := newer(claims, secrets.OperatorSigning)
+	if err != nil {
+		return err
+	}
+	sys, err := c.system(secrets)
+	if err != nil {
+		return err
+	}
+	defer sys.Close()
+	return c.push(ctx, sys, token)
+}
+
+// newer signs claims so that a node takes them instead of what it has.
+func newer(claims *jwt.AccountClaims, operator []byte) (string, error) {
+	time.Sleep(time.Until(time.Unix(claims.IssuedAt+1, 0)))
+	kp, err := nkeys.FromSeed(operator)
+	if err != nil {
+		return "", err
+	}
+	return claims.Encode(kp)
+}
+
 // extend adds the raw role to an account's JWT and signs it as newer.
 func extend(token string, role nkeys.KeyPair, operator []byte) (string, error) {
 	claims, err := jwt.DecodeAccountClaims(token)
@@ -115,12 +172,7 @@ func extend(token string, role nkeys.KeyPair, operator []byte) (string, error) {
 	scope.Template.Pub.Allow = jwt.StringList{"w.>", "$JS.API.>", "$JS.ACK.>", "a.>"}
 	scope.Template.Sub.Allow = jwt.StringList{"_INBOX." + rawUser + ".>"}
 	claims.SigningKeys.AddScopedSigner(scope)
-	time.Sleep(time.Until(time.Unix(claims.IssuedAt+1, 0))) // a node keeps the newer one
-	kp, err := nkeys.FromSeed(operator)
-	if err != nil {
-		return "", err
-	}
-	return claims.Encode(kp)
+	return newer(claims, operator)
 }
 
 // push gives every node the JWT and waits for all answers.

@@ -79,6 +79,9 @@ func New(ctx context.Context, dir string, opts Options) (*Cluster, error) {
 	if opts.Tel != nil {
 		tel = *opts.Tel
 	}
+	if opts.Pace.Drift == 0 {
+		opts.Pace.Drift = -1 // see Raw and ChangeAccount
+	}
 	lc, err := local.New(local.Config{Dir: dir, Client: "127.0.0.1:0", Nodes: opts.Nodes, TLS: opts.TLS, NoSync: opts.NoSync, Version: "test",
 		Admin: Admin, Primary: Primary, Pace: opts.Pace}, tel)
 	if err != nil {

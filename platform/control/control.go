@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
 	"golang.org/x/sync/errgroup"
 
 	"midplane/event"
@@ -29,6 +30,8 @@ type Server interface {
 	Clients(accountKey string) []node.Client
 	Load(accountKey string) (here, elsewhere int)
 	Kick(client uint64) error
+	// AccountJWT is what the server runs an account with, "" when it has none.
+	AccountJWT(accountKey string) string
 }
 
 // Doors is what the control plane asks its own ingress.
@@ -68,6 +71,8 @@ type Control struct {
 	sys        systemConn
 	tokens     *crowd
 	unrecorded atomic.Int64 // acts that are missing in the audit log
+	started    time.Time
+	sightings  metric.Int64Counter // markers of the canary in the wrong tenant
 }
 
 // New returns a Control; Run serves.
@@ -76,7 +81,7 @@ func New(cfg Config, tel telemetry.Telemetry) (*Control, error) {
 		return nil, fault.New(fault.Invalid, "control plane: node, registry, dialer, signer and audit log are needed")
 	}
 	cfg.Pace = cfg.Pace.withDefaults()
-	return &Control{cfg: cfg, reg: cfg.Registry, tel: tel, tokens: &crowd{node: cfg.Node, kick: cfg.Server.Kick}}, nil
+	return &Control{cfg: cfg, reg: cfg.Registry, tel: tel, started: time.Now(), tokens: &crowd{node: cfg.Node, kick: cfg.Server.Kick}}, nil
 }
 
 // Run serves and, when it holds the lease, leads, until ctx ends.

@@ -33,6 +33,7 @@ type leader struct {
 	wake     chan struct{}
 	done     sync.WaitGroup
 	backlogs seenAt // alarms about backlogs, by id
+	compared seenAt // accounts compared with their plan, by tenant
 }
 
 // settled is when a tenant was last brought to which revision.
@@ -52,6 +53,7 @@ func (c *Control) lead(ctx context.Context) {
 		return
 	}
 	l.done.Go(func() { l.trimming(ctx) })
+	l.done.Go(func() { l.canaries(ctx) })
 	defer l.done.Wait()
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()

@@ -2,9 +2,11 @@ package control
 
 import (
 	"context"
+	"time"
 
 	"go.opentelemetry.io/otel/metric"
 
+	"midplane/platform/control/registry"
 	"midplane/telemetry"
 )
 
@@ -27,9 +29,21 @@ func (c *Control) observe() (metric.Registration, error) {
 	if err != nil {
 		return nil, err
 	}
+	proven, err := c.tel.Meter.Float64ObservableGauge(telemetry.MetricCanaryAge, metric.WithUnit(telemetry.UnitSeconds),
+		metric.WithDescription("how long ago isolation of all tenants was last proven"))
+	if err != nil {
+		return nil, err
+	}
+	c.sightings, err = c.tel.Meter.Int64Counter(telemetry.MetricCanaryLeaks, metric.WithDescription("markers of the isolation canary that were seen in this tenant and published in another; reported by the leading node"))
+	if err != nil {
+		return nil, err
+	}
 	return c.tel.Meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		rev, _, _ := c.cfg.Doors.Loaded()
 		o.ObserveInt64(revision, int64(rev), metric.WithAttributes(telemetry.AttrNode.String(c.cfg.Node)))
+		if _, seen, ok := registry.Get[canaryRound](c.reg, keyCanary); ok {
+			o.ObserveFloat64(proven, time.Since(seen).Seconds(), metric.WithAttributes(telemetry.AttrNode.String(c.cfg.Node)))
+		}
 		for _, t := range c.reg.View().Tenants {
 			if t.Spec == nil {
 				continue
@@ -44,5 +58,5 @@ func (c *Control) observe() (metric.Registration, error) {
 			}
 		}
 		return nil
-	}, used, messages, revision)
+	}, used, messages, revision, proven)
 }

@@ -18,6 +18,10 @@ type Pace struct {
 	PollerSilent  time.Duration // 30 seconds
 	// Life is how long the JWT of a user lives that renews it: 24 hours.
 	Life time.Duration
+	// Drift is how often an account is compared with what it was planned to be:
+	// 1 minute; below 0: never, for tests that sign roles of their own.
+	Drift  time.Duration
+	Canary time.Duration // isolation is proven: 1 minute
 }
 
 func (p Pace) withDefaults() Pace {
@@ -34,8 +38,10 @@ func (p Pace) withDefaults() Pace {
 		// A poller reports every 5 seconds; reports are stored every 10.
 		{&p.PollerSilent, 30 * time.Second},
 		{&p.Life, 24 * time.Hour},
+		{&p.Drift, time.Minute},
+		{&p.Canary, time.Minute},
 	} {
-		if *f.field <= 0 {
+		if *f.field == 0 || *f.field < 0 && f.field != &p.Drift {
 			*f.field = f.def
 		}
 	}

@@ -201,6 +201,8 @@ func (c *Control) clusterStatus() api.ClusterStatus {
 		out.Problems = append(out.Problems, api.Problem{Severity: "critical", Message: "JetStream has no meta leader", Hint: "are two of the three nodes running and connected?"})
 	}
 	out.Problems = append(out.Problems, c.auditProblems()...)
+	proof, broken := c.isolation()
+	out.Isolation, out.Problems = proof, append(out.Problems, broken...)
 	for _, t := range c.reg.View().Tenants {
 		out.Problems = append(out.Problems, c.tenantProblems(t)...)
 	}
@@ -219,6 +221,7 @@ func (c *Control) tenantProblems(t *registry.Tenant) (out []api.Problem) {
 		}
 		return out
 	}
+	out = append(out, c.driftProblem(t)...)
 	r := c.tenantRow(t)
 	for _, cond := range r.Conditions {
 		if !cond.OK {

@@ -44,6 +44,9 @@ func (l *leader) work(ctx context.Context, t *registry.Tenant) (uint64, error) {
 	if t, err = l.ensureAccount(ctx, t); err != nil {
 		return t.WorkRevision(), err
 	}
+	if t, err = l.correctAccount(ctx, t); err != nil {
+		return t.WorkRevision(), err
+	}
 	// Streams are made by whichever nodes the meta leader picks: all must know
 	// the account. One that is down catches up from the registry.
 	pushed, cancel := context.WithTimeout(ctx, 5*time.Second)
@@ -120,10 +123,17 @@ func (l *leader) ensureAccount(ctx context.Context, t *registry.Tenant) (*regist
 
 // sign signs the account's JWT for what its record says.
 func (c *Control) sign(t *registry.Tenant, a registry.Account, after time.Time) (string, error) {
-	return c.cfg.Signer.Tenant(account.Tenant{
+	plan := c.planned(t, a)
+	plan.After = after
+	return c.cfg.Signer.Tenant(plan)
+}
+
+// planned is what the account is to be by its record.
+func (c *Control) planned(t *registry.Tenant, a registry.Account) account.Tenant {
+	return account.Tenant{
 		ID: t.ID, Keys: t.Keys, Hubs: account.Hubs{Control: c.cfg.Control.Public, System: c.cfg.System},
-		Capability: t.Capability, Limits: a.Signed, Revoked: a.Revoked, After: after,
-	})
+		Capability: t.Capability, Limits: a.Signed, Revoked: a.Revoked,
+	}
 }
 
 // putAccount stores the record and returns the tenant as the registry then has it.
@@ -314,7 +324,7 @@ func (l *leader) remove(ctx context.Context, t *registry.Tenant) error {
 
 // forget drops everything STATUS says of a tenant.
 func (l *leader) forget(ctx context.Context, id event.Tenant) error {
-	keys := []string{registry.TenantKey(string(id)), declaredKey(id)}
+	keys := []string{registry.TenantKey(string(id)), declaredKey(id), driftKey(id)}
 	for _, prefix := range []string{"cursor.", "poller."} {
 		for rest := range registry.Collect[struct{}](l.reg, prefix+string(id)+".") {
 			keys = append(keys, prefix+string(id)+"."+rest)

@@ -38,6 +38,19 @@ func (n *Node) Runs(accountKey, token string) error {
 	return nil
 }
 
+// AccountJWT returns what the server runs an account with, "" when it has none.
+func (n *Node) AccountJWT(accountKey string) string {
+	srv := n.srv.Load()
+	if srv == nil {
+		return ""
+	}
+	info, err := srv.Accountz(&server.AccountzOptions{Account: accountKey})
+	if err != nil || info.Account == nil {
+		return ""
+	}
+	return info.Account.Jwt
+}
+
 // Interest reports whether anybody in the cluster listens on subj in the
 // account: a stream without a leader listens on nothing and would never answer.
 func (n *Node) Interest(accountKey, subj string) bool {

@@ -161,11 +161,20 @@ type Tenant struct {
 
 // Tenant signs the JWT of a tenant's account.
 func (s *Signer) Tenant(t Tenant) (string, error) {
-	if err := event.CheckName("tenant", string(t.ID)); err != nil {
+	c, err := t.claims()
+	if err != nil {
 		return "", err
 	}
+	return s.encode(c, t.After)
+}
+
+// claims is everything that a tenant's account is planned to be.
+func (t Tenant) claims() (*jwt.AccountClaims, error) {
+	if err := event.CheckName("tenant", string(t.ID)); err != nil {
+		return nil, err
+	}
 	if err := t.Limits.check(); err != nil {
-		return "", err
+		return nil, err
 	}
 	lim := t.Limits
 	c := jwt.NewAccountClaims(t.Keys.Public)
@@ -184,10 +193,7 @@ func (s *Signer) Tenant(t Tenant) (string, error) {
 	for key, at := range t.Revoked {
 		c.RevokeAt(key, time.Unix(at, 0))
 	}
-	if err := addRoles(c, t.Keys, tenantTemplates(t.Capability)); err != nil {
-		return "", err
-	}
-	return s.encode(c, t.After)
+	return c, addRoles(c, t.Keys, tenantTemplates(t.Capability))
 }
 
 // Tombstone signs the JWT that a deleted tenant's account keeps for ever: no

@@ -6,7 +6,6 @@ package bus
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"net/url"
 	"os"
 	"regexp"
@@ -31,7 +30,7 @@ type Config struct {
 	JWT       string
 	Sign      func(nonce []byte) ([]byte, error)
 
-	CAFile  string        // PEM; turns TLS 1.3 on
+	CAFile  string        // PEM; turns TLS 1.3 on; read again at every connection
 	Dial    nats.Option   // nats.InProcessServer, or nil for TCP
 	MaxWait time.Duration // for the first connection; 0: keep trying in the background
 	Options []nats.Option // applied last
@@ -79,15 +78,11 @@ func Connect(cfg Config, tel telemetry.Telemetry) (*nats.Conn, error) {
 		opts = append(opts, nats.UserJWT(func() (string, error) { return jwt, nil }, cfg.Sign))
 	}
 	if cfg.CAFile != "" {
-		pem, err := os.ReadFile(cfg.CAFile)
+		trust, err := trustFile(cfg.CAFile)
 		if err != nil {
-			return nil, fault.Wrap(fault.NotFound, err, "CA certificate")
+			return nil, err
 		}
-		pool := x509.NewCertPool()
-		if !pool.AppendCertsFromPEM(pem) {
-			return nil, fault.New(fault.Invalid, "%s holds no CA certificate in PEM", cfg.CAFile)
-		}
-		opts = append(opts, nats.Secure(&tls.Config{MinVersion: tls.VersionTLS13, RootCAs: pool}))
+		opts = append(opts, nats.Secure(&tls.Config{MinVersion: tls.VersionTLS13}), trust)
 	}
 	if cfg.Dial != nil {
 		opts = append(opts, cfg.Dial)

@@ -44,7 +44,10 @@ type Config struct {
 	// JWTs before this one starts; PeerOptions how to connect to them.
 	PeerClients []string
 	PeerOptions []nats.Option
-	Pace        control.Pace
+	// Certificates says what is wrong with the node's certificates, "" when
+	// nothing is; nil without TLS.
+	Certificates func() string
+	Pace         control.Pace
 }
 
 // Platform is one node.
@@ -197,7 +200,7 @@ func (p *Platform) startServices(ctx context.Context, g *run.Group, reg *registr
 		Node: p.cfg.Node.Name, ClientURL: url, Version: p.cfg.Version, Replicas: p.cfg.Replicas, Registry: reg, Dialer: dialer,
 		Server: p.node, Doors: doors, Signer: p.signer, Control: p.cfg.Secrets.Control, System: p.cfg.Secrets.System.Public, Enrol: p.cfg.Secrets.Enrol,
 		SystemKeys: p.cfg.Secrets.System, Audit: log,
-		Pace: p.cfg.Pace,
+		Certificates: p.cfg.Certificates, Pace: p.cfg.Pace,
 	}, p.tel)
 	if err != nil {
 		return err

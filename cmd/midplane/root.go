@@ -77,6 +77,7 @@ environment, the environment over the file. See: midplane config view`,
 	add(root, groupLook, newStatusCmd(a), newGetCmd(a), newDescribeCmd(a), newEventsCmd(a))
 	add(root, groupChange, newValidateCmd(a), newDiffCmd(a), newApplyCmd(a), newDeleteCmd(a), newRevokeCmd(a), newUserCmd(a), newTokenCmd(a), newSecretCmd(a), newConsoleCmd(a))
 	add(root, groupOther, newConfigCmd(a), newHealthcheckCmd(a), newVersionCmd(a), newExitCodesTopic())
+	add(root, groupChange, newRotateCmd(a))
 	root.SetHelpCommand(newHelpCmd())
 	root.SetHelpCommandGroupID(groupOther)
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)

@@ -57,7 +57,10 @@ type Config struct {
 	// SystemKeys are of the SYS account: its servers are asked who is connected.
 	SystemKeys account.Keys
 	Audit      *registry.Audit
-	Pace       Pace
+	// Certificates says what is wrong with this node's certificates, "" when
+	// nothing is; nil without TLS.
+	Certificates func() string
+	Pace         Pace
 }
 
 // Control is this node's part of the control plane.
@@ -116,13 +119,15 @@ func (c *Control) Run(ctx context.Context) error {
 func (c *Control) present(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
+	var certs certificates
 	for {
 		rev, closed, open := c.cfg.Doors.Loaded()
 		meta := c.cfg.Server.Meta()
 		pctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 		_, err := c.reg.PutStatus(pctx, registry.NodeKey(c.cfg.Node), registry.Presence{
 			Name: c.cfg.Node, Revision: rev, Closed: closed, Tenants: open, Client: c.cfg.ClientURL, Version: c.cfg.Version,
-			Problem: first(meta.Problem, unrecordedProblem(&c.unrecorded)),
+			Problem:      first(meta.Problem, unrecordedProblem(&c.unrecorded)),
+			Certificates: c.certificates(&certs),
 		})
 		cancel()
 		if err != nil && ctx.Err() == nil {

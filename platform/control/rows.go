@@ -188,6 +188,9 @@ func (c *Control) clusterStatus() api.ClusterStatus {
 		case live && n.Value.Problem != "":
 			out.Problems = append(out.Problems, api.Problem{Severity: "error", Message: fmt.Sprintf("node %s: %s", name, n.Value.Problem), Hint: "see its log"})
 		}
+		if live && n.Value.Certificates != "" {
+			out.Problems = append(out.Problems, certificatesProblem(name, n.Value.Certificates))
+		}
 	}
 	for name, p := range registry.Collect[time.Time](c.reg, "primary.") {
 		live := time.Since(p.Seen) < c.cfg.Pace.PrimarySilent

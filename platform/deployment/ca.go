@@ -1,6 +1,7 @@
 package deployment
 
 import (
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -14,8 +15,8 @@ import (
 	"midplane/fault"
 )
 
-// Lives of certificates. They are renewed by hand until renewal by the system
-// comes; a year gives room for that.
+// Lives of certificates. They are renewed by a command (rotate.go), and every
+// node warns of its own a month before.
 const (
 	caLife   = 10 * 365 * 24 * time.Hour
 	leafLife = 365 * 24 * time.Hour
@@ -27,6 +28,7 @@ type authority struct {
 	key    *ecdsa.PrivateKey
 	pem    []byte
 	keyPEM []byte
+	life   time.Duration // of the certificates it signs; 0: leafLife
 }
 
 // authorities are the two CAs: whoever has a certificate for clients' TLS can
@@ -51,7 +53,7 @@ func newAuthority(name string) (*authority, error) {
 	tmpl := &x509.Certificate{
 		SerialNumber: serial(), Subject: pkix.Name{CommonName: name},
 		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(caLife),
-		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true,
+		IsCA: true, BasicConstraintsValid: true, MaxPathLen: 1, // the CA that comes after it
 		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
@@ -69,10 +71,10 @@ func newAuthority(name string) (*authority, error) {
 // issue writes a node's certificates: one for clients, one for routes, with
 // the CA of the routes beside it.
 func (a *authorities) issue(w *writer, dir string, n NodePlan) error {
-	if err := a.client.leaf(w, dir+"client", n.Name, []string{n.Client, n.Advertise}); err != nil {
+	if err := a.client.leaf(w, dir+"client", n.Name, []string{n.Client, n.Advertise}, nil); err != nil {
 		return err
 	}
-	if err := a.route.leaf(w, dir+"route", n.Name, []string{n.Route, n.Peer}); err != nil {
+	if err := a.route.leaf(w, dir+"route", n.Name, []string{n.Route, n.Peer}, nil); err != nil {
 		return err
 	}
 	w.file(dir+"client-ca.crt", a.client.pem, 0o644)
@@ -80,8 +82,9 @@ func (a *authorities) issue(w *writer, dir string, n NodePlan) error {
 	return w.err
 }
 
-// leaf issues one certificate for the hosts of addrs.
-func (a *authority) leaf(w *writer, name, node string, addrs []string) error {
+// leaf issues one certificate for the hosts of addrs; more, when there is any,
+// is a certificate that is shown with it.
+func (a *authority) leaf(w *writer, name, node string, addrs []string, more []byte) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return fault.Wrap(fault.Other, err, "make the key of %s", node)
@@ -89,12 +92,15 @@ func (a *authority) leaf(w *writer, name, node string, addrs []string) error {
 	now := time.Now()
 	tmpl := &x509.Certificate{
 		SerialNumber: serial(), Subject: pkix.Name{CommonName: node},
-		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(leafLife),
+		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(cmp.Or(a.life, leafLife)),
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 		DNSNames:    []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
 	}
 	for _, addr := range addrs {
+		if addr == "" { // a cluster of one has no routes
+			continue
+		}
 		host, _, err := net.SplitHostPort(addr)
 		if err != nil {
 			return fault.New(fault.Invalid, "node %s: address %q is not host:port", node, addr)
@@ -115,8 +121,12 @@ func (a *authority) leaf(w *writer, name, node string, addrs []string) error {
 	if err != nil {
 		return err
 	}
-	w.file(name+".crt", pemCert(der), 0o644)
+	text := pemCert(der)
+	if more != nil {
+		text = append(text, pemCert(more)...)
+	}
 	w.secret(name+".key", keyPEM)
+	w.file(name+".crt", text, 0o644)
 	return w.err
 }
 

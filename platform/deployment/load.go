@@ -1,15 +1,10 @@
 package deployment
 
 import (
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
-
-	"github.com/nats-io/nats.go"
 
 	"midplane/fault"
 	"midplane/platform"
@@ -48,7 +43,11 @@ func LoadNode(dir, data string) (platform.Config, error) {
 		return cfg, err
 	}
 	if f.TLS {
-		return cfg, loadTLS(&cfg, filepath.Join(dir, "tls"))
+		certs, err := newCertificates(filepath.Join(dir, "tls"), f.Peers)
+		if err != nil {
+			return cfg, err
+		}
+		certs.use(&cfg)
 	}
 	return cfg, nil
 }
@@ -68,67 +67,4 @@ func masterKey(dir string) (string, error) {
 	}
 	data, err := os.ReadFile(path)
 	return string(data), fault.Wrap(fault.Other, err, "master key")
-}
-
-func loadTLS(cfg *platform.Config, dir string) error {
-	pair := func(name string) (tls.Certificate, error) {
-		c, err := tls.LoadX509KeyPair(filepath.Join(dir, name+".crt"), filepath.Join(dir, name+".key"))
-		return c, fault.Wrap(fault.NotFound, err, "%s certificate", name)
-	}
-	pool := func(name string) (*x509.CertPool, error) {
-		data, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil {
-			return nil, fault.Wrap(fault.NotFound, err, "CA")
-		}
-		p := x509.NewCertPool()
-		if !p.AppendCertsFromPEM(data) {
-			return nil, fault.New(fault.Invalid, "%s holds no certificate", name)
-		}
-		return p, nil
-	}
-	client, err := pair("client")
-	if err != nil {
-		return err
-	}
-	route, err := pair("route")
-	if err != nil {
-		return err
-	}
-	routeCA, err := pool("route-ca.crt")
-	if err != nil {
-		return err
-	}
-	clientCA, err := pool("client-ca.crt")
-	if err != nil {
-		return err
-	}
-	// The CA goes with the certificate: whoever has only its fingerprint learns
-	// it from the handshake.
-	if client.Certificate, err = withCA(client.Certificate, filepath.Join(dir, "client-ca.crt")); err != nil {
-		return err
-	}
-	cfg.Node.ClientTLS = &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{client}}
-	cfg.Node.RouteTLS = &tls.Config{
-		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{route},
-		RootCAs: routeCA, ClientCAs: routeCA, ClientAuth: tls.RequireAndVerifyClientCert,
-	}
-	cfg.PeerOptions = []nats.Option{nats.Secure(&tls.Config{MinVersion: tls.VersionTLS13, RootCAs: clientCA})}
-	return nil
-}
-
-// withCA appends the certificates of a PEM file to a chain.
-func withCA(chain [][]byte, file string) ([][]byte, error) {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fault.Wrap(fault.NotFound, err, "CA")
-	}
-	for {
-		var block *pem.Block
-		if block, data = pem.Decode(data); block == nil {
-			return chain, nil
-		}
-		if block.Type == "CERTIFICATE" {
-			chain = append(chain, block.Bytes)
-		}
-	}
 }

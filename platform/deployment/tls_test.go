@@ -7,10 +7,12 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,6 +27,14 @@ import (
 // of its clients and routes.
 func lonely(t *testing.T) (dir, client, route string) {
 	t.Helper()
+	return lonelyWith(t, io.Discard)
+}
+
+// lonelyWith is lonely with a log.
+func lonelyWith(t *testing.T, log io.Writer) (dir, client, route string) {
+	t.Helper()
+	tel := telemetry.Nop()
+	tel.Log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	dir = filepath.Join(t.TempDir(), "deployment")
 	p := plan()
 	client, route = free(t), free(t)
@@ -36,7 +46,7 @@ func lonely(t *testing.T) (dir, client, route string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := node.New(cfg.Node, telemetry.Nop())
+	n, err := node.New(cfg.Node, tel)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,3 +208,23 @@ func foreign(t *testing.T) tls.Certificate {
 	}
 	return c
 }
+
+// lines is a log that can be read while it is written.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) all() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+func (l *lines) count(what string) int { return strings.Count(l.all(), what) }

@@ -12,8 +12,9 @@ import (
 
 // writer writes files below dir and keeps the first error.
 type writer struct {
-	dir string
-	err error
+	dir  string
+	over bool // replace files that are there
+	err  error
 }
 
 func (w *writer) file(name string, data []byte, mode os.FileMode) {
@@ -29,7 +30,11 @@ func (w *writer) file(name string, data []byte, mode os.FileMode) {
 		w.err = fault.Wrap(fault.Other, err, "deployment folder")
 		return
 	}
-	w.err = fault.Wrap(fault.Other, whole(path, data, mode), "deployment folder")
+	write := whole
+	if w.over {
+		write = replace
+	}
+	w.err = fault.Wrap(fault.Other, write(path, data, mode), "deployment folder")
 }
 
 // whole makes a new file that is there with all of data, or not at all: a kill
@@ -38,6 +43,18 @@ func whole(path string, data []byte, mode os.FileMode) error {
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return errors.Join(err, &fs.PathError{Op: "create", Path: path, Err: fs.ErrExist})
 	}
+	return put(path, data, mode)
+}
+
+// replace makes a file hold all of data, or what it held before.
+func replace(path string, data []byte, mode os.FileMode) error {
+	if err := os.Remove(path + partial); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return put(path, data, mode)
+}
+
+func put(path string, data []byte, mode os.FileMode) error {
 	part := path + partial
 	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {

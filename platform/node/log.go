@@ -1,29 +1,51 @@
 package node
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 )
 
 // logger passes the server's log on. A Fatalf ends the node, not the process.
 type logger struct {
 	log   *slog.Logger
 	fatal chan error
+	plain plainText
 }
 
 // Noticef is debug here: what an operator should see is said by us.
 func (l *logger) Noticef(format string, v ...any) {
 	l.log.Debug("server: " + fmt.Sprintf(format, v...))
 }
-func (l *logger) Debugf(format string, v ...any) { l.log.Debug("server: " + fmt.Sprintf(format, v...)) }
+
+// Debugf hears everything, whatever our own level is: that somebody speaks
+// plain text to a TLS port is said here only.
+func (l *logger) Debugf(format string, v ...any) {
+	handshake := strings.Contains(format, "handshake error")
+	if !handshake && !l.log.Enabled(context.Background(), slog.LevelDebug) {
+		return
+	}
+	s := fmt.Sprintf(format, v...)
+	if handshake {
+		l.plain.heard(l.log, s, time.Now())
+	}
+	l.log.Debug("server: " + s)
+}
 func (l *logger) Tracef(format string, v ...any) {}
+
+// usual is what every start warns of. The last is about a TLS setting that the
+// server takes for no verification at all: routes are verified by a function of
+// ours, which knows a CA that was added after the start.
+var usual = []string{"has not established contact with a meta leader", "Waiting for routing to be established",
+	"hostname of solicited routes will not be verified"}
 
 // Warnf leaves what every start says to the debug log.
 func (l *logger) Warnf(format string, v ...any) {
 	s := fmt.Sprintf(format, v...)
-	if strings.Contains(s, "has not established contact with a meta leader") || strings.Contains(s, "Waiting for routing to be established") {
+	if contains(usual, s) {
 		l.log.Debug("server: " + s)
 		return
 	}
@@ -35,12 +57,13 @@ func (l *logger) Warnf(format string, v ...any) {
 // status names the one, the client hears of the other.
 var (
 	urgent  = []string{"orphaned stream", "Resetting WAL", "ritical write error", "out of resources"}
-	nothing = []string{"Error trying to connect to route", "TLS handshake error", "Violation", "uthorization"}
+	nothing = []string{"Error trying to connect to route", "handshake error", "Violation", "uthorization"}
 )
 
 // Errorf raises what must wake somebody.
 func (l *logger) Errorf(format string, v ...any) {
 	s := fmt.Sprintf(format, v...)
+	l.plain.heard(l.log, s, time.Now()) // routes
 	switch {
 	case contains(urgent, s):
 		l.log.Error("server: "+s, "page", true)

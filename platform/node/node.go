@@ -8,7 +8,6 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"log/slog"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -92,7 +91,7 @@ func (n *Node) Run(ctx context.Context) error {
 		return fault.Wrap(fault.Other, err, "node %s", n.cfg.Name)
 	}
 	// The server's own Fatalf would exit the whole process.
-	srv.SetLoggerV2(&logger{log: n.tel.Log, fatal: n.fatal}, n.tel.Log.Enabled(ctx, slog.LevelDebug), false, false)
+	srv.SetLoggerV2(&logger{log: n.tel.Log, fatal: n.fatal}, true, false, false)
 	n.srv.Store(srv)
 	go srv.Start()
 	defer func() {

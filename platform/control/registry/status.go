@@ -30,7 +30,9 @@ type Presence struct {
 	Client   string   `json:"client"`   // URL for clients
 	Version  string   `json:"version"`
 	Problem  string   `json:"problem,omitempty"`
-	Stopped  bool     `json:"stopped,omitempty"` // its last word: nobody waits for it
+	// Certificates is what is wrong with its certificates.
+	Certificates string `json:"certificates,omitempty"`
+	Stopped      bool   `json:"stopped,omitempty"` // its last word: nobody waits for it
 }
 
 // PollerStatus is the last report of a poller, as a node took it.

@@ -15,17 +15,18 @@ import (
 )
 
 // maxPerToken is how many connections one token may have: it needs one, and a
-// second while the server has not noticed that the first is gone.
-const maxPerToken = 2
+// second while the server has not noticed that the first is gone. More are
+// borne for crowdWithin, in which who came by it honestly, or late, is answered.
+const (
+	maxPerToken = 2
+	crowdWithin = time.Second
+)
 
 // crowd knows the connections of ENROL on all nodes, by the token's key, and
 // keeps each token to its number. A JWT limits an account, not a user, and
 // whoever has a token could take every connection of the account. The oldest
 // go, so that who came by his token honestly always gets through.
 type crowd struct {
-	node string
-	kick func(client uint64) error
-
 	mu    sync.Mutex
 	conns map[string][]arrival
 	told  map[string]int // refusals written down, by token
@@ -66,8 +67,8 @@ func (c *Control) watchTokens(ctx context.Context) error {
 		}
 		switch {
 		case strings.HasSuffix(msg.Subject, ".CONNECT"):
-			if n := c.tokens.came(e); n > 0 {
-				c.tel.Log.Warn("a token has too many connections, the oldest are closed", "key", e.Client.User, "from", e.Client.Host, "closed", n)
+			if c.tokens.came(e) {
+				time.AfterFunc(crowdWithin, func() { c.thin(e.Client.User) })
 			}
 		case strings.HasSuffix(msg.Subject, ".DISCONNECT"):
 			c.tokens.went(e)
@@ -81,23 +82,40 @@ func (c *Control) watchTokens(ctx context.Context) error {
 	return nil
 }
 
-// came notes a connection, and closes those of this node that are too many. It
-// returns how many it closed.
-func (w *crowd) came(e connectEvent) (closed int) {
-	w.mu.Lock()
-	if w.conns == nil {
-		w.conns = map[string][]arrival{}
-	}
-	all := append(w.conns[e.Client.User], arrival{e.Server.Name, e.Client.Host, e.Client.ID})
-	over := all[:max(0, len(all)-maxPerToken)]
-	w.conns[e.Client.User] = slices.Clone(all[len(over):])
-	w.mu.Unlock()
-	for _, a := range over {
-		if a.server == w.node && w.kick(a.client) == nil {
+// thin closes the connections of a token to this node that are too many.
+func (c *Control) thin(key string) {
+	closed := 0
+	for _, a := range c.tokens.over(key) {
+		if a.server == c.cfg.Node && c.cfg.Server.Kick(a.client) == nil {
 			closed++
 		}
 	}
-	return closed
+	if closed > 0 {
+		c.tel.Log.Warn("a token has too many connections, the oldest were closed", "key", key, "closed", closed)
+	}
+}
+
+// came notes a connection and reports whether it is one too many.
+func (w *crowd) came(e connectEvent) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.conns == nil {
+		w.conns = map[string][]arrival{}
+	}
+	w.conns[e.Client.User] = append(w.conns[e.Client.User], arrival{e.Server.Name, e.Client.Host, e.Client.ID})
+	return len(w.conns[e.Client.User]) > maxPerToken
+}
+
+// over takes the oldest connections that are too many off the list.
+func (w *crowd) over(key string) []arrival {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	all := w.conns[key]
+	n := max(0, len(all)-maxPerToken)
+	if n > 0 {
+		w.conns[key] = slices.Clone(all[n:])
+	}
+	return all[:n]
 }
 
 func (w *crowd) went(e connectEvent) {

@@ -102,18 +102,21 @@ func TestFailuresLockAToken(t *testing.T) {
 		t.Errorf("%+v: %v", row, err)
 	}
 	// Every failure was written down, and the token's making.
-	results := map[string]int{}
-	for _, a := range acts(t, c, "enrol", "syd-01") {
-		if a.Tenant == "lock" {
-			results[a.Result]++
-			if a.Who != tok.ID || a.From == "" {
-				t.Errorf("%+v", a)
+	eventually(t, "the audit log has it", func() error {
+		results := map[string]int{}
+		for _, a := range acts(t, c, "enrol", "syd-01") {
+			if a.Tenant == "lock" {
+				results[a.Result]++
+				if a.Who != tok.ID || a.From == "" {
+					t.Errorf("%+v", a)
+				}
 			}
 		}
-	}
-	if results["invalid"]+results["denied"] != 6 || results["ok"] != 0 {
-		t.Errorf("%v", results)
-	}
+		if results["invalid"]+results["denied"] != 6 || results["ok"] != 0 {
+			return fmt.Errorf("%v", results)
+		}
+		return nil
+	})
 	var made []api.AuditRecord
 	for _, a := range acts(t, c, api.TokenCreate, "syd-01") {
 		if a.Tenant == "lock" && a.Result == api.AuditOK {
@@ -291,5 +294,38 @@ func TestTokenOfATenantThatGoes(t *testing.T) {
 	wantKind(t, "after it came anew", err, fault.Denied)
 	if rows := ask[api.Page[api.Token]](t, c, api.TokenList, api.ListRequest{Tenant: "going"}).Items; len(rows) != 0 {
 		t.Errorf("%+v", rows)
+	}
+}
+
+// A poller that was revoked comes back with another token and another key; its
+// old key stays dead, whatever it still holds.
+func TestRevokedPollerJoinsAgain(t *testing.T) {
+	c := cluster(t)
+	apply(t, c, testcluster.Tenant("rejoin"))
+	first, old := mustToken(t, c, "rejoin", "new-01", 0), newPair(t)
+	was, err := redeem(c, 0, first, old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	works(t, c, was, old)
+	ask[api.Revoked](t, c, api.UserRevoke, api.UserRef{Tenant: "rejoin", Name: "new-01"})
+	if row := pollerRow(t, c, "rejoin", "new-01"); row.Status != api.PollerRevoked || row.Site != "syd" {
+		t.Errorf("%+v", row)
+	}
+	_, err = redeem(c, 1, first, old)
+	wantKind(t, "the old token and key", err, fault.Denied)
+	second, key := mustToken(t, c, "rejoin", "new-01", 0), newPair(t)
+	_, err = redeem(c, 2, second, old)
+	wantKind(t, "the old key with a new token", err, fault.Denied)
+	now, err := redeem(c, 2, second, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	works(t, c, now, key)
+	if _, err := asPoller(c, was, old); err == nil {
+		t.Error("the old key is let in")
+	}
+	if row := pollerRow(t, c, "rejoin", "new-01"); row.Status == api.PollerRevoked {
+		t.Errorf("%+v", row)
 	}
 }

@@ -39,6 +39,7 @@ func (c *Control) redeemed(ctx context.Context, tok registry.Token) {
 
 func (c *Control) refused(ctx context.Context, tok registry.Token, why error) {
 	if c.tell(tok.ID) {
-		c.audit(ctx, api.AuditRecord{Who: tok.ID, From: c.tokens.from(tok.Key), Verb: verbEnrol, Tenant: string(tok.Tenant), Target: tok.Poller, Result: string(fault.KindOf(why)), Detail: why.Error()})
+		// Who is refused need not wait until that is on three disks.
+		go c.audit(context.WithoutCancel(ctx), api.AuditRecord{Who: tok.ID, From: c.tokens.from(tok.Key), Verb: verbEnrol, Tenant: string(tok.Tenant), Target: tok.Poller, Result: string(fault.KindOf(why)), Detail: why.Error()})
 	}
 }

@@ -43,6 +43,12 @@ func (c *Console) serveDevice(w http.ResponseWriter, r *http.Request) {
 		writeError(w, fault.New(fault.NotFound, "there is no such device"))
 		return
 	}
+	for i := range detail.Events {
+		if err := c.shown(ctx, &detail.Events[i]); err != nil {
+			writeError(w, err)
+			return
+		}
+	}
 	neverNull(&detail)
 	writeJSON(w, http.StatusOK, detail)
 }

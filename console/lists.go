@@ -21,7 +21,7 @@ type page = api.Page[json.RawMessage]
 type kind struct {
 	name  string
 	allow []string // query parameters
-	ask   func(ctx context.Context, src Source, p params, limit int, after string) (page, error)
+	ask   func(ctx context.Context, c *Console, p params, limit int, after string) (page, error)
 }
 
 var (
@@ -43,30 +43,38 @@ var kinds = []kind{
 	{"schemas", plain, admin(api.SchemaList, func(s api.Schema) string { return cmp.Or(s.Tenant, everybodys) })},
 }
 
-type asker = func(ctx context.Context, src Source, p params, limit int, after string) (page, error)
+type asker = func(ctx context.Context, c *Console, p params, limit int, after string) (page, error)
 
 // owner says whose a row is.
 type owner[T any] = func(T) string
 
 func admin[T any](verb string, of owner[T]) asker {
-	return func(ctx context.Context, src Source, p params, limit int, after string) (page, error) {
-		return rows(ctx, src.Admin, verb, p.list(limit, after), of)
+	return func(ctx context.Context, c *Console, p params, limit int, after string) (page, error) {
+		return rows(ctx, c, c.src.Admin, verb, p.list(limit, after), of)
 	}
 }
 
 func query[T any](verb string, of owner[T]) asker {
-	return func(ctx context.Context, src Source, p params, limit int, after string) (page, error) {
-		return rows(ctx, src.Query, verb, p.list(limit, after), of)
+	return func(ctx context.Context, c *Console, p params, limit int, after string) (page, error) {
+		return rows(ctx, c, c.src.Query, verb, p.list(limit, after), of)
 	}
 }
 
-func events(ctx context.Context, src Source, p params, limit int, after string) (page, error) {
-	return rows(ctx, src.Query, api.EventList, p.events(limit, after), func(e api.Event) string { return e.Tenant })
+func events(ctx context.Context, c *Console, p params, limit int, after string) (page, error) {
+	after, err := c.realAfter(ctx, after)
+	if err != nil {
+		return page{}, err
+	}
+	got, err := rows(ctx, c, c.src.Query, api.EventList, p.events(limit, after), func(e api.Event) string { return e.Tenant })
+	if err == nil {
+		got.Next, err = c.shownAfter(ctx, got.Next)
+	}
+	return got, err
 }
 
 // rows asks for one page. Rows go through their type, so that a field is there
 // whatever version answered, and a list is never null.
-func rows[T any](ctx context.Context, do func(context.Context, string, any, any) error, verb string, req any, of owner[T]) (page, error) {
+func rows[T any](ctx context.Context, c *Console, do func(context.Context, string, any, any) error, verb string, req any, of owner[T]) (page, error) {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
 	var got api.Page[T]
@@ -77,6 +85,9 @@ func rows[T any](ctx context.Context, do func(context.Context, string, any, any)
 	for i := range got.Items {
 		if !mine(ctx, of(got.Items[i])) {
 			continue
+		}
+		if err := c.shown(ctx, &got.Items[i]); err != nil {
+			return page{}, err
 		}
 		neverNull(&got.Items[i])
 		row, err := json.Marshal(&got.Items[i])
@@ -100,7 +111,7 @@ func (c *Console) serve(k kind) http.HandlerFunc {
 			writeError(w, err)
 			return
 		}
-		first, err := k.ask(r.Context(), c.src, p, p.limit, p.after)
+		first, err := k.ask(r.Context(), c, p, p.limit, p.after)
 		switch {
 		case err != nil:
 			writeError(w, err)
@@ -131,7 +142,7 @@ func (c *Console) serveAll(w http.ResponseWriter, r *http.Request, k kind, p par
 		err := error(fault.New(fault.Other, "the list of %s does not end: page %q follows itself", k.name, after))
 		if got.Next != after {
 			after = got.Next
-			got, err = k.ask(r.Context(), c.src, p, 0, after)
+			got, err = k.ask(r.Context(), c, p, 0, after)
 		}
 		if err != nil {
 			c.tele.Log.WarnContext(r.Context(), "a list was cut off", "kind", k.name, "error", err.Error())

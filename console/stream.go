@@ -72,6 +72,9 @@ func (c *Console) serveStream(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		err = c.confine(r, &p.tenant)
 	}
+	if err == nil {
+		p.after, err = c.realAfter(r.Context(), p.after)
+	}
 	if err != nil {
 		writeError(w, err)
 		return
@@ -98,7 +101,7 @@ func (c *Console) serveStream(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	s := stream{w: w, out: http.NewResponseController(w)}
+	s := stream{c: c, w: w, out: http.NewResponseController(w)}
 	if s.beat(false) == nil {
 		c.feed(r.Context(), &s, p)
 	}
@@ -215,6 +218,7 @@ func position(e api.Event) string { return strconv.FormatUint(e.Position, 10) }
 
 // stream writes Server-Sent Events.
 type stream struct {
+	c   *Console
 	w   http.ResponseWriter
 	out *http.ResponseController
 }
@@ -226,6 +230,9 @@ func (s *stream) write(ctx context.Context, f found) error {
 	for i := range f.events {
 		if !mine(ctx, f.events[i].Tenant) {
 			continue
+		}
+		if err := s.c.shown(ctx, &f.events[i]); err != nil {
+			return err
 		}
 		neverNull(&f.events[i])
 		if err := s.send("event", position(f.events[i]), f.events[i]); err != nil {

@@ -36,6 +36,9 @@ func newConsole(data string, c consoleFlags, d daemonFlags, src console.Source, 
 	if err != nil {
 		return nil, err
 	}
+	if _, err := users.Users(); err != nil {
+		return nil, err // better now than at the first login
+	}
 	audit := newAuditor(src, exp.Telemetry("console").Log)
 	cons, err := console.New(console.Config{
 		Addr: d.HTTP, Open: d.HTTPOpen, Hosts: c.Hosts, Cert: c.Cert, Key: c.Key,

@@ -60,6 +60,7 @@ type book struct {
 	Tokens  []storedToken `json:"tokens"`
 	Links   []storedLink  `json:"links"`
 	Journal []Change      `json:"journal,omitempty"` // not told yet
+	Key     []byte        `json:"key,omitempty"`     // of the console, for what it keeps from who sees one tenant
 }
 
 const (

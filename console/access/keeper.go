@@ -1,6 +1,7 @@
 package access
 
 import (
+	"crypto/rand"
 	"strings"
 	"sync"
 	"time"
@@ -64,6 +65,24 @@ func (k *Keeper) begin(limits ...limit) error {
 		return fault.WithHint(fault.Wrap(fault.Exhausted, Wait{wait}, "login"), "a one-time link still works: midplane console link")
 	}
 	return nil
+}
+
+// Key returns a random key of this console, which stays the same.
+func (k *Keeper) Key() ([]byte, error) {
+	b, err := k.store.current()
+	if err != nil || len(b.Key) > 0 {
+		return b.Key, err
+	}
+	var key []byte
+	err = k.store.change(func(b *book) error {
+		if len(b.Key) == 0 {
+			b.Key = make([]byte, 32)
+			_, _ = rand.Read(b.Key) // never fails
+		}
+		key = b.Key
+		return nil
+	})
+	return key, err
 }
 
 // Announce remembers where the console is open, for the command line.

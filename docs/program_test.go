@@ -64,7 +64,7 @@ type help struct {
 
 var (
 	section = regexp.MustCompile(`^(Run|Look|Change|Other|Available Commands):$`)
-	entry   = regexp.MustCompile(`^  ([a-z-]+) {2,}\S`)
+	entry   = regexp.MustCompile(`^  ([a-z-]+) +\S`)
 	flagRE  = regexp.MustCompile(`^ +(?:-([a-z]), )?--([a-z-]+)`)
 )
 

@@ -55,13 +55,7 @@ func Connect(cfg Config, tel telemetry.Telemetry) (*nats.Conn, error) {
 		nats.MaxPingsOutstanding(2),
 		nats.IgnoreAuthErrorAbort(),
 		nats.Timeout(5 * time.Second),
-		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
-			args := []any{"error", secretSubject.ReplaceAllString(err.Error(), "$1.[redacted]"), "connection", cfg.Name}
-			if sub != nil {
-				args = append(args, "subject", sub.Subject)
-			}
-			tel.Log.Warn("nats", args...)
-		}),
+		nats.ErrorHandler(l.trouble),
 		nats.DisconnectErrHandler(l.lost),
 		nats.ReconnectErrHandler(l.failed),
 		nats.ConnectHandler(l.made),

@@ -54,6 +54,21 @@ func (l *link) failed(_ *nats.Conn, err error) {
 	}
 }
 
+// trouble is told what the server or the client complains of. A refused
+// login comes here as well, at every try: that is the reason why there is no
+// connection, and is told like one.
+func (l *link) trouble(nc *nats.Conn, sub *nats.Subscription, err error) {
+	if sub == nil && isAuth(err) {
+		l.failed(nc, err)
+		return
+	}
+	args := []any{"error", secretSubject.ReplaceAllString(err.Error(), "$1.[redacted]"), "connection", l.name}
+	if sub != nil {
+		args = append(args, "subject", sub.Subject)
+	}
+	l.log.Warn("nats", args...)
+}
+
 // made is told that there is one.
 func (l *link) made(nc *nats.Conn) {
 	l.mu.Lock()

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 
 	"midplane/bus"
 	"midplane/fault"
@@ -165,4 +166,44 @@ func selfSigned(t *testing.T) cert {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// Somebody whose login is not taken any more knocks for ever, and says so once.
+func TestRefusedLoginIsToldOnce(t *testing.T) {
+	serve := func(port int, password string) *server.Server {
+		s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: port, Username: "u", Password: password, NoLog: true, NoSigs: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Start()
+		if !s.ReadyForConnections(20 * time.Second) {
+			t.Fatal("the server is not ready")
+		}
+		return s
+	}
+	s := serve(-1, "good")
+	port := s.Addr().(*net.TCPAddr).Port
+	log := connectInBackground(t, bus.Config{Servers: []string{s.ClientURL()}, Options: []nats.Option{
+		nats.UserInfo("u", "good"), nats.ReconnectWait(time.Millisecond), nats.ReconnectJitter(0, 0),
+	}})
+	s.Shutdown()
+	log.await(t, "disconnected, reconnecting")
+	s = serve(port, "another")
+	defer s.Shutdown()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		v, err := s.Varz(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v.TotalConnections >= 20 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("it knocked %d times", v.TotalConnections)
+		}
+	}
+	log.await(t, "not revoked?")
+	if n := strings.Count(strings.ToLower(log.String()), "authorization violation"); n > 1 {
+		t.Errorf("told %d times:\n%s", n, log)
+	}
 }

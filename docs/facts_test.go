@@ -68,7 +68,7 @@ func roles(t *testing.T) string {
 		must(err)
 		return k
 	}
-	sys, ctl, acme := keys(account.SystemRoles), keys(account.ControlRoles), keys(account.TenantRoles)
+	sys, ctl, enr, acme := keys(account.SystemRoles), keys(account.ControlRoles), keys(account.EnrolRoles), keys(account.TenantRoles)
 	op, err := account.NewOperator("midplane", sys.Public)
 	must(err)
 	signer, err := account.NewSigner(op.Signing)
@@ -80,8 +80,10 @@ func roles(t *testing.T) string {
 	must(err)
 	system, err := signer.System(sys)
 	must(err)
+	enrol, err := signer.Enrol(enr, ctl)
+	must(err)
 	var b strings.Builder
-	for _, a := range []struct{ name, token string }{{"A tenant's account", tenant}, {"CONTROL", control}, {"SYS", system}} {
+	for _, a := range []struct{ name, token string }{{"A tenant's account", tenant}, {"CONTROL", control}, {"ENROL", enrol}, {"SYS", system}} {
 		claims, err := jwt.DecodeAccountClaims(a.token)
 		must(err)
 		fmt.Fprintf(&b, "### %s\n\n| role | publish | subscribe | connects |\n|---|---|---|---|\n", a.name)

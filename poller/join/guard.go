@@ -24,7 +24,7 @@ type guard struct {
 	host string // that the certificate must be for
 
 	mu    sync.Mutex
-	ca    *x509.Certificate
+	cas   []*x509.Certificate
 	wrong error
 }
 
@@ -56,47 +56,45 @@ func (g *guard) options() []nats.Option {
 }
 
 func (g *guard) verify(cs tls.ConnectionState) error {
-	ca, err := g.check(cs)
+	cas, err := g.check(cs)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if err != nil {
 		g.wrong = err
 		return err
 	}
-	g.ca = ca
+	g.cas = cas
 	return nil
 }
 
-func (g *guard) check(cs tls.ConnectionState) (*x509.Certificate, error) {
+// check returns the CAs that the token names and the server shows. While a
+// deployment exchanges its CA there are two.
+func (g *guard) check(cs tls.ConnectionState) (cas []*x509.Certificate, err error) {
 	roots, between := x509.NewCertPool(), x509.NewCertPool()
-	var ca *x509.Certificate
 	for i, c := range cs.PeerCertificates {
 		switch {
 		case c.IsCA && slices.Contains(g.pins, enrol.PinOf(c)):
-			ca = c
+			cas = append(cas, c)
 			roots.AddCert(c)
 		case i > 0:
 			between.AddCert(c)
 		}
 	}
-	if ca == nil {
+	if len(cas) == 0 {
 		return nil, fault.New(fault.Denied, "the server's certificate does not come from the CA that the token names")
 	}
-	chains, err := cs.PeerCertificates[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, DNSName: g.host})
-	if err != nil {
-		return nil, fault.Wrap(fault.Denied, err, "the server's certificate")
-	}
-	return chains[0][len(chains[0])-1], nil
+	_, err = cs.PeerCertificates[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, DNSName: g.host})
+	return cas, fault.Wrap(fault.Denied, err, "the server's certificate")
 }
 
-// authority returns the CA of the connection in PEM, nil without TLS.
-func (g *guard) authority() []byte {
+// authorities returns the CAs of the connection in PEM, nil without TLS.
+func (g *guard) authorities() (text []byte) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.ca == nil {
-		return nil
+	for _, ca := range g.cas {
+		text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.Raw})...)
 	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: g.ca.Raw})
+	return text
 }
 
 // explain says why there is no connection.

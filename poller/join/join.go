@@ -150,5 +150,5 @@ func redeemAt(ctx context.Context, dir string, token enrol.Token, server string,
 	if len(id.Servers) == 0 {
 		id.Servers = token.Servers
 	}
-	return keep(dir, id, answer.JWT, key, guard.authority())
+	return keep(dir, id, answer.JWT, key, guard.authorities())
 }

@@ -56,19 +56,20 @@ var (
 
 // generators make the parts by name.
 var generators = map[string]func(t *testing.T) string{
-	"collectors": collectors,
-	"commands":   commands,
-	"exit-codes": exitCodes,
-	"layers":     layers,
-	"metrics":    metrics,
-	"packages":   packages,
-	"refusals":   refusals,
-	"roles":      roles,
-	"routes":     routes,
-	"rows":       rows,
-	"schemas":    schemas,
-	"settings":   settings,
-	"spec":       spec,
+	"collectors":  collectors,
+	"commands":    commands,
+	"exit-codes":  exitCodes,
+	"layers":      layers,
+	"metrics":     metrics,
+	"permissions": permissions,
+	"packages":    packages,
+	"refusals":    refusals,
+	"roles":       roles,
+	"routes":      routes,
+	"rows":        rows,
+	"schemas":     schemas,
+	"settings":    settings,
+	"spec":        spec,
 }
 
 // TestGenerated fails when a page is older than the code it describes.

@@ -6,6 +6,7 @@ package platform
 import (
 	"context"
 	"encoding/json"
+	"net"
 	"sync/atomic"
 	"time"
 
@@ -306,6 +307,10 @@ func (p *Platform) Ready(ctx context.Context) error {
 
 // ClientURL returns where clients connect; meaningful once the server is up.
 func (p *Platform) ClientURL() string { return p.node.ClientURL() }
+
+// InProcessConn connects to the node's server without a socket, as the node's
+// own parts do (nats.InProcessConnProvider).
+func (p *Platform) InProcessConn() (net.Conn, error) { return p.node.InProcessConn() }
 
 // Healthy reports why the node should not be sent clients, nil when it should:
 // no meta leader, behind, or doors that are closed though they should be open.

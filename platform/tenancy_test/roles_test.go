@@ -2,7 +2,6 @@ package tenancy_test
 
 import (
 	"context"
-	"strings"
 	"testing"
 	"time"
 
@@ -141,37 +140,6 @@ func TestInspectorsReadEverything(t *testing.T) {
 			t.Errorf("%s begins at %+v: %v", c.stream, seq, err)
 		}
 	}
-}
-
-// A push consumer delivers wherever its maker wants. It still stores nothing,
-// and the other tenant hears nothing.
-func TestDeliveriesAimedElsewhere(t *testing.T) {
-	w := shared
-	cleaner := w.cleaner(t)
-	c := w.as(t, acme, inspector)
-	side := w.sides[acme]
-	for _, cfg := range []string{
-		`"stream_name":"EVENTS","config":{"name":"push","ack_policy":"none","deliver_policy":"last","deliver_subject":"AIM"}`,
-		`"stream_name":"DEAD","config":{"name":"push","ack_policy":"explicit","deliver_policy":"last","deliver_subject":"AIM","deliver_group":"ingress"}`,
-		`"stream_name":"STATE","config":{"name":"push","ack_policy":"none","deliver_policy":"last","deliver_subject":"AIM","flow_control":true,"idle_heartbeat":100000000}`,
-	} {
-		stream := strings.Split(cfg, `"`)[3]
-		for _, aim := range aims {
-			aim = w.secrets(t, aim)
-			side.tolerant = watched(aim)
-			w.attack(t, "a consumer of "+stream+" that delivers to "+aim, 1, func() {
-				c.request("$JS.API.CONSUMER.CREATE."+stream+".push", "", "{"+strings.Replace(cfg, "AIM", aim, 1)+"}")
-			})
-			if _, err := cleaner.RequestWithContext(ctxOf(t), "a."+w.secrets(t, "CAP")+".CONSUMER.DELETE."+stream+".push", nil); err != nil {
-				t.Fatal(err)
-			}
-			if side.tolerant {
-				side.unharmed(t, "acme after the consumer is gone", 1)
-			}
-			side.tolerant = false
-		}
-	}
-	w.undisturbed(t)
 }
 
 // Nobody but the control plane can delete a consumer: an empty answer could be

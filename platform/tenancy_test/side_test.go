@@ -85,6 +85,19 @@ func (s *side) sing(ctx context.Context, subject, data string) (bus.Ack, error) 
 	return bus.ParseAck(msg.Data)
 }
 
+// follow takes note of what was stored meanwhile.
+func (s *side) follow(t *testing.T) {
+	t.Helper()
+	for _, c := range canaries {
+		ack, err := s.sing(ctxOf(t), c.subject, c.data)
+		if err != nil {
+			t.Fatalf("%s: %v", c.stream, err)
+		}
+		s.last[c.stream] = ack.Seq
+	}
+	s.received(ctxOf(t))
+}
+
 // unharmed fails unless every stream takes the next message at the very next
 // sequence, still has its first one, and the watchers received nothing.
 func (s *side) unharmed(t *testing.T, when string, dead int) {

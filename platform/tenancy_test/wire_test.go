@@ -28,7 +28,9 @@ type wire struct {
 	got   []arrived
 	next  int // of the inbox
 
-	corner string // of the inbox that it listens to; "" is all of it
+	corner string                   // of the inbox that it listens to; "" is all of it
+	deaf   bool                     // it may not listen to an inbox
+	open   func() (net.Conn, error) // nil: TCP
 }
 
 // arrived is one message that came.
@@ -70,7 +72,11 @@ func dialCorner(t testing.TB, server, path, corner string) *wire {
 }
 
 func (c *wire) connect() error {
-	conn, err := net.DialTimeout("tcp", c.addr, wireTimeout)
+	open := c.open
+	if open == nil {
+		open = func() (net.Conn, error) { return net.DialTimeout("tcp", c.addr, wireTimeout) }
+	}
+	conn, err := open()
 	if err != nil {
 		return err
 	}
@@ -99,7 +105,10 @@ func (c *wire) connect() error {
 	if err != nil {
 		return err
 	}
-	c.write("CONNECT " + string(hello) + "\r\nSUB _INBOX." + c.creds.Name + c.corner + ".> 1\r\n")
+	c.write("CONNECT " + string(hello) + "\r\n")
+	if !c.deaf {
+		c.write("SUB _INBOX." + c.creds.Name + c.corner + ".> 1\r\n")
+	}
 	c.sync()
 	if c.conn == nil || len(c.errs) > 0 {
 		return fmt.Errorf("refused: %v", c.errs)

@@ -52,6 +52,8 @@ type world struct {
 	creds   map[string]string // path by tenant/user
 	sides   map[string]*side  // by tenant
 	attacks int
+	tried   int // cells of the matrix
+	asSaid  int // those that are as the table says
 }
 
 var shared *world
@@ -67,6 +69,9 @@ func TestMain(m *testing.M) {
 	} else {
 		code = m.Run()
 		fmt.Printf("attacks: %d\n", shared.attacks)
+		if shared.tried > 0 {
+			fmt.Printf("permission matrix: %d cells, %d as the table says\n", shared.tried, shared.asSaid)
+		}
 	}
 	if shared != nil {
 		if err := shared.cluster.Close(); err != nil {

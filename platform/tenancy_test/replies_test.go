@@ -64,6 +64,8 @@ var askings = map[string]func(c *wire, reply string){
 	"a cursor":            core("cursor", `{"tenant":"acme","reading":false,"cursors":[]}`),
 	"credentials":         core("credentials", `{"tenant":"acme","publicKey":""}`),
 	"nonsense":            core("tenants", "nonsense"),
+	"a redemption":        func(c *wire, reply string) { c.pub("enrol."+c.creds.Name, reply, "", "{}") },
+	"a ping":              func(c *wire, reply string) { c.pub("$SYS.REQ.SERVER.PING", reply, "", "") },
 	"its consumer's end": func(c *wire, reply string) {
 		c.pub("$JS.API.CONSUMER.DELETE.EVENTS.temporary", reply, "", "")
 	},

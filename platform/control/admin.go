@@ -187,8 +187,11 @@ func (c *Control) tenantPut(ctx context.Context, _ string, req api.PutTenant) (a
 // takes its spec away; the leader does the rest, and goes on with it after any
 // interruption.
 func (c *Control) tenantDelete(ctx context.Context, _ string, req api.TenantRef) (any, error) {
-	for {
+	for again := false; ; again = true {
 		err := c.askToLeave(ctx, event.Tenant(req.Tenant))
+		if again && fault.Is(err, fault.NotFound) {
+			return nil, nil // the leader was faster
+		}
 		if !fault.Is(err, fault.Conflict) || ctx.Err() != nil {
 			return nil, err
 		}
@@ -205,10 +208,12 @@ func (c *Control) askToLeave(ctx context.Context, id event.Tenant) error {
 		_, err := c.tenant(string(id))
 		return err
 	}
-	if (t.Account.Key == "" || t.Account.Deleted) && t.Problem == "" {
-		return fault.WithHint(fault.New(fault.Unavailable, "tenant %s is still being made", t.ID), "repeat in a moment")
+	if t.Account.Key == "" && t.AccountRevision != 0 && !t.Account.Leaving {
+		return fault.WithHint(fault.New(fault.Unavailable, "the account of tenant %s cannot be read by this node: %s", t.ID, t.Problem), "is it older than the others?")
 	}
-	if t.Account.Key != "" && !t.Account.Deleted && !t.Account.Leaving {
+	if !t.Account.Leaving {
+		// Also where there is no account yet, or a tombstone: whoever is making one
+		// at this moment finds the record changed and leaves it.
 		next := t.Account
 		next.Leaving = true
 		if _, err := c.reg.PutAccount(ctx, t.ID, next, t.AccountRevision); err != nil {
@@ -218,8 +223,7 @@ func (c *Control) askToLeave(ctx context.Context, id event.Tenant) error {
 	if t.SpecRevision == 0 {
 		return nil // asked before
 	}
-	_, err := c.reg.DeleteSpec(ctx, t.ID)
-	return err
+	return c.reg.DeleteSpec(ctx, t.ID, t.SpecRevision)
 }
 
 // primaryDrop forgets a primary: its cursors hold nothing back any more.

@@ -51,7 +51,7 @@ func (c *Control) toRead() api.CoreTenantsAnswer {
 		switch {
 		case t.Account.Deleted && t.Spec == nil:
 			out.Tenants = append(out.Tenants, api.CoreTenant{Tenant: t.ID, Account: t.Account.Key, Incarnations: map[string]uint64{}, Deleted: true})
-		case t.Open() && len(t.Account.Incarnations) == len(streamKinds):
+		case t.Readable() && len(t.Account.Incarnations) == len(streamKinds):
 			out.Tenants = append(out.Tenants, api.CoreTenant{Tenant: t.ID, Name: t.Spec.Name, Account: t.Account.Key, Incarnations: t.Account.Incarnations, Lines: linesOf(t.Spec)})
 		}
 	}

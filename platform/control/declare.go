@@ -39,7 +39,7 @@ func declaredKey(t event.Tenant) string { return "declared." + string(t) }
 // reaches readers the same way as what is seen, and a device never polled
 // shows as unknown. Only what changed since the last time is published.
 func (l *leader) declare(ctx context.Context, t *registry.Tenant) error {
-	last, _, _ := registry.Get[declared](l.reg, declaredKey(t.ID))
+	last, at := l.declared(t.ID)
 	state := t.Account.Incarnations[event.StreamState]
 	if last.State != state {
 		last = declared{}
@@ -101,8 +101,26 @@ func (l *leader) declare(ctx context.Context, t *registry.Tenant) error {
 		r.Seq = ack.Sequence
 		next.Removed[key] = r
 	}
-	_, err = l.reg.PutStatus(ctx, declaredKey(t.ID), next)
-	return err
+	return l.putDeclared(ctx, t.ID, next, at)
+}
+
+// declared returns what readers were told, and the revision that says so.
+func (l *leader) declared(t event.Tenant) (d declared, rev uint64) {
+	e, ok := l.reg.Status.Get(declaredKey(t))
+	if !ok || json.Unmarshal(e.Value, &d) != nil {
+		return declared{}, e.Revision
+	}
+	return d, e.Revision
+}
+
+// putDeclared stores it by compare-and-set: declaring and trimming both change
+// it, and a removal that one of them forgets is never purged.
+func (l *leader) putDeclared(ctx context.Context, t event.Tenant, d declared, rev uint64) error {
+	now, err := l.reg.CASStatus(ctx, declaredKey(t), d, rev)
+	if err != nil {
+		return err
+	}
+	return l.reg.Status.Wait(ctx, now)
 }
 
 func acked(ctx context.Context, f jetstream.PubAckFuture) (*jetstream.PubAck, error) {

@@ -161,7 +161,7 @@ func (l *leader) settledSeq(ctx context.Context, c jetstream.Consumer, last, oth
 // trimState lets go of everything about devices that are no longer declared,
 // once every reader has seen the message that says so.
 func (l *leader) trimState(ctx context.Context, t *registry.Tenant, js jetstream.JetStream) error {
-	told, _, _ := registry.Get[declared](l.reg, declaredKey(t.ID))
+	told, at := l.declared(t.ID)
 	if len(told.Removed) == 0 {
 		return nil
 	}
@@ -197,6 +197,8 @@ func (l *leader) trimState(ctx context.Context, t *registry.Tenant, js jetstream
 	// Those whose removal every reader has passed are done with.
 	floor, _, _ := streams.Floor(cursors)
 	maps.DeleteFunc(told.Removed, func(_ string, r removal) bool { return r.Seq <= floor && r.Seq < dup })
-	_, err = l.reg.PutStatus(ctx, declaredKey(t.ID), told)
-	return err
+	if err := l.putDeclared(ctx, t.ID, told, at); !fault.Is(err, fault.Conflict) {
+		return err
+	}
+	return nil // declared anew meanwhile: at the next look
 }

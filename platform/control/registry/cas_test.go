@@ -146,7 +146,7 @@ func TestFreshSeesWhatAnotherNodeStored(t *testing.T) {
 		if b.View().Tenants[spec(t, id).ID] == nil {
 			t.Fatalf("%s is not there", id)
 		}
-		if _, err := b.DeleteSpec(ctx, spec(t, id).ID); err != nil {
+		if err := b.DeleteSpec(ctx, spec(t, id).ID, b.View().Tenants[spec(t, id).ID].SpecRevision); err != nil {
 			t.Fatal(err)
 		}
 		if err := a.Fresh(ctx); err != nil {

@@ -84,6 +84,7 @@ func (u User) Live() bool { return u.Revoked.IsZero() }
 // Keys of REGISTRY.
 func specKey(t event.Tenant) string           { return "spec." + string(t) }
 func accountKey(t event.Tenant) string        { return "account." + string(t) }
+func madeKey(t event.Tenant) string           { return "made." + string(t) }
 func userKey(t event.Tenant, n string) string { return "user." + string(t) + "." + n }
 func sealContext(t event.Tenant) string       { return "tenant/" + string(t) }
 
@@ -149,14 +150,36 @@ func (r *Registry) CreateUser(ctx context.Context, t event.Tenant, u User) (uint
 	return r.cas(ctx, r.reg, userKey(t, u.Name), u, 0, "user "+string(t)+"/"+u.Name)
 }
 
-// DeleteSpec says that a tenant is to go; the leader does the rest.
-func (r *Registry) DeleteSpec(ctx context.Context, t event.Tenant) (uint64, error) {
-	err := r.reg.Delete(ctx, specKey(t))
-	if err != nil {
-		return 0, fault.Wrap(fault.Unavailable, err, "delete tenant %s", t)
+// DeleteSpec takes a tenant's spec away by compare-and-set.
+func (r *Registry) DeleteSpec(ctx context.Context, t event.Tenant, rev uint64) error {
+	return r.drop(ctx, specKey(t), rev, "tenant "+string(t))
+}
+
+// DropAccount forgets, by compare-and-set, the record of an account that was
+// never made.
+func (r *Registry) DropAccount(ctx context.Context, t event.Tenant, rev uint64) error {
+	return r.drop(ctx, accountKey(t), rev, "account of "+string(t))
+}
+
+// PutMade says that the streams of a tenant's account have been made.
+func (r *Registry) PutMade(ctx context.Context, t *Tenant) (uint64, error) {
+	return r.cas(ctx, r.reg, madeKey(t.ID), t.Account.Key, t.madeRevision, "tenant "+string(t.ID))
+}
+
+// DropMade takes that back.
+func (r *Registry) DropMade(ctx context.Context, t *Tenant) error {
+	if t.madeRevision == 0 {
+		return nil
 	}
-	rev, _ := r.Config.Revision()
-	return rev, nil
+	return r.drop(ctx, madeKey(t.ID), t.madeRevision, "tenant "+string(t.ID))
+}
+
+func (r *Registry) drop(ctx context.Context, key string, rev uint64, what string) error {
+	err := r.reg.Delete(ctx, key, jetstream.LastRevision(rev))
+	if lost(err) {
+		return changed(what)
+	}
+	return fault.Wrap(fault.Unavailable, err, "delete %s", what)
 }
 
 // DeleteUsers forgets every user of a tenant.
@@ -240,9 +263,13 @@ func (r *Registry) cas(ctx context.Context, kv jetstream.KeyValue, key string, v
 		next, err = kv.Update(ctx, key, data, rev)
 	}
 	if lost(err) {
-		return 0, fault.WithHint(fault.New(fault.Conflict, "%s was changed by somebody else meanwhile", what), "look again, then repeat")
+		return 0, changed(what)
 	}
 	return next, fault.Wrap(fault.Unavailable, err, "store %s", what)
+}
+
+func changed(what string) error {
+	return fault.WithHint(fault.New(fault.Conflict, "%s was changed by somebody else meanwhile", what), "look again, then repeat")
 }
 
 // lost reports whether a compare-and-set failed: the server says so in two ways.

@@ -95,12 +95,3 @@ func secrets(g map[string]Entry) map[string]Secret {
 	}
 	return out
 }
-
-func countSecrets(g map[string]Entry) (n int) {
-	for k := range g {
-		if strings.HasPrefix(k, secretKind) {
-			n++
-		}
-	}
-	return n
-}

@@ -28,6 +28,11 @@ type Tenant struct {
 	Schemas         *schemas.Set
 	Users           map[string]User
 	Secrets         map[string]Secret
+	// Made is the key of the account whose streams have all been made: before
+	// that nobody can read them.
+	Made         string
+	madeRevision uint64
+	keys         int // of the registry, that all this is from
 	// Revision is the newest of everything above.
 	Revision uint64
 	// Problem is why the tenant cannot be served, "" normally.
@@ -37,7 +42,10 @@ type Tenant struct {
 }
 
 // Leaving reports whether the tenant was asked to go and is not gone yet.
-func (t *Tenant) Leaving() bool { return t.Account.Leaving && !t.Account.Deleted }
+func (t *Tenant) Leaving() bool { return t.Account.Leaving }
+
+// Readable reports whether the tenant is open and its streams are there.
+func (t *Tenant) Readable() bool { return t.Open() && t.Made == t.Account.Key }
 
 // WorkRevision is the newest of what the control plane works on: a user that
 // is added changes nothing of accounts and streams.
@@ -148,7 +156,9 @@ func (v *views) tenant(id event.Tenant, g map[string]Entry, old *Tenant) *Tenant
 	for _, e := range g {
 		t.Revision = max(t.Revision, e.Revision)
 	}
-	if old != nil && old.Revision == t.Revision && len(old.Users) == countUsers(g) && len(old.Secrets) == countSecrets(g) && (old.Spec != nil) == hasSpec(g) {
+	// Whatever is stored has a higher revision than all before; what is taken
+	// away raises none, and there is one key less.
+	if t.keys = len(g); old != nil && old.Revision == t.Revision && old.keys == t.keys {
 		return old
 	}
 	fail := func(err error) {
@@ -179,6 +189,10 @@ func (v *views) tenant(id event.Tenant, g map[string]Entry, old *Tenant) *Tenant
 		}
 		t.AccountRevision = e.Revision
 	}
+	if e, ok := g["made."]; ok {
+		fail(fault.Wrap(fault.Other, json.Unmarshal(e.Value, &t.Made), "tenant %s", id))
+		t.madeRevision = e.Revision
+	}
 	for k, e := range g {
 		if name, ok := strings.CutPrefix(k, "user."); ok {
 			var u User
@@ -193,7 +207,7 @@ func (v *views) account(t *Tenant, data []byte) error {
 	if err := json.Unmarshal(data, &t.Account); err != nil {
 		return fault.Wrap(fault.Other, err, "account of %s", t.ID)
 	}
-	if t.Account.Deleted {
+	if t.Account.Deleted || t.Account.Key == "" { // gone, or asked to go before it was made
 		return nil
 	}
 	var s Secrets
@@ -202,15 +216,4 @@ func (v *views) account(t *Tenant, data []byte) error {
 	}
 	t.Keys, t.Capability = s.Keys, subject.Capability(s.Capability)
 	return nil
-}
-
-func hasSpec(g map[string]Entry) bool { _, ok := g["spec."]; return ok }
-
-func countUsers(g map[string]Entry) (n int) {
-	for k := range g {
-		if strings.HasPrefix(k, "user.") {
-			n++
-		}
-	}
-	return n
 }

@@ -156,7 +156,7 @@ func TestTombstoneIsNeverOpen(t *testing.T) {
 	ctx := testContext(t)
 	_, accountRev := putTenant(t, r, r, "acme")
 	key := view(t, r, accountRev).Tenants["acme"].Account.Key
-	if _, err := r.DeleteSpec(ctx, "acme"); err != nil {
+	if err := r.DeleteSpec(ctx, "acme", r.View().Tenants["acme"].SpecRevision); err != nil {
 		t.Fatal(err)
 	}
 	going := view(t, r, accountRev+1).Tenants["acme"]

@@ -139,7 +139,7 @@ func (e *enrolment) online(t *testing.T, poller string) {
 		return fmt.Errorf("poller %s is not online: %+v", poller, rows)
 	})
 	if err != nil {
-		t.Fatalf("%v\n%s", err, e.Log(poller))
+		t.Fatalf("%v\n%s\nn1: %s\nn2: %s\nn3: %s", err, e.Log(poller), e.Log("n1"), e.Log("n2"), e.Log("n3"))
 	}
 }
 

@@ -35,6 +35,7 @@ type fake struct {
 	users   map[string]api.CreateUser
 	secrets map[string]api.Secret
 	revoked map[string]bool
+	tokens  []api.Token
 	flaky   bool
 	follows int
 	waiting map[int]chan struct{}

@@ -55,6 +55,9 @@ func (f *fake) admin(_ context.Context, verb string, body []byte) (any, error) {
 		}
 		return nil, nil
 	}
+	if strings.HasPrefix(verb, "token.") {
+		return f.token(verb, body)
+	}
 	if strings.HasPrefix(verb, "secret.") {
 		return f.secret(verb, body)
 	}

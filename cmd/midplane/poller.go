@@ -17,6 +17,7 @@ import (
 	"midplane/poller/join"
 	"midplane/telemetry/export"
 	"midplane/tenants/account"
+	"midplane/tenants/enrol"
 )
 
 type pollerFlags struct {
@@ -47,7 +48,12 @@ between two pollers is refused.`,
 		Example: `  midplane poller join mpt1.… --data /var/lib/midplane/syd-01
   midplane poller --data /var/lib/midplane/syd-01
   midplane poller --creds syd-01.creds --server tls://n1:4222 --server tls://n2:4222 --ca ca.crt --data /var/lib/midplane/syd-01`,
-		Args: args(0, 0, ""),
+		Args: func(cmd *cobra.Command, given []string) error {
+			if len(given) > 0 && enrol.Looks(given[0]) { // a secret, which is not to be repeated
+				return fault.WithHint(usage(cmd, "a token where none belongs"), "did you mean: midplane poller join TOKEN")
+			}
+			return args(0, 0, "")(cmd, given)
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := a.settings.Decode(&f); err != nil {
 				return err

@@ -37,12 +37,13 @@ With - the token is read from standard input, so that it does not stand in the
 list of processes.`,
 		Example: `  midplane poller join mpt1.… --data /var/lib/midplane/syd-01
   midplane poller join - --data /var/lib/midplane/syd-01 < token`,
-		Args: args(1, 1, "TOKEN, or - to read it from standard input,"),
+		// What is one argument too many may be a piece of the token: nothing is said of it.
+		Args: args(1, 100, "TOKEN, or - to read it from standard input,"),
 		RunE: func(cmd *cobra.Command, given []string) error {
 			if err := a.settings.Decode(&f); err != nil {
 				return err
 			}
-			text := given[0]
+			text := strings.Join(given, "")
 			if text == "-" {
 				var err error
 				if text, err = a.readToken(cmd.Context()); err != nil {

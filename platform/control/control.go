@@ -84,7 +84,7 @@ func New(cfg Config, tel telemetry.Telemetry) (*Control, error) {
 		return nil, fault.New(fault.Invalid, "control plane: node, registry, dialer, signer and audit log are needed")
 	}
 	cfg.Pace = cfg.Pace.withDefaults()
-	return &Control{cfg: cfg, reg: cfg.Registry, tel: tel, started: time.Now(), tokens: &crowd{}}, nil
+	return &Control{cfg: cfg, reg: cfg.Registry, tel: tel, started: time.Now(), tokens: newCrowd()}, nil
 }
 
 // Run serves and, when it holds the lease, leads, until ctx ends.

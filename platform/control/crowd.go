@@ -32,6 +32,8 @@ type crowd struct {
 	told  map[string]int // refusals written down, by token
 }
 
+func newCrowd() *crowd { return &crowd{conns: map[string][]arrival{}, told: map[string]int{}} }
+
 // arrival is one connection.
 type arrival struct {
 	server, host string
@@ -99,9 +101,6 @@ func (c *Control) thin(key string) {
 func (w *crowd) came(e connectEvent) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.conns == nil {
-		w.conns = map[string][]arrival{}
-	}
 	w.conns[e.Client.User] = append(w.conns[e.Client.User], arrival{e.Server.Name, e.Client.Host, e.Client.ID})
 	return len(w.conns[e.Client.User]) > maxPerToken
 }
@@ -148,9 +147,6 @@ const (
 // tell reports whether one more refusal of a token is written down.
 func (c *Control) tell(id string) bool {
 	c.tokens.mu.Lock()
-	if c.tokens.told == nil {
-		c.tokens.told = map[string]int{}
-	}
 	c.tokens.told[id]++
 	n := c.tokens.told[id]
 	c.tokens.mu.Unlock()

@@ -95,6 +95,9 @@ func Parse(text string) (Token, error) {
 	return t, nil
 }
 
+// Looks reports whether a text was meant to be a token.
+func Looks(text string) bool { return strings.HasPrefix(clean(text), version+".") }
+
 // decode reads the head.
 func decode(b []byte) (t Token, err error) {
 	if len(b) < rawSeed+1 {

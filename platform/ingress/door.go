@@ -36,6 +36,29 @@ type door struct {
 	room     *headroom
 	leader   [4]leaderCheck // by kind
 	counts   counts
+
+	connected func() bool // whether nc is
+	outage    outage
+}
+
+// outage is how long a door has been without its connection. While it is, the
+// server tells producers that nobody listens.
+type outage struct{ since time.Time }
+
+// outageFor is what a connection may take to come back before its door counts
+// as closed.
+const outageFor = 2 * time.Second
+
+// long notes whether the connection is there and reports whether it has been
+// gone for too long.
+func (o *outage) long(connected bool, now time.Time) bool {
+	switch {
+	case connected:
+		o.since = time.Time{}
+	case o.since.IsZero():
+		o.since = now
+	}
+	return !connected && now.Sub(o.since) > outageFor
 }
 
 // leaderCheck remembers for a moment whether a stream has a leader: asking

@@ -8,6 +8,7 @@ package ingress
 
 import (
 	"context"
+	"slices"
 	"sort"
 	"sync"
 	"time"
@@ -124,9 +125,14 @@ func (i *Ingress) sync(ctx context.Context, view *registry.View, live int, resiz
 		})
 	}
 	_ = g.Wait() // every error is in closed
-	sort.Strings(closed)
 	i.mu.Lock()
-	moved := i.rev != view.Revision || len(closed) != len(i.closed)
+	for id, d := range i.doors {
+		if d.outage.long(d.connected(), time.Now()) && !slices.Contains(closed, string(id)) {
+			closed = append(closed, string(id))
+		}
+	}
+	sort.Strings(closed)
+	moved := i.rev != view.Revision || !slices.Equal(closed, i.closed)
 	i.rev, i.closed = view.Revision, closed
 	i.mu.Unlock()
 	if moved {
@@ -193,7 +199,7 @@ func (i *Ingress) newDoor(t *registry.Tenant, live int) (*door, error) {
 		return nil, err
 	}
 	id := t.ID
-	d := &door{tenant: id, account: t.Account.Key, nc: nc, broker: i.cfg.Broker, tel: i.tel, dead: newDeadLetters(nc),
+	d := &door{tenant: id, account: t.Account.Key, nc: nc, connected: nc.IsConnected, broker: i.cfg.Broker, tel: i.tel, dead: newDeadLetters(nc),
 		room: &headroom{known: func(ctx context.Context, subj string) (bool, error) { return i.cfg.StateHas(ctx, id, subj) }}}
 	d.counts.latency, d.counts.attrs = i.instruments.latency, attributes(id)
 	d.counts.refusals, d.counts.drops = map[string]uint64{}, map[string]uint64{}
@@ -251,7 +257,13 @@ func (i *Ingress) closeAll() {
 func (i *Ingress) Loaded() (revision uint64, closed []string, open int) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return i.rev, append([]string{}, i.closed...), len(i.doors)
+	open = len(i.doors)
+	for id := range i.doors {
+		if slices.Contains(i.closed, string(id)) {
+			open--
+		}
+	}
+	return i.rev, append([]string{}, i.closed...), open
 }
 
 // Shut reports whether no door is open because this node's own server lets

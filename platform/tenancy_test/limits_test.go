@@ -247,3 +247,50 @@ func TestHeadroomOfState(t *testing.T) {
 		t.Errorf("an event: %v", a.Error)
 	}
 }
+
+// A rate that is raised and lowered holds on the running cluster, and what one
+// producer is refused for costs another of its tenant nothing.
+func TestRatesChange(t *testing.T) {
+	quota := map[string]any{"messageRate": 600, "producerMessageRate": 2, "connectionsPerUser": 4}
+	feed, _ := small(t, shared.cluster, "tunable", tenants.PolicyEnforce, quota)
+	// limited publishes until a message is refused.
+	limited := func(what string) {
+		t.Helper()
+		for ctx := ctxOf(t); ctx.Err() == nil; {
+			switch a := say(t, feed, fromFeed, valid); a.code() {
+			case 0:
+			case int(ingress.CodeProducerRate):
+				return
+			default:
+				t.Fatalf("%s: %+v %v", what, a, a.Error)
+			}
+		}
+		t.Fatalf("%s: everything passes", what)
+	}
+	limited("at two a second")
+	other := shared.cluster.As(t, "tunable", account.RoleProducer, "other")
+	limited("at two a second, again")
+	if a := say(t, other, "in.other.event.info.r1.net.reachability.changed.v1", valid); a.code() != 0 {
+		t.Errorf("another producer of the tenant: %v", a.Error)
+	}
+	change := func(rate int) {
+		t.Helper()
+		quota["producerMessageRate"] = rate
+		s, err := spec("tunable", tenants.PolicyEnforce, quota)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := shared.cluster.Apply(ctxOf(t), s, api.AccountPushed, api.SchemasBound, api.IngressOpen); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change(500)
+	time.Sleep(100 * time.Millisecond) // the bucket was empty: 50 come in
+	for n := range 20 {
+		if a := say(t, feed, fromFeed, valid); a.code() != 0 {
+			t.Fatalf("raised to 500 a second, message %d: %v", n, a.Error)
+		}
+	}
+	change(1)
+	limited("lowered to one a second")
+}

@@ -40,7 +40,7 @@ fuzz:
 
 ## bench: every benchmark, in one run, beside the raw limit of that run
 bench:
-	$(GO) run ./bench ingress latency fold tenants failover start apply
+	$(GO) run ./bench ingress latency fold noisy tenants failover start apply
 
 ## floors: the five floors; exit 1 when one is missed
 floors:

@@ -70,6 +70,7 @@ var benchmarks = []benchmark{
 	{"ingress", "messages/s and CPU through the door ÷ straight to the stream, 256 B and 1 KB", ingressRate},
 	{"latency", "one synchronous publish through the door ÷ straight to the stream", ingressLatency},
 	{"fold", "events/s into the primary's database, beside plain inserts", foldRate},
+	{"noisy", "one tenant's publish latency while another sends ten times its rate", noisyTenant},
 	{"tenants", "cost per publish with 1, 100 and 300 tenants", tenantScaling},
 	{"start", "from start to the first device up", startTime},
 	{"apply", "a tenant of two sites and 50 devices, from apply to Ready", applyTime},

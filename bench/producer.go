@@ -34,7 +34,14 @@ type order struct {
 	// Beside is published alternately with this one, message by message, so
 	// that what disturbs the machine disturbs both alike; InFlight 1 only.
 	Beside *order
+	// Rate makes noise of it: so many a second, whatever is answered, until
+	// standard input ends.
+	Rate   int
+	Voices []voice // who makes the noise
 }
+
+// voice is a user that makes noise.
+type voice struct{ User, Creds string }
 
 // report is what it says when done.
 type report struct {
@@ -42,7 +49,9 @@ type report struct {
 	CPU       float64   // seconds
 	Latencies []float64 // milliseconds, InFlight 1 only
 	Beside    []float64 // the same of order.Beside
-	Error     string
+	// What noise came to.
+	Sent, Accepted, Refused, Lost int64
+	Error                         string
 }
 
 // produce runs a producer in its own process.
@@ -87,6 +96,9 @@ func child(args []string) int {
 }
 
 func publish(o order, r *report) error {
+	if o.Rate > 0 {
+		return makeNoise(o, r)
+	}
 	js, stop, err := o.connect()
 	if err != nil {
 		return err
@@ -100,6 +112,9 @@ func publish(o order, r *report) error {
 		}
 		defer stop()
 		return publishPair(js, other, o, r)
+	}
+	if o.InFlight == 1 {
+		return publishAlone(js, o, r)
 	}
 	err = publishAsync(js, o)
 	r.Seconds, r.CPU = time.Since(began).Seconds(), (cpu() - used).Seconds()
@@ -143,6 +158,22 @@ func publishAsync(js jetstream.JetStream, o order) error {
 		case err := <-f.Err():
 			return fmt.Errorf("message %d: %w", i, err)
 		}
+	}
+	return nil
+}
+
+// aloneWithin ends a measurement that is too slow to be finished.
+const aloneWithin = 20 * time.Second
+
+// publishAlone publishes one message at a time.
+func publishAlone(js jetstream.JetStream, o order, r *report) error {
+	for i, first := 0, time.Now(); i < o.Count && time.Since(first) < aloneWithin; i++ {
+		m := message(o, i)
+		began := time.Now()
+		if _, err := js.PublishMsg(context.Background(), m); err != nil {
+			return fmt.Errorf("message %d: %w", i, err)
+		}
+		r.Latencies = append(r.Latencies, float64(time.Since(began).Microseconds())/1000)
 	}
 	return nil
 }

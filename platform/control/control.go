@@ -38,6 +38,9 @@ type Server interface {
 type Doors interface {
 	Loaded() (revision uint64, closed []string, open int)
 	Moved() <-chan struct{}
+	// ShutOut reports whether a user's connections are to be closed for a while.
+	ShutOut(userKey string) bool
+	ShutsOut() bool // whether there may be such a user
 }
 
 // Config is what the control plane is given.

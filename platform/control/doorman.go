@@ -146,6 +146,13 @@ func (d *doorman) look(ctx context.Context, t *registry.Tenant) {
 	if t == nil || t.Spec == nil || t.Account.Deleted {
 		return
 	}
+	if d.cfg.Doors.ShutsOut() {
+		for _, c := range d.here(t) {
+			if d.cfg.Doors.ShutOut(c.User) {
+				d.close(ctx, t, []surplus{{c, surplusFlood}})
+			}
+		}
+	}
 	q := t.Spec.Quota
 	if here, _ := d.cfg.Server.Load(t.Account.Key); here > q.ConnectionsPerUser {
 		d.close(ctx, t, room{q.ConnectionsPerUser, unlimited}.surplus(d.here(t)))
@@ -211,6 +218,10 @@ func (d *doorman) tell(ctx context.Context, t *registry.Tenant, s surplus) {
 	if s.reason == surplusTenant {
 		message = fmt.Sprintf("the tenant has more than %d connections; the newest of user %s, which has the most, are closed", q.Connections, name)
 		hint = "raise quota.connections, or look who connects so often"
+	}
+	if s.reason == surplusFlood {
+		message = fmt.Sprintf("producer %s sends on although it is told to wait; node %s shuts it out for a while, longer each time", name, d.cfg.Node)
+		hint = "honour \"retry in\" of refusals with code 429, or raise quota.producerMessageRate and messageRate"
 	}
 	d.tel.Log.Warn("connections are closed", "tenant", t.ID, "user", name, "reason", s.reason, "from", s.Host)
 	id := fmt.Sprintf("connections/%s/%s/%s/%d", d.cfg.Node, name, s.reason, time.Now().Unix()/int64(surplusTold.Seconds()))

@@ -31,6 +31,7 @@ type surplus struct {
 const (
 	surplusUser   = "user"
 	surplusTenant = "tenant"
+	surplusFlood  = "flood" // it sends on although it is told to wait
 )
 
 // surplus picks the connections of users, the oldest first, that are more than

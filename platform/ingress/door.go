@@ -39,6 +39,7 @@ type door struct {
 
 	connected func() bool // whether nc is
 	outage    outage
+	outlaws   *outlaws
 }
 
 // outage is how long a door has been without its connection. While it is, the
@@ -119,13 +120,11 @@ func (d *door) handle(m *nats.Msg) {
 		d.counts.dropped(drop)
 		return
 	}
-	user, known := snap.Users[string(producer)]
+	_, known := snap.Users[string(producer)]
 	if v := d.limit.allow(began, producer, known, m.Size()); v.wait > 0 {
 		d.refuse(m, producer, refuseRate(v))
-		if v.flood {
-			d.counts.dropped("flood")
-			d.tel.Log.Warn("a producer sends on although it is told to wait; it is disconnected", "tenant", d.tenant, "producer", producer)
-			go d.broker.KickUser(d.account, user.Key)
+		if v.flood != "" {
+			d.shutOut(snap, v.flood)
 		}
 		return
 	}

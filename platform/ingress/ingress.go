@@ -58,6 +58,8 @@ type Ingress struct {
 	closed []string
 	shut   bool // the last door that was tried could not be opened at our own server
 	notify chan struct{}
+
+	outlaws outlaws
 }
 
 // New returns an Ingress; Run opens its doors.
@@ -199,7 +201,7 @@ func (i *Ingress) newDoor(t *registry.Tenant, live int) (*door, error) {
 		return nil, err
 	}
 	id := t.ID
-	d := &door{tenant: id, account: t.Account.Key, nc: nc, connected: nc.IsConnected, broker: i.cfg.Broker, tel: i.tel, dead: newDeadLetters(nc),
+	d := &door{tenant: id, account: t.Account.Key, nc: nc, connected: nc.IsConnected, outlaws: &i.outlaws, broker: i.cfg.Broker, tel: i.tel, dead: newDeadLetters(nc),
 		room: &headroom{known: func(ctx context.Context, subj string) (bool, error) { return i.cfg.StateHas(ctx, id, subj) }}}
 	d.counts.latency, d.counts.attrs = i.instruments.latency, attributes(id)
 	d.counts.refusals, d.counts.drops = map[string]uint64{}, map[string]uint64{}

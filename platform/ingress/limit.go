@@ -18,29 +18,21 @@ type limiter struct {
 	nodes     int
 	tenant    pair
 	producers map[event.Producer]*flow
+	flood     flood
 }
 
 // flow is what one producer sends here.
 type flow struct {
 	pair
-	second  int64 // of the refusals counted
-	refused float64
+	refused float64 // lately: halved whenever somebody is shut out
 }
-
-// A producer that sends on although it is told to wait costs the door as much
-// as one that is let in. Beyond so many refusals in a second, or so many times
-// its rate, it is disconnected.
-const (
-	floodRefusals = 5000
-	floodFactor   = 10
-)
 
 // verdict is what the limiter says of a message.
 type verdict struct {
-	wait  time.Duration // 0: it may pass
-	whose string        // "producer" or "tenant"
-	what  string        // "message rate" or "byte rate"
-	flood bool          // this refusal is the one too many of this second
+	wait  time.Duration  // 0: it may pass
+	whose string         // "producer" or "tenant"
+	what  string         // "message rate" or "byte rate"
+	flood event.Producer // who is to be shut out, "" normally: see flood.go
 }
 
 // set changes the rates. Buckets keep what has been used up.
@@ -86,31 +78,17 @@ func (l *limiter) allow(now time.Time, producer event.Producer, known bool, size
 			l.producers[producer] = f
 		}
 		if wait, what := f.wait(now, float64(size)); wait > 0 {
-			return verdict{wait: wait, whose: "producer", what: what, flood: f.refuse(now, float64(l.quota.ProducerMessageRate))}
+			return verdict{wait: wait, whose: "producer", what: what, flood: l.refused(now, f)}
 		}
 	}
 	if wait, what := l.tenant.wait(now, float64(size)); wait > 0 {
-		v := verdict{wait: wait, whose: "tenant", what: what}
-		if f != nil {
-			v.flood = f.refuse(now, float64(l.quota.ProducerMessageRate))
-		}
-		return v
+		return verdict{wait: wait, whose: "tenant", what: what, flood: l.refused(now, f)}
 	}
 	if f != nil {
 		f.take(float64(size))
 	}
 	l.tenant.take(float64(size))
 	return verdict{}
-}
-
-// refuse counts and says whether this refusal is the one too many.
-func (f *flow) refuse(now time.Time, perSecond float64) bool {
-	if s := now.Unix(); s != f.second {
-		f.second, f.refused = s, 0
-	}
-	f.refused++
-	limit := max(floodRefusals, floodFactor*perSecond)
-	return f.refused >= limit && f.refused < limit+1
 }
 
 // pair is a rate of messages and one of bytes.

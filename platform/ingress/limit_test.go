@@ -86,7 +86,7 @@ func TestLimiterOfAProducer(t *testing.T) {
 			v := ask(&l, at, "greedy")
 			if v.wait == 0 {
 				greedy++
-			} else if v.whose != "producer" || v.flood {
+			} else if v.whose != "producer" {
 				t.Fatalf("%+v", v)
 			}
 		}
@@ -158,18 +158,70 @@ func TestLimiterChanges(t *testing.T) {
 	}
 }
 
-// Who sends on although it is told to wait is noticed once a second.
+// Who sends on although it is told to wait is shut out, and nobody else: the
+// worst first, when it is many.
 func TestLimiterSeesAFlood(t *testing.T) {
 	var l limiter
-	l.set(quota(1000, 1), 1)
-	floods := 0
-	for i := range 3 * floodRefusals {
-		if ask(&l, noon.Add(time.Duration(i)*time.Microsecond), "a").flood {
-			floods++
+	l.set(quota(1000, 100), 1)
+	out := map[event.Producer]int{}
+	for at := noon; at.Before(noon.Add(5 * time.Second)); at = at.Add(time.Millisecond) {
+		for p, each := range map[event.Producer]int{"worst": 5, "bad": 3} {
+			for range each {
+				if out[p] > 0 {
+					continue // it is out
+				}
+				if v := ask(&l, at, p); v.flood != "" {
+					out[v.flood]++
+				}
+			}
+		}
+		if at.UnixMilli()%8 == 0 { // a little above its rate of 100
+			if v := ask(&l, at, "hasty"); v.flood != "" {
+				out[v.flood]++
+			}
 		}
 	}
-	if floods != 1 {
-		t.Errorf("noticed %d times in one second, want once", floods)
+	if out["worst"] != 1 || out["bad"] != 1 || out["hasty"] != 0 {
+		t.Errorf("shut out: %v", out)
+	}
+}
+
+// A burst that was on its way when it was told to wait is no flood, and neither
+// is as much too much as the door lets in.
+func TestLimiterForgivesABurst(t *testing.T) {
+	var l limiter
+	l.set(quota(1000, 1000), 1)
+	for range 1000 + floodBurst {
+		if v := ask(&l, noon, "a"); v.flood != "" {
+			t.Fatal("shut out for a burst")
+		}
+	}
+	for at := noon.Add(3 * time.Second); at.Before(noon.Add(30 * time.Second)); at = at.Add(time.Second / 1900) {
+		if v := ask(&l, at, "a"); v.flood != "" {
+			t.Fatal("shut out for less than twice its rate")
+		}
+	}
+}
+
+// Each time it is shut out for longer, until it has behaved for a while.
+func TestOutlaws(t *testing.T) {
+	var o outlaws
+	at := noon
+	for _, want := range []time.Duration{2, 4, 8, 16, 32, 60, 60} {
+		if got := o.add("a", at); got != want*time.Second {
+			t.Errorf("shut out for %s, want %d s", got, want)
+		}
+		if got := o.add("a", at.Add(time.Millisecond)); got != want*time.Second {
+			t.Errorf("what was still under way made it %s", got)
+		}
+		if !o.out("a", at) || o.out("b", at) || o.out("a", at.Add(want*time.Second)) {
+			t.Error("it is not out, or another is, or for ever")
+		}
+		at = at.Add((want + 1) * time.Second)
+	}
+	at = at.Add(2 * outMost)
+	if got := o.add("a", at); got != outFirst {
+		t.Errorf("after it behaved, %s", got)
 	}
 }
 

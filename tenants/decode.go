@@ -124,6 +124,9 @@ func keyName(key ast.MapKeyNode) (string, bool) {
 	return "", false
 }
 
+// shared are fields that people who know NATS look for.
+var shared = map[string]bool{"imports": true, "exports": true, "import": true, "export": true, "mappings": true}
+
 func (d decoder) object(node ast.Node, v reflect.Value, path string, depth int) {
 	fields := fieldsOf(v.Type())
 	d.each(node, path, func(name, sub string, kv *ast.MappingValueNode) {
@@ -131,7 +134,11 @@ func (d decoder) object(node ast.Node, v reflect.Value, path string, depth int) 
 		if !known {
 			best := closest(name, fields.names)
 			d.meant[strings.TrimSuffix(sub, name)+best] = true
-			d.add(d.keys[sub], sub, fields.suggest(best), "unknown field %q", clip(name))
+			hint := fields.suggest(best)
+			if shared[name] {
+				hint = "tenants share nothing: what an account imports and exports is not for a file to say"
+			}
+			d.add(d.keys[sub], sub, hint, "unknown field %q", clip(name))
 			return
 		}
 		d.value(kv.Value, v.Field(i), sub, depth+1)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"midplane/api"
 	"midplane/fault"
 )
 
@@ -91,6 +92,9 @@ func (c *Control) thin(key string) {
 		if a.server == c.cfg.Node && c.cfg.Server.Kick(a.client) == nil {
 			closed++
 		}
+	}
+	if closed > 0 && c.seen.due("thin."+key, time.Hour) {
+		go c.audit(context.Background(), api.AuditRecord{Verb: "token.thin", Target: key, Detail: "a token has too many connections, the oldest were closed"})
 	}
 	if closed > 0 {
 		c.tel.Log.Warn("a token has too many connections, the oldest were closed", "key", key, "closed", closed)

@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
+	"midplane/api"
 	"midplane/event"
 	"midplane/fault"
 	"midplane/platform/control/registry"
@@ -225,7 +226,8 @@ func (d *doorman) tell(ctx context.Context, t *registry.Tenant, s surplus) {
 	}
 	d.tel.Log.Warn("connections are closed", "tenant", t.ID, "user", name, "reason", s.reason, "from", s.Host)
 	id := fmt.Sprintf("connections/%s/%s/%s/%d", d.cfg.Node, name, s.reason, time.Now().Unix()/int64(surplusTold.Seconds()))
-	go func() { // the stream may take its time, and connections do not wait
+	go func() { // the streams may take their time, and connections do not wait
+		d.audit(ctx, api.AuditRecord{Verb: "connection.close", Tenant: string(t.ID), Target: name, Detail: message})
 		rctx, cancel := request(ctx)
 		defer cancel()
 		if err := d.raise(rctx, t, id, event.Warning, event.Alarm{Alarm: "connections", Source: "node " + d.cfg.Node, Message: message, Hint: hint}); err != nil {

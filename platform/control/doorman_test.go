@@ -149,6 +149,12 @@ func TestStolenCredentialLocksNobodyOut(t *testing.T) {
 		}
 		return nil
 	})
+	eventually(t, "the audit log has it", func() error {
+		if got := acts(t, c, "connection.close", "stolen"); len(got) == 0 || got[0].Tenant != "robbed" || got[0].Who != account.UserControl {
+			return fmt.Errorf("%+v", got)
+		}
+		return nil
+	})
 }
 
 // connectPrimary connects as a primary does.

@@ -18,8 +18,9 @@ import (
 	"midplane/tenants/account"
 )
 
-// alone is a leader with a registry of its own and no cluster.
-func alone(t *testing.T) *leader {
+// alone is a leader with a registry of its own and no cluster; cut takes its
+// connection away.
+func alone(t *testing.T) (l *leader, cut func()) {
 	t.Helper()
 	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true, JetStream: true, StoreDir: t.TempDir(), JetStreamMaxStore: 2 << 30})
 	if err != nil {
@@ -35,6 +36,7 @@ func alone(t *testing.T) *leader {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
+	cut = nc.Close
 	js, err := jetstream.New(nc)
 	if err != nil {
 		t.Fatal(err)
@@ -71,8 +73,13 @@ func alone(t *testing.T) *leader {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &Control{cfg: Config{Node: "n1", Registry: reg, Dialer: &Dialer{}, Signer: signer, Control: ctl, System: sys.Public, Pace: Pace{}.withDefaults()}, reg: reg, tel: telemetry.Nop()}
-	return &leader{Control: c}
+	log, err := registry.OpenAudit(ctx, js, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &Control{cfg: Config{Audit: log, Node: "n1", Registry: reg, Dialer: &Dialer{}, Signer: signer, Control: ctl, System: sys.Public, Pace: Pace{}.withDefaults()}, reg: reg, tel: telemetry.Nop()}
+	c.sys.nc = nc // nobody answers there
+	return &leader{Control: c}, cut
 }
 
 func (l *leader) mustPut(t *testing.T, id event.Tenant) *registry.Tenant {
@@ -110,7 +117,7 @@ func (l *leader) delete(t *testing.T, id event.Tenant) {
 // A tenant that is deleted while its first account is being made leaves nothing
 // behind, whichever of the two is first.
 func TestDeletedWhileItsAccountIsMade(t *testing.T) {
-	l := alone(t)
+	l, _ := alone(t)
 	t.Run("deleted first", func(t *testing.T) {
 		seen := l.mustPut(t, "early") // what the leader works on
 		l.delete(t, "early")
@@ -182,7 +189,7 @@ func TestDeletedWhileItsAccountIsMade(t *testing.T) {
 // Primaries are told of a tenant when there is something to read, and are not
 // told that it is gone when its file changes.
 func TestReadableOnceStreamsAreMade(t *testing.T) {
-	l := alone(t)
+	l, _ := alone(t)
 	made, err := l.ensureAccount(t.Context(), l.mustPut(t, "acme"))
 	if err != nil {
 		t.Fatal(err)
@@ -232,7 +239,7 @@ func TestReadableOnceStreamsAreMade(t *testing.T) {
 // What declaring and trimming store is compared first: neither forgets what the
 // other wrote.
 func TestDeclaredIsComparedAndSet(t *testing.T) {
-	l := alone(t)
+	l, _ := alone(t)
 	first, at := l.declared("acme")
 	if first.Revision != 0 || at != 0 {
 		t.Fatalf("%+v at %d", first, at)

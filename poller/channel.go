@@ -53,6 +53,7 @@ type channel struct {
 	// asking's own.
 	older      int  // answers in a row that were older
 	unanswered int  // questions for secrets in a row
+	unheard    int  // questions for a revision that was hinted at, in a row
 	silent     bool // the last question had no answer
 }
 
@@ -116,25 +117,6 @@ func (c *channel) run(ctx context.Context, nc *nats.Conn, sign func([]byte) ([]b
 	return g.Wait()
 }
 
-// onHint notes that a revision is there to be fetched.
-func (c *channel) onHint(msg *nats.Msg) {
-	var h api.Hint
-	if err := api.Decode(msg.Data, &h); err != nil {
-		c.tel.Log.Warn("a hint that cannot be read", "error", err)
-	}
-	c.mu.Lock()
-	c.want, c.secrets = max(c.want, h.Revision), max(c.secrets, h.Secrets)
-	c.mu.Unlock()
-	nudge(c.hints)
-}
-
-func nudge(ch chan struct{}) {
-	select {
-	case ch <- struct{}{}:
-	default: // it is awake already
-	}
-}
-
 // asking asks at once, when connected anew, on a hint and every ten seconds;
 // sooner when there was no answer.
 func (c *channel) asking(ctx context.Context, nc *nats.Conn, client *api.Channel, reports chan struct{}) error {
@@ -191,8 +173,10 @@ func (c *channel) ask(ctx context.Context, client *api.Channel) (changed bool, e
 	c.mu.Unlock()
 	var cfg api.PollerConfig
 	if err := client.Do(ctx, api.ChannelConfig, req, &cfg); err != nil {
+		c.giveUp(req.Want)
 		return false, err
 	}
+	c.unheard = 0
 	if cfg.Unchanged || cfg.Revision == req.Have && req.Have > 0 {
 		c.older = 0
 		c.mu.Lock()

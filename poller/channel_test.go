@@ -57,6 +57,7 @@ type control struct {
 	asked   []api.ConfigRequest
 	reports []api.PollerReport
 	secrets map[string]string
+	never   bool // what is newer than what there is does not come
 }
 
 func newControl(t *testing.T, nc *nats.Conn, pub string) *control {
@@ -100,6 +101,9 @@ func (c *control) config(body json.RawMessage) (any, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.asked = append(c.asked, req)
+	if c.never && req.Want > c.cfg.Revision {
+		return nil, fault.New(fault.Unavailable, "revision %d does not come", req.Want)
+	}
 	if req.Have == c.cfg.Revision {
 		return api.PollerConfig{Unchanged: true, Revision: req.Have}, nil
 	}

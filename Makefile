@@ -5,8 +5,9 @@ BIN     ?= bin/midplane
 IMAGE   ?= midplane:local
 FUZZ    ?= 10s
 STATIC   = $(GO) tool -modfile=tools/go.mod staticcheck
+VULN     = $(GO) tool -modfile=tools/vulncheck/go.mod govulncheck
 
-.PHONY: build test race lint fuzz bench floors image compose compose-down e2e docs clean
+.PHONY: build test race lint fuzz bench floors vulncheck image compose compose-down e2e docs clean
 
 ## build: the program, static, in bin/
 build:
@@ -45,6 +46,12 @@ bench:
 ## floors: the five floors; exit 1 when one is missed
 floors:
 	$(GO) run ./bench floors
+
+## vulncheck: known vulnerabilities, in the source and in the built program
+## (asks https://vuln.go.dev, so it is not part of .ci/run)
+vulncheck: build
+	$(VULN) ./...
+	$(VULN) -mode=binary $(BIN)
 
 ## image: the container image, from the static binary alone
 image:

@@ -39,6 +39,7 @@ func newCrowd() *crowd { return &crowd{conns: map[string][]arrival{}, told: map[
 type arrival struct {
 	server, host string
 	client       uint64
+	start        time.Time // by the server's clock
 }
 
 // connectEvent is what a server says when a client comes or goes.
@@ -47,9 +48,10 @@ type connectEvent struct {
 		Name string `json:"name"`
 	} `json:"server"`
 	Client struct {
-		ID   uint64 `json:"id"`
-		Host string `json:"host"`
-		User string `json:"user"`
+		ID    uint64    `json:"id"`
+		Host  string    `json:"host"`
+		User  string    `json:"user"`
+		Start time.Time `json:"start"`
 	} `json:"client"`
 }
 
@@ -105,15 +107,19 @@ func (c *Control) thin(key string) {
 func (w *crowd) came(e connectEvent) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.conns[e.Client.User] = append(w.conns[e.Client.User], arrival{e.Server.Name, e.Client.Host, e.Client.ID})
+	w.conns[e.Client.User] = append(w.conns[e.Client.User], arrival{e.Server.Name, e.Client.Host, e.Client.ID, e.Client.Start})
 	return len(w.conns[e.Client.User]) > maxPerToken
 }
 
-// over takes the oldest connections that are too many off the list.
+// over takes the oldest connections that are too many off the list. The nodes
+// hear of them in different orders and must agree on which are the newest.
 func (w *crowd) over(key string) []arrival {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	all := w.conns[key]
+	slices.SortFunc(all, func(a, b arrival) int {
+		return cmp.Or(a.start.Compare(b.start), cmp.Compare(a.server, b.server), cmp.Compare(a.client, b.client))
+	})
 	n := max(0, len(all)-maxPerToken)
 	if n > 0 {
 		w.conns[key] = slices.Clone(all[n:])

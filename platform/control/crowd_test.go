@@ -1,8 +1,14 @@
 package control
 
-import "testing"
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+)
 
 func heard(server, user string, id uint64) (e connectEvent) {
+	e.Client.Start = time.Unix(int64(id), 0)
 	e.Server.Name, e.Client.User, e.Client.ID, e.Client.Host = server, user, id, "192.0.2.1"
 	return e
 }
@@ -42,5 +48,23 @@ func TestCrowdKeepsTheNewest(t *testing.T) {
 	w.went(heard("n2", "B", 1))
 	if len(w.conns) != 0 {
 		t.Errorf("%+v", w.conns)
+	}
+}
+
+// In whatever order nodes hear of connections, they keep the same two.
+func TestCrowdIsTheSameEverywhere(t *testing.T) {
+	var kept []string
+	for range 20 {
+		w := newCrowd()
+		for _, i := range rand.Perm(20) {
+			w.came(heard(fmt.Sprintf("n%d", 1+i%3), "A", uint64(1+i/2)))
+		}
+		if over := w.over("A"); len(over) != 18 {
+			t.Fatalf("%d too many", len(over))
+		}
+		kept = append(kept, fmt.Sprint(w.conns["A"]))
+		if kept[0] != kept[len(kept)-1] {
+			t.Fatalf("%s, and elsewhere %s", kept[0], kept[len(kept)-1])
+		}
 	}
 }

@@ -169,7 +169,7 @@ var facts = map[string]fact{
 	"quota.messageSize": {tenants.DefaultMessageSize.String(), span(tenants.MinMessageSize, tenants.MaxMessageSize), ""},
 
 	"quota.connectionsPerUser":  {fmt.Sprint(tenants.DefaultConnectionsPerUser), span(tenants.MinConnectionsPerUser, tenants.MaxConnectionsPerUser), ""},
-	"quota.subscriptions":       {"20 × connections", span(tenants.MinSubscriptions, tenants.MaxSubscriptions), ""},
+	"quota.subscriptions":       {fmt.Sprint(tenants.DefaultSubscriptions), span(tenants.MinSubscriptions, tenants.MaxSubscriptions), ""},
 	"quota.consumers":           {fmt.Sprint(tenants.DefaultConsumers), span(1, tenants.MaxConsumers), ""},
 	"quota.maxAckPending":       {fmt.Sprint(tenants.DefaultMaxAckPending), span(1, tenants.MaxAckPending), ""},
 	"quota.byteRate":            {"4KiB × messageRate", span(tenants.MinByteRate, tenants.MaxByteRate), "bytes per second with subject and headers, over all nodes"},

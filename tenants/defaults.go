@@ -15,12 +15,12 @@ const (
 	DefaultMessageSize Bytes = 256 << 10
 
 	DefaultConnectionsPerUser = 4
+	DefaultSubscriptions      = 256
 	DefaultConsumers          = 64
 	DefaultMaxAckPending      = 10_000
 	// What follows from other numbers of the quota when the file does not say.
-	subscriptionsPerConnection       = 20
-	bytesPerMessage            Bytes = 4 << 10
-	producerPart                     = 4 // one producer has a fourth of the tenant's rates
+	bytesPerMessage Bytes = 4 << 10
+	producerPart          = 4 // one producer has a fourth of the tenant's rates
 
 	DefaultRetentionEvents  = 30 * 24 * time.Hour
 	DefaultRetentionMetrics = 24 * time.Hour
@@ -83,7 +83,7 @@ func (s *Spec) normalise() {
 // cannot use up what the tenant's others need there.
 func (q *Quota) normalise() {
 	setDefault(&q.ConnectionsPerUser, DefaultConnectionsPerUser)
-	setDefault(&q.Subscriptions, q.Connections*subscriptionsPerConnection)
+	setDefault(&q.Subscriptions, DefaultSubscriptions)
 	setDefault(&q.Consumers, DefaultConsumers)
 	setDefault(&q.MaxAckPending, DefaultMaxAckPending)
 	setDefault(&q.ByteRate, min(max(Bytes(q.MessageRate)*bytesPerMessage, MinByteRate), MaxByteRate))

@@ -18,16 +18,16 @@ func TestQuotaDefaults(t *testing.T) {
 	}
 	got, err := load(`{}`)
 	want := tenants.Quota{Storage: tenants.DefaultStorage, Connections: 100, MessageRate: 2000, MessageSize: 256 << 10, ConnectionsPerUser: 4,
-		Subscriptions: 2000, Consumers: 64, MaxAckPending: 10_000, ByteRate: 2000 * 4096, ProducerMessageRate: 500, ProducerByteRate: 500 * 4096}
+		Subscriptions: 256, Consumers: 64, MaxAckPending: 10_000, ByteRate: 2000 * 4096, ProducerMessageRate: 500, ProducerByteRate: 500 * 4096}
 	if err != nil || got != want {
 		t.Errorf("%+v, %v", got, err)
 	}
 	got, err = load(`{"connections":10,"messageRate":3,"producerByteRate":"2KiB"}`)
-	if err != nil || got.Subscriptions != 200 || got.ProducerMessageRate != 1 || got.ByteRate != 12<<10 || got.ProducerByteRate != 2<<10 {
+	if err != nil || got.ProducerMessageRate != 1 || got.ByteRate != 12<<10 || got.ProducerByteRate != 2<<10 {
 		t.Errorf("%+v, %v", got, err)
 	}
 	for field, bad := range map[string]string{
-		"connectionsPerUser": "1", "subscriptions": "9", "consumers": "-1", "maxAckPending": "1000001", "byteRate": `"1B"`,
+		"connectionsPerUser": "1", "subscriptions": "63", "consumers": "-1", "maxAckPending": "1000001", "byteRate": `"1B"`,
 		"producerMessageRate": "-5", "producerByteRate": `"65GiB"`,
 	} {
 		if _, err := load(`{"` + field + `":` + bad + `}`); err == nil || !strings.Contains(err.Error(), "quota."+field) || !strings.Contains(err.Error(), "allowed is") {

@@ -56,7 +56,7 @@ type Quota struct {
 	MessageSize Bytes `json:"messageSize"` // payload of one message
 
 	ConnectionsPerUser  int   `json:"connectionsPerUser"`  // of one user, over all nodes; what is more is closed
-	Subscriptions       int   `json:"subscriptions"`       // NATS subscriptions of all connections together
+	Subscriptions       int   `json:"subscriptions"`       // NATS subscriptions of one connection
 	Consumers           int   `json:"consumers"`           // durable consumers of one stream
 	MaxAckPending       int   `json:"maxAckPending"`       // messages a consumer may have out unacknowledged
 	ByteRate            Bytes `json:"byteRate"`            // bytes per second, over all nodes

@@ -22,8 +22,8 @@ const (
 	// A client that renews opens a connection before it closes the old one.
 	MinConnectionsPerUser       = 2
 	MaxConnectionsPerUser       = 1000
-	MinSubscriptions            = 10
-	MaxSubscriptions            = 10_000_000
+	MinSubscriptions            = 64 // the system\'s own connections need some, too
+	MaxSubscriptions            = 100_000
 	MaxConsumers                = 10_000
 	MaxAckPending               = 1_000_000
 	MinByteRate           Bytes = 1 << 10
@@ -92,12 +92,10 @@ func (c *checker) quota() {
 	inRange(c, "quota.messageRate", q.MessageRate, 1, MaxMessageRate)
 	inRange(c, "quota.messageSize", q.MessageSize, MinMessageSize, MaxMessageSize)
 	inRange(c, "quota.connectionsPerUser", q.ConnectionsPerUser, MinConnectionsPerUser, MaxConnectionsPerUser)
+	inRange(c, "quota.subscriptions", q.Subscriptions, MinSubscriptions, MaxSubscriptions)
 	inRange(c, "quota.consumers", q.Consumers, 1, MaxConsumers)
 	inRange(c, "quota.maxAckPending", q.MaxAckPending, 1, MaxAckPending)
 	// Those that follow from another number are as wrong as it is; it is named once.
-	if q.Connections > 0 {
-		inRange(c, "quota.subscriptions", q.Subscriptions, MinSubscriptions, MaxSubscriptions)
-	}
 	if q.MessageRate > 0 {
 		inRange(c, "quota.byteRate", q.ByteRate, MinByteRate, MaxByteRate)
 		inRange(c, "quota.producerMessageRate", q.ProducerMessageRate, 1, MaxMessageRate)

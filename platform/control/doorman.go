@@ -29,6 +29,7 @@ type doorman struct {
 	nc     *nats.Conn // of SYS
 	closed metric.Int64Counter
 	told   seenAt
+	asked  seenAt
 	wake   chan struct{}
 
 	mu     sync.Mutex
@@ -41,6 +42,7 @@ type doorman struct {
 const (
 	doormanEvery  = time.Second
 	doormanGather = 5 * time.Millisecond
+	doormanCount  = 5 * time.Second  // a user with several connections here is counted everywhere
 	surplusTold   = 10 * time.Minute // an alarm about the same user is raised again
 )
 
@@ -173,7 +175,7 @@ func (d *doorman) count(ctx context.Context, t *registry.Tenant) error {
 		return nil
 	}
 	suspicious := here+elsewhere > q.Connections
-	if !suspicious && here > 2 { // more than the door and the control plane
+	if !suspicious && here > 2 && d.asked.due(string(t.ID), doormanCount) { // more than the door and the control plane
 		byUser := map[string]int{}
 		for _, c := range d.here(t) {
 			byUser[c.User]++

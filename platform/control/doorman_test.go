@@ -2,6 +2,7 @@ package control_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -13,6 +14,7 @@ import (
 
 	"midplane/api"
 	"midplane/internal/testcluster"
+	"midplane/tenants"
 	"midplane/tenants/account"
 )
 
@@ -229,4 +231,63 @@ func TestConnectionLimitsChange(t *testing.T) {
 	spec.Quota.ConnectionsPerUser = 3
 	apply(t, c, spec)
 	want(3)
+}
+
+// A tenant that declares fewer connections keeps those of its users that have
+// the fewest; and subscriptions are limited for each connection, at once.
+func TestTenantLimitsChange(t *testing.T) {
+	t.Parallel()
+	c := cluster(t)
+	spec := testcluster.Tenant("shrinking")
+	apply(t, c, spec)
+	var all []*nats.Conn
+	var users []string
+	open := func(user string, n int) {
+		key, seed := newKey(t)
+		creds := userWith(t, c, "shrinking", account.RoleProducer, user, key, seed)
+		for i := range n {
+			nc, err := nats.Connect(c.Servers()[i%3], nats.UserCredentials(creds), nats.CustomInboxPrefix("_INBOX."+user), nats.NoReconnect(),
+				nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(nc.Close)
+			all, users = append(all, nc), append(users, user)
+		}
+	}
+	open("single", 1)
+	open("many", 4)
+	alive := func() (single, many int) {
+		for i, nc := range all {
+			if nc.IsConnected() && users[i] == "single" {
+				single++
+			} else if nc.IsConnected() {
+				many++
+			}
+		}
+		return single, many
+	}
+	spec.Quota.Connections = 3
+	spec.Quota.Subscriptions = tenants.MinSubscriptions
+	apply(t, c, spec)
+	eventually(t, "three are left", func() error {
+		if single, many := alive(); single+many != 3 {
+			return fmt.Errorf("%d and %d", single, many)
+		}
+		return nil
+	})
+	if single, many := alive(); single != 1 || many != 2 {
+		t.Errorf("%d of who has one and %d of who has four are left", single, many)
+	}
+	for i := range tenants.MinSubscriptions + 1 {
+		if _, err := all[0].SubscribeSync(fmt.Sprintf("_INBOX.single.%d", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "one subscription too many is refused", func() error {
+		if err := all[0].LastError(); !errors.Is(err, nats.ErrMaxSubscriptionsExceeded) {
+			return fmt.Errorf("%v", err)
+		}
+		return nil
+	})
 }

@@ -107,7 +107,7 @@ func NewKeys(roles []Role) (Keys, error) {
 type Limits struct {
 	Connections   int64 `json:"connections"`   // of applications and pollers; the system's own come on top
 	Storage       int64 `json:"storage"`       // bytes of all streams, before replication
-	Subscriptions int64 `json:"subscriptions"` // of all connections together
+	Subscriptions int64 `json:"subscriptions"` // of one connection
 	Consumers     int64 `json:"consumers"`     // per stream
 	MaxAckPending int64 `json:"maxAckPending"` // per consumer
 }
@@ -123,8 +123,7 @@ const ReservedConnections = 16
 const RoomToClose = 512
 
 const (
-	reservedConsumers     = 32
-	reservedSubscriptions = 256
+	reservedConsumers = 32
 	// streams is how many a tenant has, with one of room for a rebuild.
 	streams = 5
 )
@@ -179,7 +178,7 @@ func (t Tenant) claims() (*jwt.AccountClaims, error) {
 	lim := t.Limits
 	c := jwt.NewAccountClaims(t.Keys.Public)
 	c.Name = string(t.ID)
-	c.Limits.NatsLimits = jwt.NatsLimits{Subs: lim.Subscriptions + reservedSubscriptions, Data: jwt.NoLimit, Payload: MaxPayload}
+	c.Limits.NatsLimits = jwt.NatsLimits{Subs: lim.Subscriptions, Data: jwt.NoLimit, Payload: MaxPayload}
 	c.Limits.AccountLimits = jwt.AccountLimits{Imports: 3, Exports: 0, DisallowBearer: true, Conn: lim.Connections + ReservedConnections + RoomToClose}
 	c.Limits.JetStreamTieredLimits = tiers(lim.Storage, streams, lim.Consumers+reservedConsumers, lim.MaxAckPending)
 	c.Imports.Add(&jwt.Import{

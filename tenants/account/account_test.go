@@ -118,7 +118,7 @@ func TestTenantLimitsAreFinite(t *testing.T) {
 	w := newWorld(t)
 	c := w.acme(t, must(NewKeys(TenantRoles))(t))
 	l := c.Limits
-	if l.Conn <= limits.Connections || l.Conn > limits.Connections+ReservedConnections+RoomToClose || l.Subs <= limits.Subscriptions || l.Payload != MaxPayload || l.LeafNodeConn != 0 || l.Exports != 0 || l.WildcardExports || l.Imports != int64(len(c.Imports)) {
+	if l.Conn <= limits.Connections || l.Conn > limits.Connections+ReservedConnections+RoomToClose || l.Subs != limits.Subscriptions || l.Payload != MaxPayload || l.LeafNodeConn != 0 || l.Exports != 0 || l.WildcardExports || l.Imports != int64(len(c.Imports)) {
 		t.Errorf("%+v %+v", l.AccountLimits, l.NatsLimits)
 	}
 	if !cmp.Equal(l.JetStreamLimits, jwt.JetStreamLimits{}) {

@@ -40,9 +40,10 @@ var (
 	UserRoles = []Role{RolePoller, RoleProducer, RoleReader, RoleApp, RoleInspector}
 )
 
-// RolesVersion is raised whenever a template below changes: accounts signed
+// RolesVersion is raised whenever a template below, or what an account's limits
+// are made from, changes: accounts signed
 // with an older one are signed anew.
-const RolesVersion = 2
+const RolesVersion = 3
 
 // Names of the system's own users.
 const (

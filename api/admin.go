@@ -110,7 +110,7 @@ type Problem struct {
 // reads are the verbs that change nothing, however often they are asked.
 var reads = map[string]bool{
 	TenantList: true, TenantSpec: true, TenantStatus: true, SiteList: true, PollerList: true, StreamList: true, SchemaList: true, NodeStatus: true,
-	AuditList: true, TokenList: true, SecretList: true, UserList: true,
+	AuditList: true, TokenList: true, SecretList: true, UserList: true, RotationList: true,
 }
 
 // firstAsk is how long the first answer to a question is waited for.

@@ -36,6 +36,8 @@ func (c *Control) adminVerbs() map[string]api.Handler {
 		api.AuditList:    handler(c.auditList),
 		api.AuditFollow:  handler(c.auditFollow),
 		api.AuditReport:  handler(c.auditReport),
+		api.RotateKeys:   handler(c.rotateKeys), api.RotateCapability: handler(c.rotateCapability),
+		api.RotateFinish: handler(c.rotateFinish), api.RotationList: list(c.rotationRows),
 		api.SecretSet:    handler(c.secretSet),
 		api.SecretList:   list(c.secretRows),
 		api.SecretDelete: handler(c.secretDelete),

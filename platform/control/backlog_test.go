@@ -59,13 +59,13 @@ func TestConnectionsOfGoneAccountsAreClosed(t *testing.T) {
 	s.Start()
 	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
 	conns := map[string]*nats.Conn{}
-	d := &Dialer{cache: map[string]*nats.Conn{}}
+	d := &Dialer{cache: map[string]*dialed{}}
 	for _, key := range []string{"stays", "goes"} {
 		nc, err := nats.Connect(s.ClientURL(), nats.MaxReconnects(-1))
 		if err != nil {
 			t.Fatal(err)
 		}
-		conns[key], d.cache[key] = nc, nc
+		conns[key], d.cache[key] = nc, &dialed{Conn: nc}
 	}
 	d.Keep(func(key string) bool { return key == "stays" })
 	if conns["stays"].IsClosed() || !conns["goes"].IsClosed() || len(d.cache) != 1 {

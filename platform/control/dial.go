@@ -1,7 +1,9 @@
 package control
 
 import (
+	"bytes"
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 	"midplane/bus"
 	"midplane/fault"
 	"midplane/platform/control/registry"
+	"midplane/subject"
 	"midplane/telemetry"
 	"midplane/tenants/account"
 )
@@ -35,8 +38,21 @@ type Dialer struct {
 
 	flight singleflight.Group
 	mu     sync.Mutex
-	cache  map[string]*nats.Conn // control connections, by account key
+	cache  map[string]*dialed // control connections, by account key
+	former []*nats.Conn       // of keys that were rotated
 }
+
+// dialed is a control connection and what it was opened with.
+type dialed struct {
+	*nats.Conn
+	key        []byte // seed of the role's signing key
+	capability subject.Capability
+	revision   uint64 // of the account's record
+}
+
+// formerFor is how long a connection under a former key goes on for those who
+// are using it.
+const formerFor = 10 * time.Second
 
 // Connect opens a connection as user name of role in the account that keys belong to.
 func (d *Dialer) Connect(keys account.Keys, role account.Role, name string) (*nats.Conn, error) {
@@ -62,54 +78,76 @@ func (d *Dialer) Ingress(t *registry.Tenant) (*nats.Conn, error) {
 	return d.Connect(t.Keys, account.RoleIngress, account.UserIngress)
 }
 
-// Control returns the control plane's connection of a tenant, opened at first use.
+// Control returns the control plane's connection of a tenant, opened at first
+// use, and anew when its key was rotated.
 func (d *Dialer) Control(t *registry.Tenant) (*nats.Conn, error) {
+	c, err := d.control(t)
+	if err != nil {
+		return nil, err
+	}
+	return c.Conn, nil
+}
+
+func (d *Dialer) control(t *registry.Tenant) (*dialed, error) {
 	if !t.Account.Deleted && t.Account.Key == "" {
 		return nil, fault.New(fault.Unavailable, "tenant %s has no account yet", t.ID)
 	}
-	if nc := d.cached(t.Account.Key); nc != nil {
-		return nc, nil
+	if c := d.cached(t); c != nil {
+		return c, nil
 	}
 	// One at a time per account, and nobody else waits: an account that refuses
 	// takes seconds to say so.
-	nc, err, _ := d.flight.Do(t.Account.Key, func() (any, error) {
-		if nc := d.cached(t.Account.Key); nc != nil {
-			return nc, nil
+	c, err, _ := d.flight.Do(t.Account.Key, func() (any, error) {
+		if c := d.cached(t); c != nil {
+			return c, nil
 		}
 		nc, err := d.Connect(t.Keys, account.RoleControl, account.UserControl)
 		if err != nil {
 			return nil, err
 		}
+		c := &dialed{Conn: nc, key: t.Keys.Roles[account.RoleControl], capability: t.Capability, revision: t.AccountRevision}
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		if d.cache == nil {
-			d.cache = map[string]*nats.Conn{}
+			d.cache = map[string]*dialed{}
 		}
-		d.cache[t.Account.Key] = nc
-		return nc, nil
+		if old := d.cache[t.Account.Key]; old != nil && !old.IsClosed() {
+			d.retire(old.Conn)
+		}
+		d.cache[t.Account.Key] = c
+		return c, nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	return nc.(*nats.Conn), nil
+	return c.(*dialed), nil
 }
 
-func (d *Dialer) cached(accountKey string) *nats.Conn {
+// retire lets a connection go on for a moment: somebody may wait for an answer.
+func (d *Dialer) retire(nc *nats.Conn) {
+	d.former = append(slices.DeleteFunc(d.former, (*nats.Conn).IsClosed), nc)
+	time.AfterFunc(formerFor, nc.Close)
+}
+
+// cached returns the open connection, unless the tenant as the caller sees it
+// has a newer key. Whoever sees an older one gets the newer connection.
+func (d *Dialer) cached(t *registry.Tenant) *dialed {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if nc := d.cache[accountKey]; nc != nil && !nc.IsClosed() {
-		return nc
+	c := d.cache[t.Account.Key]
+	if c == nil || c.IsClosed() || !bytes.Equal(c.key, t.Keys.Roles[account.RoleControl]) && c.revision < t.AccountRevision {
+		return nil
 	}
-	return nil
+	return c
 }
 
 // JetStream is Control with the JetStream API.
 func (d *Dialer) JetStream(t *registry.Tenant) (jetstream.JetStream, error) {
-	nc, err := d.Control(t)
+	c, err := d.control(t)
 	if err != nil {
 		return nil, err
 	}
-	return jetstream.NewWithAPIPrefix(nc, t.Capability.API(), jetstream.WithDefaultTimeout(apiTimeout), jetstream.WithPublishAsyncTimeout(apiTimeout), jetstream.WithPublishAsyncMaxPending(256))
+	return jetstream.NewWithAPIPrefix(c.Conn, c.capability.API(), jetstream.WithDefaultTimeout(apiTimeout), jetstream.WithPublishAsyncTimeout(apiTimeout), jetstream.WithPublishAsyncMaxPending(256))
 }
 
 // Drop closes the control connection of an account.
@@ -143,4 +181,8 @@ func (d *Dialer) Close() {
 		nc.Close()
 		delete(d.cache, k)
 	}
+	for _, nc := range d.former {
+		nc.Close()
+	}
+	d.former = nil
 }

@@ -103,6 +103,8 @@ func (l *leader) due(t *registry.Tenant) bool {
 		return true
 	case !s.ok:
 		return time.Since(s.at) > retryAfter
+	case t.Rotating():
+		return time.Since(s.at) > lookEvery
 	}
 	return time.Since(s.at) > l.cfg.Pace.Check
 }

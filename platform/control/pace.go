@@ -22,6 +22,9 @@ type Pace struct {
 	// 1 minute; below 0: never, for tests that sign roles of their own.
 	Drift  time.Duration
 	Canary time.Duration // isolation is proven: 1 minute
+	// Overlap is how long a replaced key of the system's own users still holds
+	// after every live node has moved: 15 seconds.
+	Overlap time.Duration
 }
 
 func (p Pace) withDefaults() Pace {
@@ -40,6 +43,7 @@ func (p Pace) withDefaults() Pace {
 		{&p.Life, 24 * time.Hour},
 		{&p.Drift, time.Minute},
 		{&p.Canary, time.Minute},
+		{&p.Overlap, 15 * time.Second},
 	} {
 		if *f.field == 0 || *f.field < 0 && f.field != &p.Drift {
 			*f.field = f.def

@@ -64,6 +64,9 @@ func (l *leader) work(ctx context.Context, t *registry.Tenant) (uint64, error) {
 			return t.WorkRevision(), err
 		}
 	}
+	if t, err = l.rotate(ctx, t); err != nil {
+		return t.WorkRevision(), err
+	}
 	if err := l.ensureSubscriptions(ctx, t); err != nil {
 		return t.WorkRevision(), err
 	}
@@ -138,7 +141,7 @@ func (c *Control) sign(t *registry.Tenant, a registry.Account, after time.Time) 
 func (c *Control) planned(t *registry.Tenant, a registry.Account) account.Tenant {
 	return account.Tenant{
 		ID: t.ID, Keys: t.Keys, Hubs: account.Hubs{Control: c.cfg.Control.Public, System: c.cfg.System},
-		Capability: t.Capability, Limits: a.Signed, Revoked: a.Revoked,
+		Capability: t.Capability, Retired: t.Retired, Limits: a.Signed, Revoked: a.Revoked,
 	}
 }
 
@@ -179,7 +182,7 @@ func (l *leader) ensureStreams(ctx context.Context, t *registry.Tenant) (*regist
 	if t, err = l.announceStreams(ctx, t, js); err != nil {
 		return t, err
 	}
-	if _, err = streams.Ensure(ctx, js, streams.Tenant(l.streamLimits(t.Spec), t.Capability)); err != nil {
+	if _, err = streams.Ensure(ctx, js, streams.Tenant(l.streamLimits(t.Spec), t.Listening()...)); err != nil {
 		return t, fault.Wrap(fault.Other, err, "streams of %s", t.ID)
 	}
 	l.mu.Lock()

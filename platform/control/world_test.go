@@ -34,7 +34,7 @@ const patience = 90 * time.Second
 
 // pace is the control plane's in these tests: what takes minutes takes seconds.
 var pace = control.Pace{Check: time.Second, Trim: 100 * time.Millisecond, Age: 300 * time.Millisecond, Duplicates: time.Millisecond,
-	PrimarySilent: 8 * time.Second, PollerSilent: 2 * time.Second, Canary: time.Second}
+	PrimarySilent: 8 * time.Second, PollerSilent: 2 * time.Second, Canary: time.Second, Overlap: time.Second}
 
 // shared is a cluster of three nodes whose nodes nobody stops. Each test has
 // tenants of its own.

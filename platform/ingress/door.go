@@ -24,7 +24,9 @@ const (
 // subscription, one goroutine, so that a producer's messages stay in order.
 type door struct {
 	tenant  event.Tenant
-	account string // public key
+	account string          // public key
+	key     []byte          // seed of the signing key that its connection is of
+	begin   <-chan struct{} // nil, or closed when the door before it is empty
 	nc      *nats.Conn
 	sub     *nats.Subscription
 	broker  Broker
@@ -113,6 +115,9 @@ func newID() string {
 }
 
 func (d *door) handle(m *nats.Msg) {
+	if d.begin != nil {
+		<-d.begin
+	}
 	began := time.Now()
 	snap := d.snapshot.Load()
 	producer, drop := Screen(m.Subject, m.Reply)

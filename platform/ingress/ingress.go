@@ -21,6 +21,7 @@ import (
 	"midplane/platform/control/registry"
 	"midplane/telemetry"
 	"midplane/tenants"
+	"midplane/tenants/account"
 )
 
 // Broker is what the ingress needs of the embedded server.
@@ -158,7 +159,23 @@ func (i *Ingress) tenant(t *registry.Tenant, live int) error {
 	i.mu.Lock()
 	d := i.doors[t.ID]
 	i.mu.Unlock()
-	if d != nil && (!t.Open() || d.account != t.Account.Key || d.snapshot.Load().Capability != t.Capability) {
+	if d != nil && t.Open() && d.account == t.Account.Key && !d.fits(t) {
+		next, err := i.swap(d, t, live)
+		if next == nil {
+			return err // d goes on
+		}
+		i.mu.Lock()
+		i.doors[t.ID] = next
+		if err != nil {
+			delete(i.doors, t.ID)
+		}
+		i.mu.Unlock()
+		if err != nil {
+			return err
+		}
+		d = next
+	}
+	if d != nil && (!t.Open() || d.account != t.Account.Key) {
 		d.close()
 		d = nil
 		i.mu.Lock()
@@ -196,22 +213,31 @@ func (i *Ingress) tenant(t *registry.Tenant, live int) error {
 }
 
 func (i *Ingress) newDoor(t *registry.Tenant, live int) (*door, error) {
+	d, err := i.makeDoor(t, live)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.open(); err != nil {
+		d.nc.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+// makeDoor connects; nobody comes in yet.
+func (i *Ingress) makeDoor(t *registry.Tenant, live int) (*door, error) {
 	nc, err := i.cfg.Connect(t)
 	if err != nil {
 		return nil, err
 	}
 	id := t.ID
-	d := &door{tenant: id, account: t.Account.Key, nc: nc, connected: nc.IsConnected, outlaws: &i.outlaws, broker: i.cfg.Broker, tel: i.tel, dead: newDeadLetters(nc),
+	d := &door{tenant: id, account: t.Account.Key, key: t.Keys.Roles[account.RoleIngress], nc: nc, connected: nc.IsConnected, outlaws: &i.outlaws, broker: i.cfg.Broker, tel: i.tel, dead: newDeadLetters(nc),
 		room: &headroom{known: func(ctx context.Context, subj string) (bool, error) { return i.cfg.StateHas(ctx, id, subj) }}}
 	d.counts.latency, d.counts.attrs = i.instruments.latency, attributes(id)
 	d.counts.refusals, d.counts.drops = map[string]uint64{}, map[string]uint64{}
 	d.limit.set(t.Spec.Quota, live)
 	d.room.set(uint64(t.Spec.Limits().MaxBytes(event.KindState)), live)
 	d.snapshot.Store(snapshotOf(t))
-	if err := d.open(); err != nil {
-		nc.Close()
-		return nil, err
-	}
 	return d, nil
 }
 

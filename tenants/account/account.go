@@ -149,6 +149,7 @@ type Tenant struct {
 	Keys       Keys
 	Hubs       Hubs
 	Capability subject.Capability // the secret its streams listen behind
+	Retired    []Retired
 	Limits     Limits
 	// Revoked are the public keys of users that nobody lets in any more, with
 	// the time in Unix seconds: a JWT issued until then is refused.
@@ -192,7 +193,10 @@ func (t Tenant) claims() (*jwt.AccountClaims, error) {
 	for key, at := range t.Revoked {
 		c.RevokeAt(key, time.Unix(at, 0))
 	}
-	return c, addRoles(c, t.Keys, tenantTemplates(t.Capability))
+	if err := addRoles(c, t.Keys, tenantTemplates(t.Capability)); err != nil {
+		return nil, err
+	}
+	return c, addRetired(c, t.Hubs.System, t.Capability, t.Retired)
 }
 
 // Tombstone signs the JWT that a deleted tenant's account keeps for ever: no

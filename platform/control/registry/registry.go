@@ -60,6 +60,11 @@ type Account struct {
 type Secrets struct {
 	Keys       account.Keys `json:"keys"`
 	Capability string       `json:"capability"`
+	// Next is the capability that is being rotated in: streams come to listen
+	// behind it, too, before anybody publishes there.
+	Next string `json:"next,omitempty"`
+	// Retired are the roles' former signing keys that still hold.
+	Retired []account.Retired `json:"retired,omitempty"`
 }
 
 // User is the record of a tenant's user.

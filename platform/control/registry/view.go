@@ -25,6 +25,8 @@ type Tenant struct {
 	AccountRevision uint64
 	Keys            account.Keys
 	Capability      subject.Capability
+	Next            subject.Capability // see Secrets
+	Retired         []account.Retired
 	Schemas         *schemas.Set
 	Users           map[string]User
 	Secrets         map[string]Secret
@@ -184,6 +186,7 @@ func (v *views) tenant(id event.Tenant, g map[string]Entry, old *Tenant) *Tenant
 	if e, ok := g["account."]; ok {
 		if old != nil && old.AccountRevision == e.Revision && (old.Account.Deleted || old.Capability != "") {
 			t.Account, t.Keys, t.Capability = old.Account, old.Keys, old.Capability
+			t.Next, t.Retired = old.Next, old.Retired
 		} else {
 			fail(v.account(t, e.Value))
 		}
@@ -214,6 +217,6 @@ func (v *views) account(t *Tenant, data []byte) error {
 	if err := v.sealer.Open(sealContext(t.ID), t.Account.Sealed, &s); err != nil {
 		return err
 	}
-	t.Keys, t.Capability = s.Keys, subject.Capability(s.Capability)
+	t.Keys, t.Capability, t.Next, t.Retired = s.Keys, subject.Capability(s.Capability), subject.Capability(s.Next), s.Retired
 	return nil
 }

@@ -58,6 +58,9 @@ func (f *fake) admin(_ context.Context, verb string, body []byte) (any, error) {
 	if strings.HasPrefix(verb, "token.") {
 		return f.token(verb, body)
 	}
+	if strings.HasPrefix(verb, "rotat") {
+		return f.rotations(verb, body)
+	}
 	if strings.HasPrefix(verb, "secret.") {
 		return f.secret(verb, body)
 	}

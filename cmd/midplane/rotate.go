@@ -11,8 +11,8 @@ import (
 )
 
 func newRotateCmd(a *app) *cobra.Command {
-	cmd := group(&cobra.Command{Use: "rotate", Short: "Replace certificates and CAs while everything runs"})
-	cmd.AddCommand(newRotateCertsCmd(a), newRotateCACmd(a))
+	cmd := group(&cobra.Command{Use: "rotate", Short: "Replace keys, certificates and CAs while everything runs"})
+	cmd.AddCommand(newRotateStatusCmd(a), newRotateCapabilityCmd(a), newRotateKeysCmd(a), newRotateCertsCmd(a), newRotateCACmd(a))
 	return cmd
 }
 

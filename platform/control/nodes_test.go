@@ -29,6 +29,7 @@ func TestNodesComeAndGo(t *testing.T) {
 		{"a node that was down does not bring a deleted tenant back", deletedWhileDown},
 		{"a node that was down lets nobody in who was revoked meanwhile", revokedWhileDown},
 		{"a tenant is finished although leaders stop half way", leadersStopHalfWay},
+		{"a rotation is finished although its leader stops, and a node that was down moves, too", rotatedMeanwhile},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.test(t, c) })
 	}

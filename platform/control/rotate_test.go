@@ -299,3 +299,39 @@ func TestRotationRefuses(t *testing.T) {
 		return nil
 	})
 }
+
+// rotatedMeanwhile is part of TestNodesComeAndGo.
+func rotatedMeanwhile(t *testing.T, c *testcluster.Cluster) {
+	apply(t, c, testcluster.Tenant("spinstop"))
+	key, seed := newKey(t)
+	creds := userWith(t, c, "spinstop", account.RoleProducer, "feed", key, seed)
+	before := apiPaths(t, c, "spinstop")
+	ask[api.Page[api.Rotation]](t, c, api.RotateCapability, api.Rotate{Tenant: "spinstop"})
+	leader := clusterStatus(t, c).Leader
+	if leader == "" {
+		leader = "n1"
+	}
+	c.Stop(leader)
+	eventually(t, "another leader ends it", func() error {
+		if rows := rotations(t, c, "spinstop"); len(rows) > 0 {
+			return fmt.Errorf("%+v", rows)
+		}
+		return nil
+	})
+	if after := apiPaths(t, c, "spinstop"); len(after) != 1 || after[0] == before[0] {
+		t.Errorf("%d ways to the API, the old one among them: %t", len(after), slices.Contains(after, before[0]))
+	}
+	// A second one while the node is away: it must not serve with the old keys.
+	ask[api.Page[api.Rotation]](t, c, api.RotateCapability, api.Rotate{Tenant: "spinstop"})
+	eventually(t, "it ends without the node", func() error {
+		if rows := rotations(t, c, "spinstop"); len(rows) > 0 {
+			return fmt.Errorf("%+v", rows)
+		}
+		return nil
+	})
+	back(t, c, leader)
+	for i, name := range c.Names() {
+		nc := mustAt(t, c, i, creds, "feed")
+		eventually(t, "messages go through "+name, func() error { return publish(nc, "feed") })
+	}
+}

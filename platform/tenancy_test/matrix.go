@@ -22,11 +22,12 @@ const (
 	Subscribe = "subscribe" // hear what is sent there
 	Answer    = "answer"    // have the answer to a permitted request sent there
 	Deliver   = "deliver"   // make a push consumer that delivers there
+	Name      = "name"      // have this signed as a user's name, or as its subscription
 	Header    = "header"    // write this into a permitted message
 )
 
 // Verbs lists them.
-var Verbs = []string{Connect, Publish, Subscribe, Answer, Deliver, Header}
+var Verbs = []string{Connect, Publish, Subscribe, Answer, Deliver, Name, Header}
 
 // Results of a cell.
 const (

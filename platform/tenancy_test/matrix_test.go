@@ -12,6 +12,7 @@ import (
 	"midplane/api"
 	"midplane/platform/ingress"
 	tenancy "midplane/platform/tenancy_test"
+	"midplane/tenants/account"
 )
 
 // TestPermissionMatrix tries every cell of the matrix: what is allowed really
@@ -25,7 +26,7 @@ func TestPermissionMatrix(t *testing.T) {
 	c := shared.cast(t, m)
 	try := map[string]func(*testing.T, *cast, tenancy.Cell){
 		tenancy.Connect: tryConnect, tenancy.Publish: tryPublish, tenancy.Subscribe: trySubscribe,
-		tenancy.Answer: tryAnswer, tenancy.Deliver: tryDeliver, tenancy.Header: func(t *testing.T, c *cast, cell tenancy.Cell) { tryHeader(t, c, m, cell) },
+		tenancy.Answer: tryAnswer, tenancy.Deliver: tryDeliver, tenancy.Name: tryName, tenancy.Header: func(t *testing.T, c *cast, cell tenancy.Cell) { tryHeader(t, c, m, cell) },
 	}
 	for _, verb := range tenancy.Verbs {
 		t.Run(verb, func(t *testing.T) {
@@ -119,7 +120,7 @@ func (c *cast) arrives(t *testing.T, ear *nats.Conn, cell tenancy.Cell, mark str
 	if cell.Role == "CONTROL/node" {
 		header = harmless
 	}
-	for deadline := time.Now().Add(30 * time.Second); ; {
+	for deadline := time.Now().Add(90 * time.Second); ; {
 		l.take()
 		l.pub(subject, l.inbox(), header, mark)
 		l.sync()
@@ -164,7 +165,7 @@ func (c *cast) hears(t *testing.T, mouth *nats.Conn, cell tenancy.Cell, mark str
 		return
 	}
 	subject = strings.NewReplacer(">", "x.y", "*", "x").Replace(subject)
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(90 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if err := mouth.Publish(subject, []byte(mark)); err != nil {
 			t.Fatal(err)
 		}
@@ -186,7 +187,7 @@ func tryPublish(t *testing.T, c *cast, cell tenancy.Cell) {
 	l.take()
 	if cell.How == "nobody" {
 		// Somebody who has just gone may be thought of as listening for a moment.
-		for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		for deadline := time.Now().Add(90 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 			inbox := l.inbox()
 			l.pub(subject, inbox, "", "")
 			l.sync()
@@ -271,7 +272,7 @@ func (c *cast) reaches(t *testing.T, cell tenancy.Cell, do func()) {
 	side := c.w.sides[acme]
 	side.tolerant = true
 	defer func() { side.tolerant = false }()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(90 * time.Second); time.Now().Before(deadline); {
 		was := side.reached
 		c.w.attack(t, cell.Role+" has "+cell.Via+" sent to "+cell.Subject, 1, do)
 		if side.reached > was {
@@ -328,6 +329,29 @@ func tryDeliver(t *testing.T, c *cast, cell tenancy.Cell) {
 		t.Fatal(err)
 	}
 	c.w.sides[acme].unharmed(t, "acme after the consumer is gone", 1)
+}
+
+// tryName asks for a user with that name or subscription, and has the role's
+// own key sign one.
+func tryName(t *testing.T, c *cast, cell tenancy.Cell) {
+	key, _, err := account.NewUserKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, role, _ := strings.Cut(cell.Role, "/")
+	u := account.User{Name: cell.Subject, Key: key}
+	req := api.CreateUser{Tenant: acme, Name: cell.Subject, Role: role, PublicKey: key, Subscriptions: []string{}}
+	if cell.Via == "as its subscription" {
+		u.Name, u.Subs = "other", []string{"all", cell.Subject}
+		req.Name, req.Subscriptions = reader, []string{"all", cell.Subject}
+	}
+	if _, err := account.IssueUser(c.keys["tenant"], account.Role(role), u); err == nil {
+		t.Errorf("a %s with %q %s was signed", role, cell.Subject, cell.Via)
+	}
+	var out api.CreatedUser
+	if err := c.w.cluster.Admin.Do(ctxOf(t), api.UserCreate, req, &out); err == nil || out.JWT != "" {
+		t.Errorf("a %s with %q %s was made", role, cell.Subject, cell.Via)
+	}
 }
 
 // ways are how a header can be written.

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nkeys"
+
 	"midplane/api"
 	"midplane/tenants/account"
 )
@@ -25,6 +27,12 @@ var askings = map[string]func(c *wire, reply string){
 	},
 	"its configuration": func(c *wire, reply string) {
 		c.pub("control."+c.creds.Name+".config", reply, "", signed(c, api.ChannelConfig, api.ConfigRequest{}, time.Now()))
+	},
+	"its secrets": func(c *wire, reply string) {
+		c.pub("control."+c.creds.Name+".secrets", reply, "", signed(c, api.ChannelSecrets, api.SecretsRequest{Key: curveKey(c.t)}, time.Now()))
+	},
+	"a new JWT": func(c *wire, reply string) {
+		c.pub("control."+c.creds.Name+".renew", reply, "", signed(c, api.ChannelRenew, api.RenewRequest{}, time.Now()))
 	},
 	"a verb that does not exist": func(c *wire, reply string) {
 		c.pub("control."+c.creds.Name+".nonsense", reply, "", "")
@@ -69,6 +77,19 @@ var askings = map[string]func(c *wire, reply string){
 	"its consumer's end": func(c *wire, reply string) {
 		c.pub("$JS.API.CONSUMER.DELETE.EVENTS.temporary", reply, "", "")
 	},
+}
+
+func curveKey(t testing.TB) string {
+	t.Helper()
+	kp, err := nkeys.CreateCurveKeys()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pub, err := kp.PublicKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pub
 }
 
 func admin(verb, body string) func(*wire, string) {

@@ -102,7 +102,7 @@ func (s *side) follow(t *testing.T) {
 // sequence, still has its first one, and the watchers received nothing.
 func (s *side) unharmed(t *testing.T, when string, dead int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	var g sync.WaitGroup
 	var mu sync.Mutex

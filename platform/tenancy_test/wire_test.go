@@ -39,7 +39,7 @@ type arrived struct {
 	header, data   string
 }
 
-const wireTimeout = 10 * time.Second
+const wireTimeout = 60 * time.Second
 
 func readCreds(t testing.TB, path string) account.Creds {
 	t.Helper()

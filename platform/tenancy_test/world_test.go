@@ -105,7 +105,7 @@ func spec(id, policy string, quota map[string]any) (*tenants.Spec, error) {
 }
 
 func newWorld(dir string) (*world, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	var specs []*tenants.Spec
 	for _, id := range []string{acme, globex} {

@@ -26,6 +26,8 @@ const (
 	// canaryLate is how long a leaked marker is waited for after the last own
 	// one came back: a way round takes longer than the way home.
 	canaryLate = 250 * time.Millisecond
+	// canaryFirst is when the first round of a new leader begins.
+	canaryFirst = 10 * time.Second
 )
 
 // leak is a marker that was seen where it was not published.
@@ -42,16 +44,20 @@ type canaryRound struct {
 
 // canaries runs rounds until ctx ends.
 func (l *leader) canaries(ctx context.Context) {
-	tick := time.NewTicker(l.cfg.Pace.Canary)
-	defer tick.Stop()
+	// The first one soon: after a change of leader nobody should wait a round.
+	next := time.After(min(l.cfg.Pace.Canary, canaryFirst))
 	offset := 0
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-next:
 		}
+		next = time.After(l.cfg.Pace.Canary)
 		all := l.proven()
+		if len(all) == 0 {
+			continue // without a tenant that is served nothing is proven
+		}
 		sample := turn(all, offset, canarySample)
 		offset += len(sample)
 		missing, leaks := l.canaryRound(ctx, all, sample)
@@ -122,9 +128,6 @@ func (w *canaryWatch) saw(in event.Tenant, marker string) {
 // canaryRound returns which of sample did not see their own marker, and every
 // leak that showed in all.
 func (l *leader) canaryRound(ctx context.Context, all, sample []*registry.Tenant) (missing []event.Tenant, leaks []leak) {
-	if len(sample) == 0 {
-		return nil, nil
-	}
 	ctx, cancel := context.WithTimeout(ctx, canaryWithin)
 	defer cancel()
 	w := &canaryWatch{from: map[string]event.Tenant{}, waiting: map[event.Tenant]bool{}, leaks: map[leak]bool{}, home: make(chan struct{})}

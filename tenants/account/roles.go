@@ -43,7 +43,7 @@ var (
 // RolesVersion is raised whenever a template below, or what an account's limits
 // are made from, changes: accounts signed
 // with an older one are signed anew.
-const RolesVersion = 3
+const RolesVersion = 4
 
 // Names of the system's own users.
 const (

@@ -48,10 +48,12 @@ type CoreCredentialsRequest struct {
 	PublicKey string       `json:"publicKey"`
 }
 
-// CoreCredentialsAnswer carries the JWT and the user's name, whose inbox it may use.
+// CoreCredentialsAnswer carries the JWT and the user's name, whose inbox it may
+// use. Before the half of Life is over the primary asks for another.
 type CoreCredentialsAnswer struct {
-	JWT  string `json:"jwt"`
-	User string `json:"user"`
+	JWT  string   `json:"jwt"`
+	User string   `json:"user"`
+	Life Duration `json:"life"`
 }
 
 // CursorReport tells the control plane what a primary has committed, at most

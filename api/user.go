@@ -8,8 +8,8 @@ const (
 	UserList        = "user.list"        // ListRequest → Page[User]
 	UserRevoke      = "user.revoke"      // UserRef → Revoked
 	UserDelete      = "user.delete"      // UserRef → Revoked
-	UserSubscribe   = "user.subscribe"   // Subscribe → CreatedUser
-	UserUnsubscribe = "user.unsubscribe" // Subscribe → CreatedUser
+	UserSubscribe   = "user.subscribe"   // Subscribe → Subscribed
+	UserUnsubscribe = "user.unsubscribe" // Subscribe → Subscribed
 )
 
 // CreateUser asks for a user's JWT. The key pair is made by who asks; only the
@@ -52,7 +52,7 @@ type Revoked struct {
 }
 
 // Subscribe gives a reader, application or inspector one more subscription, or
-// takes one away. The answer is a JWT for the user's own key.
+// takes one away. Doing it again changes nothing.
 type Subscribe struct {
 	Tenant       string `json:"tenant"`
 	Name         string `json:"name"`
@@ -80,3 +80,16 @@ const (
 	UserExpired = "expired"
 	UserRevoked = "revoked"
 )
+
+// Subscribed is what a user may read now, and a JWT for its key that says so.
+type Subscribed struct {
+	Tenant        string   `json:"tenant"`
+	Name          string   `json:"name"`
+	Role          string   `json:"role"`
+	PublicKey     string   `json:"publicKey"`
+	JWT           string   `json:"jwt,omitempty"`
+	Renews        bool     `json:"renews"`
+	Subscriptions []string `json:"subscriptions"`
+	// Existed says that it was so before.
+	Existed bool `json:"existed"`
+}

@@ -34,7 +34,7 @@ func creds(t *testing.T, path string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := "-----BEGIN NATS USER JWT-----\ne30.e30.e30\n------END NATS USER JWT------\n\n" +
+	text := "-----BEGIN NATS USER JWT-----\n" + token("syd-01", 0) + "\n------END NATS USER JWT------\n\n" +
 		"-----BEGIN USER NKEY SEED-----\n" + string(seed) + "\n------END USER NKEY SEED------\n"
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -57,7 +57,9 @@ type control struct {
 	asked   []api.ConfigRequest
 	reports []api.PollerReport
 	secrets map[string]string
-	never   bool // what is newer than what there is does not come
+	never   bool          // what is newer than what there is does not come
+	life    time.Duration // of a renewed JWT
+	renewed int
 }
 
 func newControl(t *testing.T, nc *nats.Conn, pub string) *control {
@@ -68,7 +70,7 @@ func newControl(t *testing.T, nc *nats.Conn, pub string) *control {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = svc.Stop() })
-	for verb, h := range map[string]func(json.RawMessage) (any, error){api.ChannelConfig: c.config, api.ChannelStatus: c.status, api.ChannelSecrets: c.askedSecrets} {
+	for verb, h := range map[string]func(json.RawMessage) (any, error){api.ChannelConfig: c.config, api.ChannelStatus: c.status, api.ChannelSecrets: c.askedSecrets, api.ChannelRenew: c.renew} {
 		h := func(_ context.Context, subj string, body []byte) (any, error) {
 			var s api.Signed
 			if err := api.Decode(body, &s); err != nil {

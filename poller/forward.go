@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -37,7 +38,8 @@ const (
 // Which message may go is the outbox' decision; that none which went is
 // forgotten is the forwarder's.
 type forwarder struct {
-	nc    *nats.Conn
+	conn  atomic.Pointer[nats.Conn]
+	back  chan struct{} // there is a connection again
 	user  string
 	out   *outbox.Outbox
 	tel   telemetry.Telemetry
@@ -72,31 +74,62 @@ type flight struct {
 }
 
 func newForwarder(nc *nats.Conn, user string, out *outbox.Outbox, tel telemetry.Telemetry) *forwarder {
-	return &forwarder{
-		nc: nc, user: user, out: out, tel: tel, timeout: ackTimeout,
+	f := &forwarder{
+		back: make(chan struct{}, 1), user: user, out: out, tel: tel, timeout: ackTimeout,
 		// Answers are trusted by their subject: nobody else may know it.
 		inbox:   subject.InboxPrefix(user) + "." + strings.ToLower(rand.Text()) + ".",
 		flights: map[string]*flight{}, denied: map[string]time.Time{}, told: map[event.Type]bool{}, fullAt: map[event.Kind]time.Time{},
 	}
+	f.conn.Store(nc)
+	return f
 }
+
+func (f *forwarder) nc() *nats.Conn { return f.conn.Load() }
 
 // Run forwards until ctx ends.
 func (f *forwarder) Run(ctx context.Context) error {
-	sub, err := f.nc.Subscribe(f.inbox+"*", f.onAnswer)
-	if err != nil {
-		return fault.Wrap(fault.Unavailable, err, "subscribe to answers")
+	if err := f.attach(f.nc()); err != nil {
+		return err
 	}
-	defer sub.Unsubscribe() // the connection may be gone
 	var g errgroup.Group
 	g.Go(func() error { return f.send(ctx) })
 	g.Go(func() error { return f.look(ctx) })
 	return g.Wait()
 }
 
+// attach makes nc the connection that messages go over. Answers to what went
+// over the one before come over either: as long as that one is open nothing has
+// to be sent again.
+func (f *forwarder) attach(nc *nats.Conn) error {
+	if _, err := nc.Subscribe(f.inbox+"*", f.onAnswer); err != nil {
+		return fault.Wrap(fault.Unavailable, err, "subscribe to answers")
+	}
+	status := nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
+	if nc.IsConnected() {
+		if err := nc.FlushTimeout(ackTimeout); err != nil {
+			return fault.Wrap(fault.Unavailable, err, "subscribe to answers")
+		}
+	}
+	if old := f.conn.Swap(nc); old != nc && !old.IsConnected() {
+		nudge(f.back)
+	}
+	go func() {
+		for s := range status {
+			if s == nats.CLOSED {
+				return
+			}
+			if f.nc() == nc {
+				nudge(f.back)
+			}
+		}
+	}()
+	return nil
+}
+
 // send takes messages from the outbox and launches them.
 func (f *forwarder) send(ctx context.Context) error {
 	for ctx.Err() == nil {
-		if !f.nc.IsConnected() {
+		if !f.nc().IsConnected() {
 			wait(ctx, lookEvery)
 			continue
 		}
@@ -161,7 +194,7 @@ func (f *forwarder) message(fl *flight, now time.Time) *nats.Msg {
 }
 
 func (f *forwarder) publish(fl *flight, msg *nats.Msg) {
-	if err := f.nc.PublishMsg(msg); err != nil {
+	if err := f.nc().PublishMsg(msg); err != nil {
 		f.mu.Lock()
 		f.later(fl, time.Now())
 		f.mu.Unlock()
@@ -181,8 +214,6 @@ func (f *forwarder) later(fl *flight, now time.Time) {
 // look finds what timed out or is to be tried again, until ctx ends and the
 // last answers are in.
 func (f *forwarder) look(ctx context.Context) error {
-	connected := f.nc.StatusChanged(nats.CONNECTED)
-	defer f.nc.RemoveStatusListener(connected)
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	var until <-chan time.Time
@@ -193,7 +224,7 @@ func (f *forwarder) look(ctx context.Context) error {
 			done, until = nil, time.After(lastAnswers)
 		case <-until:
 			return nil
-		case <-connected:
+		case <-f.back:
 			f.again(true)
 		case <-tick.C:
 			if until == nil {
@@ -220,7 +251,7 @@ func (f *forwarder) waiting() (n int) {
 // again sends what is due once more, with the same id. all: everything, since
 // answers to what was sent over the connection before are lost.
 func (f *forwarder) again(all bool) {
-	if !f.nc.IsConnected() {
+	if !f.nc().IsConnected() {
 		return
 	}
 	type try struct {

@@ -24,6 +24,7 @@ import (
 
 	"midplane/api"
 	"midplane/bus"
+	"midplane/bus/renew"
 	"midplane/event"
 	"midplane/fault"
 	"midplane/internal/run"
@@ -129,19 +130,31 @@ func (p *Poller) link(ctx context.Context, out *outbox.Outbox) error {
 	if err := p.awaitCreds(ctx); err != nil {
 		return err
 	}
-	nc, err := bus.Connect(bus.Config{
+	var f *forwarder
+	channel := &line{ctx: ctx, run: func(ctx context.Context, nc *nats.Conn) error {
+		return p.channel.run(ctx, nc, signer(p.cfg.CredsFile), p.report)
+	}, log: p.tel.Log}
+	defer channel.stop()
+	conn, err := renew.Open(bus.Config{
 		Servers: p.cfg.Servers, User: p.cfg.User, Name: "poller " + p.cfg.User,
 		CredsFile: p.cfg.CredsFile, CAFile: p.cfg.CAFile,
-	}, p.tel)
+	}, p.tel, func(nc *nats.Conn) error {
+		if f == nil {
+			f = newForwarder(nc, p.cfg.User, out, p.tel)
+			p.forward.Store(f)
+		} else if err := f.attach(nc); err != nil {
+			return err
+		}
+		channel.over(nc)
+		return nil
+	})
 	if err != nil {
 		return err
 	}
-	defer nc.Close()
-	f := newForwarder(nc, p.cfg.User, out, p.tel)
-	p.forward.Store(f)
+	defer conn.Close()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return f.Run(ctx) })
-	g.Go(func() error { return p.channel.run(ctx, nc, signer(p.cfg.CredsFile), p.report) })
+	g.Go(func() error { return conn.Run(ctx) })
 	return g.Wait()
 }
 
@@ -189,5 +202,5 @@ func (p *Poller) report() api.PollerReport {
 // Connected reports whether the poller has a connection to a node now.
 func (p *Poller) Connected() bool {
 	f := p.forward.Load()
-	return f != nil && f.nc.Status() == nats.CONNECTED
+	return f != nil && f.nc().Status() == nats.CONNECTED
 }

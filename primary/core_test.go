@@ -51,7 +51,8 @@ func (w *world) answer(m *nats.Msg) any {
 			}
 			pub = append(pub, "$JS.API.STREAM.MSG.GET."+s)
 		}
-		return api.CoreCredentialsAnswer{User: user, JWT: w.user(w.tenants[req.Tenant].account, user, req.PublicKey, pub, []string{"_INBOX." + user + ".>"})}
+		w.given++
+		return api.CoreCredentialsAnswer{User: user, Life: api.Duration(w.life), JWT: w.user(w.tenants[req.Tenant].account, user, req.PublicKey, pub, []string{"_INBOX." + user + ".>"})}
 	case api.CoreCursor:
 		var req api.CursorReport
 		w.decode(m.Data, &req)

@@ -8,11 +8,9 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 
 	"midplane/api"
-	"midplane/bus"
 	"midplane/event"
 	"midplane/fault"
 	"midplane/telemetry"
@@ -120,22 +118,25 @@ const lostAfter = 30 * time.Second
 var errLost = errors.New("the connection stayed away")
 
 func (t *tenant) session(ctx context.Context) error {
-	nc, err := t.connect(ctx)
+	l, err := t.connect(ctx)
 	if err != nil {
 		return err
 	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return fault.Wrap(fault.Other, err, "JetStream")
-	}
+	defer func() { l.nc.Close() }()
 	t.setProblem(nil)
 	g, ctx := errgroup.WithContext(ctx)
-	for _, r := range t.readers {
-		g.Go(func() error { return r.run(ctx, nc, js) })
-	}
 	g.Go(func() error { return t.report(ctx) })
-	g.Go(func() error { return watchConnection(ctx, nc) })
+	g.Go(func() error {
+		for ctx.Err() == nil {
+			next, err := t.stint(ctx, l)
+			if err != nil || next == nil {
+				return err
+			}
+			l.nc.Close()
+			l = *next
+		}
+		return nil
+	})
 	return g.Wait()
 }
 
@@ -150,23 +151,6 @@ func watchConnection(ctx context.Context, nc *nats.Conn) error {
 		}
 	}
 	return nil
-}
-
-func (t *tenant) connect(ctx context.Context) (*nats.Conn, error) {
-	id, err := newIdentity()
-	if err != nil {
-		return nil, err
-	}
-	ask, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	var creds api.CoreCredentialsAnswer
-	if err := t.p.core.Do(ask, api.CoreCredentials, api.CoreCredentialsRequest{Tenant: t.id, PublicKey: id.public}, &creds); err != nil {
-		return nil, fault.Wrap(fault.Other, err, "credentials for tenant %s", t.id)
-	}
-	return bus.Connect(bus.Config{
-		Servers: t.p.cfg.Servers, User: creds.User, Name: "primary " + t.p.cfg.Name + " of " + string(t.id),
-		JWT: creds.JWT, Sign: id.sign, CAFile: t.p.cfg.CAFile, MaxWait: 5 * time.Second,
-	}, t.tel)
 }
 
 // The control plane hears of a cursor at most and at least this often.

@@ -38,6 +38,8 @@ type world struct {
 	tenants  map[event.Tenant]*worldTenant
 	reports  map[event.Tenant]api.CursorReport
 	findings map[string]api.Finding
+	life     time.Duration // of a tenant's credentials; 0: they never end
+	given    int           // how often they were
 }
 
 type account struct {
@@ -115,6 +117,9 @@ func (w *world) user(a account, name, public string, pub, sub []string) string {
 	c := jwt.NewUserClaims(public)
 	c.Name = name
 	c.Permissions.Pub.Allow, c.Permissions.Sub.Allow = pub, sub
+	if w.life > 0 {
+		c.Expires = time.Now().Add(w.life).Unix()
+	}
 	return ok(c.Encode(a.key))(w.t)
 }
 

@@ -43,6 +43,8 @@ func (f *fake) admin(_ context.Context, verb string, body []byte) (any, error) {
 		return f.userRows(body)
 	case api.UserRevoke, api.UserDelete:
 		return f.endUser(verb, body)
+	case api.UserSubscribe, api.UserUnsubscribe:
+		return f.subscribe(verb, body)
 	case api.AuditList:
 		return auditPage(body)
 	case api.PrimaryDrop:

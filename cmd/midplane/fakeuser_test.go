@@ -7,6 +7,7 @@ import (
 
 	"midplane/api"
 	"midplane/fault"
+	"midplane/tenants/account"
 )
 
 var cannedTime = time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC)
@@ -53,4 +54,25 @@ func (f *fake) userRows(body []byte) (any, error) {
 	}
 	slices.SortFunc(out.Items, func(a, b api.User) int { return strings.Compare(a.Name, b.Name) })
 	return out, nil
+}
+
+func (f *fake) subscribe(verb string, body []byte) (any, error) {
+	var req api.Subscribe
+	if err := api.Decode(body, &req); err != nil {
+		return nil, err
+	}
+	u, ok := f.users[req.Name]
+	switch {
+	case !ok:
+		return nil, fault.New(fault.NotFound, "user %s/%s does not exist", req.Tenant, req.Name)
+	case req.Subscription == "nosuch":
+		return nil, fault.New(fault.NotFound, "subscription %q is not declared for %s", req.Subscription, req.Name)
+	}
+	u.Subscriptions = slices.DeleteFunc(slices.Clone(u.Subscriptions), func(s string) bool { return s == req.Subscription })
+	if verb == api.UserSubscribe {
+		u.Subscriptions = append(u.Subscriptions, req.Subscription)
+	}
+	f.users[req.Name] = u
+	jwt, err := account.IssueUser(f.acme, account.Role(u.Role), account.User{Name: u.Name, Key: u.PublicKey, Subs: u.Subscriptions})
+	return api.Subscribed{Tenant: u.Tenant, Name: u.Name, Role: u.Role, PublicKey: u.PublicKey, JWT: jwt, Renews: u.Role != "reader", Subscriptions: u.Subscriptions}, err
 }

@@ -75,7 +75,7 @@ environment, the environment over the file. See: midplane config view`,
 	primary.AddCommand(newPrimaryForgetCmd(a))
 	add(root, groupRun, newUpCmd(a), newInitCmd(a), newNodeCmd(a), primary, newPollerCmd(a))
 	add(root, groupLook, newStatusCmd(a), newGetCmd(a), newDescribeCmd(a), newEventsCmd(a))
-	add(root, groupChange, newValidateCmd(a), newDiffCmd(a), newApplyCmd(a), newDeleteCmd(a), newRevokeCmd(a), newUserCmd(a), newTokenCmd(a), newSecretCmd(a), newConsoleCmd(a))
+	add(root, groupChange, newValidateCmd(a), newDiffCmd(a), newApplyCmd(a), newDeleteCmd(a), newRevokeCmd(a), newUserCmd(a), newSubscriptionCmd(a), newTokenCmd(a), newSecretCmd(a), newConsoleCmd(a))
 	add(root, groupOther, newConfigCmd(a), newHealthcheckCmd(a), newVersionCmd(a), newExitCodesTopic())
 	add(root, groupChange, newRotateCmd(a))
 	add(root, groupOther, newContextCmd(a))

@@ -24,7 +24,7 @@ var userRoles = map[string]bool{"poller": false, "producer": false, "reader": tr
 
 func newUserCmd(a *app) *cobra.Command {
 	cmd := group(&cobra.Command{Use: "user", Short: "Credentials for pollers, applications and people of a tenant"})
-	cmd.AddCommand(newUserCreate(a), newUserList(a), newUserDelete(a))
+	cmd.AddCommand(newUserCreate(a), newUserList(a), newUserRenew(a), newUserDelete(a))
 	return cmd
 }
 

@@ -41,7 +41,7 @@ var gatekeepers = map[string][]string{
 	"github.com/nats-io/nats-server":        {"platform/node"},
 	"github.com/spf13/viper":                {"config"},
 	"github.com/nats-io/jwt":                {"tenants/account", "internal/testcluster"},
-	"github.com/nats-io/nkeys":              {"tenants/account", "poller", "primary", "internal/testcluster"},
+	"github.com/nats-io/nkeys":              {"tenants/account", "bus/renew", "poller", "primary", "internal/testcluster"},
 	"github.com/nats-io/jsm.go/natscontext": {"cmd/midplane"},
 	"github.com/nats-io/jsm.go/api":         {"platform/control"},
 	"github.com/nats-io/jsm.go/audit":       {},

@@ -79,11 +79,11 @@ func (c *Control) coreCredentials(_ context.Context, who string, req api.CoreCre
 		return nil, fault.New(fault.Unavailable, "tenant %s is not ready", t.ID)
 	}
 	name := account.UserPrimary + who
-	token, err := account.IssueUser(t.Keys, account.RolePrimary, account.User{Name: name, Key: req.PublicKey})
+	token, err := account.IssueUser(t.Keys, account.RolePrimary, account.User{Name: name, Key: req.PublicKey, Expires: time.Now().Add(c.cfg.Pace.Life)})
 	if err != nil {
 		return nil, err
 	}
-	return api.CoreCredentialsAnswer{JWT: token, User: name}, nil
+	return api.CoreCredentialsAnswer{JWT: token, User: name, Life: api.Duration(c.cfg.Pace.Life)}, nil
 }
 
 func (c *Control) coreCursor(ctx context.Context, who string, req api.CursorReport) (any, error) {

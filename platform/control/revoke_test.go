@@ -180,7 +180,7 @@ func revokedWhileDown(t *testing.T, c *testcluster.Cluster) {
 	}
 	c.Stop("n2")
 	ask[api.Revoked](t, c, api.UserRevoke, api.UserRef{Tenant: "absent", Name: "feed"})
-	c.Stop("n3") // whom n2 could ask is gone, too, when it comes back
+	c.Stop("n3")
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	var mu sync.Mutex

@@ -141,3 +141,15 @@ func TestNamesThatAreNotSigned(t *testing.T) {
 		}
 	}
 }
+
+// The server takes "hint.*" in the list of what may be heard for "hint.>", too:
+// a subscription to the latter matches it. So no list has one.
+func TestNobodyMayHearAStar(t *testing.T) {
+	for role, list := range allowLists(t) {
+		for _, entry := range list.Sub.Allow {
+			if slices.Contains(strings.Split(entry, "."), "*") {
+				t.Errorf("%s may subscribe to %s", role, entry)
+			}
+		}
+	}
+}

@@ -78,7 +78,7 @@ environment, the environment over the file. See: midplane config view`,
 	add(root, groupChange, newValidateCmd(a), newDiffCmd(a), newApplyCmd(a), newDeleteCmd(a), newRevokeCmd(a), newUserCmd(a), newSubscriptionCmd(a), newTokenCmd(a), newSecretCmd(a), newConsoleCmd(a))
 	add(root, groupOther, newConfigCmd(a), newHealthcheckCmd(a), newVersionCmd(a), newExitCodesTopic())
 	add(root, groupChange, newRotateCmd(a))
-	add(root, groupOther, newContextCmd(a))
+	add(root, groupOther, newContextCmd(a), newExportCmd(a))
 	root.SetHelpCommand(newHelpCmd())
 	root.SetHelpCommandGroupID(groupOther)
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)

@@ -3,6 +3,8 @@ package control_test
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -334,4 +336,28 @@ func rotatedMeanwhile(t *testing.T, c *testcluster.Cluster) {
 		nc := mustAt(t, c, i, creds, "feed")
 		eventually(t, "messages go through "+name, func() error { return publish(nc, "feed") })
 	}
+}
+
+// The operator's identity key and the keys of the CAs are not needed once the
+// deployment is made: tenants come and change, keys rotate and nodes start
+// without them.
+func TestOfflineFolderIsNotNeeded(t *testing.T) {
+	c := testcluster.Start(t, testcluster.Options{NoSync: true, Pace: pace})
+	if err := os.RemoveAll(filepath.Join(c.Deployment(), "offline")); err != nil {
+		t.Fatal(err)
+	}
+	apply(t, c, testcluster.Tenant("away"))
+	ask[api.Page[api.Rotation]](t, c, api.RotateKeys, api.Rotate{Tenant: "away"})
+	ask[api.Page[api.Rotation]](t, c, api.RotateCapability, api.Rotate{Tenant: "away"})
+	eventually(t, "the rotation ends", func() error {
+		if rows := rotations(t, c, "away"); len(rows) > 0 {
+			return fmt.Errorf("%+v", rows)
+		}
+		return nil
+	})
+	c.Stop("n3")
+	back(t, c, "n3")
+	apply(t, c, testcluster.Tenant("away2"))
+	nc := c.As(t, "away2", account.RoleProducer, "feed")
+	eventually(t, "messages flow", func() error { return publish(nc, "feed") })
 }

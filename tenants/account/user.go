@@ -163,3 +163,12 @@ func PublicKey(seed []byte) (string, error) {
 	}
 	return public(kp), nil
 }
+
+// PublicOf returns the public key of a seed of any type.
+func PublicOf(seed []byte) (string, error) {
+	kp, err := nkeys.FromSeed(bytes.TrimSpace(seed))
+	if err != nil {
+		return "", fault.New(fault.Invalid, "not a seed") // never what it holds
+	}
+	return public(kp), nil
+}

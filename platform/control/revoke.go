@@ -18,16 +18,11 @@ const leeway = time.Minute
 // forEver is by when the JWTs of a user have expired that never do.
 var forEver = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// revokeUser ends a user for good: its key is refused by the account's JWT,
+// revoke ends a user for good: its key is refused by the account's JWT,
 // which disconnects it everywhere, and its record says so. The account comes
 // first: a JWT that another node signs for the key meanwhile is dead, too. Doing
 // it again goes on with what an interruption has left. It returns when every
 // live node knows.
-func (c *Control) revokeUser(ctx context.Context, id event.Tenant, name string) error {
-	_, _, err := c.revoke(ctx, api.UserRef{Tenant: string(id), Name: name})
-	return err
-}
-
 func (c *Control) revoke(ctx context.Context, ref api.UserRef) (registry.User, bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()

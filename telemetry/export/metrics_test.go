@@ -67,6 +67,9 @@ var golden = []struct {
 	{telemetry.MetricTenantBytes, telemetry.UnitBytes, "gauge", "midplane_tenant_storage_used_bytes"},
 	{telemetry.MetricTenantMessages, telemetry.UnitMessages, "gauge", "midplane_tenant_messages"},
 	{telemetry.MetricRegistryRev, "", "gauge", "midplane_registry_revision"},
+	{telemetry.MetricConnectionsClosed, "", "counter", "midplane_connections_closed_total"},
+	{telemetry.MetricCanaryAge, telemetry.UnitSeconds, "gauge", "midplane_canary_age_seconds"},
+	{telemetry.MetricCanaryLeaks, "", "counter", "midplane_canary_leaks_total"},
 	{telemetry.MetricConsoleRequest, telemetry.UnitSeconds, "histogram", "midplane_console_request_duration_seconds"},
 }
 

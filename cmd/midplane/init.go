@@ -20,6 +20,7 @@ type initFlags struct {
 	Primary     string   `config:"primary"`
 	Admin       string   `config:"admin"`
 	SaveContext bool     `config:"save-context"`
+	Encrypt     bool     `config:"encrypt-at-rest"`
 }
 
 func newInitCmd(a *app) *cobra.Command {
@@ -60,6 +61,7 @@ that only: so three nodes can run on one machine.`,
 	fl.StringSliceVar(&f.Nodes, "node", []string{"n1=n1", "n2=n2", "n3=n3"}, "node, NAME=HOST[:PORT[:ROUTEPORT]]; once for each")
 	fl.StringVar(&f.Primary, "primary", "primary-1", "name of the primary")
 	fl.StringVar(&f.Admin, "admin", "admin", "name of the first admin")
+	fl.BoolVar(&f.Encrypt, "encrypt-at-rest", false, "give each node a key (store.key) with which it encrypts what it stores")
 	fl.BoolVar(&f.SaveContext, "save-context", false, "also save the first admin as NATS context midplane (it is not selected)")
 	return cmd
 }
@@ -72,7 +74,7 @@ func (a *app) init(cmd *cobra.Command, f initFlags) error {
 	if err != nil {
 		return fault.Wrap(fault.Invalid, err, "--dir")
 	}
-	plan := deployment.Plan{Name: f.Cluster, Primary: f.Primary, Admin: f.Admin, TLS: true}
+	plan := deployment.Plan{Name: f.Cluster, Primary: f.Primary, Admin: f.Admin, TLS: true, EncryptAtRest: f.Encrypt}
 	for _, s := range f.Nodes {
 		n, err := nodePlan(s)
 		if err != nil {

@@ -32,6 +32,7 @@ type upFlags struct {
 	Data    string `config:"data"`
 	Tenants string `config:"tenants"`
 	NATS    string `config:"nats"`
+	Encrypt bool   `config:"encrypt-at-rest"`
 
 	consoleFlags `config:",squash"`
 	daemonFlags  `config:",squash"`
@@ -70,6 +71,7 @@ Stop it with Ctrl-C; start it again, and it continues where it was.`,
 	fl.StringVar(&f.Data, "data", stateDir(), "folder for everything that is kept")
 	fl.StringVar(&f.Tenants, "tenants", "", "folder of tenants' files to apply at start (default: the example, when there is no tenant yet)")
 	fl.StringVar(&f.NATS, "nats", "127.0.0.1:4222", "address of the first node for clients; the others take the next two ports")
+	fl.BoolVar(&f.Encrypt, "encrypt-at-rest", false, "encrypt what the nodes store, with the key in deployment/store.key (made when missing) or MIDPLANE_STORE_KEY")
 	f.consoleFlags.add(fl)
 	f.daemonFlags.add(fl, console.DefaultAddr, "the page, the HTTP API, /metrics, /healthz and /readyz")
 	return cmd
@@ -93,7 +95,7 @@ func (a *app) up(ctx context.Context, f upFlags) error {
 		return err
 	}
 	version := readBuild().Version
-	cluster, err := local.New(local.Config{Dir: data, Client: f.NATS, Version: version, Admin: upAdmin, Primary: upPrimary}, exp.Telemetry("node"))
+	cluster, err := local.New(local.Config{Dir: data, Client: f.NATS, Version: version, Admin: upAdmin, Primary: upPrimary, EncryptAtRest: f.Encrypt}, exp.Telemetry("node"))
 	if err != nil {
 		return err
 	}

@@ -26,6 +26,9 @@ type Plan struct {
 	Primary string // its name
 	Admin   string // name of the first admin
 	TLS     bool   // off only for nodes that listen on loopback
+	// EncryptAtRest gives each node a key of its own, with which its store is
+	// encrypted.
+	EncryptAtRest bool
 }
 
 // NodePlan is one node: its name and addresses.
@@ -51,6 +54,8 @@ type NodeFile struct {
 	TLS       bool     `json:"tls"`
 	System    string   `json:"system"`  // public key of SYS
 	Control   string   `json:"control"` // public key of CONTROL
+	// EncryptAtRest: the store is encrypted with the key in store.key.
+	EncryptAtRest bool `json:"encryptAtRest,omitempty"`
 }
 
 // Layout of the folder.
@@ -248,7 +253,7 @@ func newCreds(keys account.Keys, role account.Role, name string) ([]byte, error)
 func (p *Plan) node(w *writer, i int, operator string, accounts map[string]string, s platform.Secrets, master string, cas *authorities) error {
 	n := p.Nodes[i]
 	dir := "nodes/" + n.Name + "/"
-	f := NodeFile{Name: n.Name, Cluster: p.Name, Client: n.Client, Route: n.Route, Advertise: p.url(n), Peer: n.Peer, Replicas: min(len(p.Nodes), 3), TLS: p.TLS,
+	f := NodeFile{Name: n.Name, Cluster: p.Name, Client: n.Client, Route: n.Route, Advertise: p.url(n), Peer: n.Peer, Replicas: min(len(p.Nodes), 3), TLS: p.TLS, EncryptAtRest: p.EncryptAtRest,
 		System: s.System.Public, Control: s.Control.Public}
 	if len(p.Nodes) == 1 {
 		f.Route, f.Peer = "", ""
@@ -270,6 +275,9 @@ func (p *Plan) node(w *writer, i int, operator string, accounts map[string]strin
 	}
 	w.secret(dir+fileSecrets, data)
 	w.secret(dir+fileMaster, []byte(master+"\n"))
+	if p.EncryptAtRest {
+		w.secret(dir+fileStore, []byte(account.NewMasterKey()+"\n"))
+	}
 	if cas == nil {
 		return nil
 	}

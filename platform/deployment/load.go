@@ -3,7 +3,6 @@ package deployment
 import (
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"midplane/fault"
@@ -34,11 +33,16 @@ func LoadNode(dir, data string) (platform.Config, error) {
 	case err != nil:
 		return cfg, fault.Wrap(fault.Other, err, "secrets of node %s", f.Name)
 	}
-	master, err := masterKey(dir)
+	master, err := ownKey(dir, fileMaster, EnvMaster, "master key")
 	if err != nil {
 		return cfg, err
 	}
 	cfg.Secrets.Master = master
+	if f.EncryptAtRest {
+		if cfg.Node.StoreKey, err = StoreKey(dir); err != nil {
+			return cfg, err
+		}
+	}
 	if err := loadHubs(&cfg, filepath.Join(dir, "accounts")); err != nil {
 		return cfg, err
 	}
@@ -50,21 +54,4 @@ func LoadNode(dir, data string) (platform.Config, error) {
 		certs.use(&cfg)
 	}
 	return cfg, nil
-}
-
-// masterKey comes from the environment or from a file that only its owner can read.
-func masterKey(dir string) (string, error) {
-	if env := os.Getenv(EnvMaster); env != "" {
-		return env, nil
-	}
-	path := filepath.Join(dir, fileMaster)
-	info, err := os.Stat(path)
-	if err != nil {
-		return "", fault.WithHint(fault.Wrap(fault.NotFound, err, "master key"), "put it there, readable by its owner only, or into %s", EnvMaster)
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return "", fault.WithHint(fault.New(fault.Denied, "%s can be read by others than its owner", path), "chmod 600 %s", path)
-	}
-	data, err := os.ReadFile(path)
-	return string(data), fault.Wrap(fault.Other, err, "master key")
 }

@@ -33,7 +33,10 @@ type Config struct {
 	Admin    string
 	Primary  string
 	MaxStore int64
-	Pace     control.Pace
+	// EncryptAtRest encrypts the stores with the key in the deployment's
+	// store.key, which is made when there is none, or in the environment.
+	EncryptAtRest bool
+	Pace          control.Pace
 }
 
 // Cluster is the nodes of one process.
@@ -42,6 +45,7 @@ type Cluster struct {
 	tel     telemetry.Telemetry
 	plan    deployment.Plan
 	summary deployment.Summary
+	key     string // of the stores; "": they are not encrypted
 	clients []string
 	routes  []string
 
@@ -103,6 +107,9 @@ func New(cfg Config, tel telemetry.Telemetry) (*Cluster, error) {
 	if _, err := deployment.Init(c.Deployment(), c.plan); err != nil {
 		return nil, err
 	}
+	if err := c.storeKey(); err != nil {
+		return nil, err
+	}
 	c.summary, err = deployment.Read(c.Deployment())
 	if err == nil && len(c.summary.Nodes) != cfg.Nodes {
 		err = fault.New(fault.Conflict, "%s was made for %d nodes, not %d", c.Deployment(), len(c.summary.Nodes), cfg.Nodes)
@@ -162,6 +169,9 @@ func (c *Cluster) Start(ctx context.Context, name string) error {
 	cfg.Version, cfg.Pace = c.cfg.Version, c.cfg.Pace
 	cfg.Node.Client, cfg.Advertise = c.clients[i], c.Servers()[i]
 	cfg.Node.UnsafeNoSync, cfg.Node.MaxStore = c.cfg.NoSync, c.cfg.MaxStore
+	if c.key != "" {
+		cfg.Node.StoreKey = c.key
+	}
 	cfg.Node.Peers, cfg.PeerClients = nil, nil
 	if cfg.Node.Route != "" {
 		cfg.Node.Route, cfg.Node.Peer = c.routes[i], c.routes[i]

@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -38,7 +39,8 @@ type Config struct {
 
 	MaxStore     int64 // bytes; 0: the server's own choice, 75 % of what is free
 	MaxPayload   int32
-	UnsafeNoSync bool // do not sync every write: acknowledged data is lost in a power cut
+	StoreKey     string // 32 bytes in base64: JetStream's files are encrypted with it; "": they are not
+	UnsafeNoSync bool   // do not sync every write: acknowledged data is lost in a power cut
 
 	// Merge asks the peers for their account JWTs before the server starts;
 	// nil when there are none to ask.
@@ -60,6 +62,10 @@ type Node struct {
 func New(cfg Config, tel telemetry.Telemetry) (*Node, error) {
 	if cfg.Name == "" || cfg.Dir == "" || cfg.System == "" {
 		return nil, fault.New(fault.Invalid, "a node needs a name, a directory and the key of the system account")
+	}
+	cfg.StoreKey = strings.TrimSpace(cfg.StoreKey)
+	if err := guardStore(cfg); err != nil {
+		return nil, fault.Wrap(fault.Other, err, "node %s", cfg.Name)
 	}
 	n := &Node{cfg: cfg, tel: tel, fatal: make(chan error, 1), started: make(chan struct{})}
 	var err error

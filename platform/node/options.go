@@ -28,8 +28,10 @@ func options(cfg Config) (*server.Options, error) {
 		Port:            port,
 		NoSigs:          true,
 		JetStream:       true,
-		StoreDir:        filepath.Join(cfg.Dir, "jetstream"),
+		StoreDir:        filepath.Join(cfg.Dir, storeFolder),
 		JetStreamDomain: "midplane",
+		JetStreamKey:    cfg.StoreKey,
+		JetStreamCipher: server.ChaCha,
 		// R1 memory is for ordered consumers and KV watches only.
 		JetStreamMaxMemory: 64 << 20,
 		JetStreamMaxStore:  cfg.MaxStore,

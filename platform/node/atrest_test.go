@@ -65,10 +65,14 @@ func inFiles(t *testing.T, dir, text string) (found bool) {
 	return found
 }
 
-// with runs a node and hands over its JetStream, as the node's own user.
-func with(t *testing.T, k keys, cfg Config, f func(jetstream.JetStream)) {
+// with runs three nodes and hands over their JetStream: a stream of one replica
+// is not allowed.
+func with(t *testing.T, k keys, cfgs []Config, f func(jetstream.JetStream)) {
 	t.Helper()
-	n := start(t, cfg)
+	var nodes []running
+	for _, cfg := range cfgs {
+		nodes = append(nodes, start(t, cfg))
+	}
 	token, err := account.IssueUser(k.control, account.RoleNode, account.User{Name: account.UserNode, Key: storeUser.key})
 	if err != nil {
 		t.Fatal(err)
@@ -77,7 +81,7 @@ func with(t *testing.T, k keys, cfg Config, f func(jetstream.JetStream)) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	nc, err := nats.Connect("", n.Dial(), nats.UserJWT(func() (string, error) { return token, nil }, sign), nats.CustomInboxPrefix("_INBOX."+account.UserNode))
+	nc, err := nats.Connect("", nodes[0].Dial(), nats.UserJWT(func() (string, error) { return token, nil }, sign), nats.CustomInboxPrefix("_INBOX."+account.UserNode))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,9 +91,20 @@ func with(t *testing.T, k keys, cfg Config, f func(jetstream.JetStream)) {
 	}
 	f(js)
 	nc.Close()
-	if err := n.stop(); err != nil {
-		t.Fatal(err)
+	for _, n := range nodes {
+		if err := n.stop(); err != nil {
+			t.Fatal(err)
+		}
 	}
+}
+
+// keyed are the same nodes with a key each.
+func keyed(cfgs []Config, key string) []Config {
+	out := append([]Config{}, cfgs...)
+	for i := range out {
+		out[i].StoreKey = key
+	}
+	return out
 }
 
 var storeUser = func() (u struct {
@@ -106,7 +121,7 @@ func write(t *testing.T, js jetstream.JetStream, count int, text string) {
 	var err error
 	for began := time.Now(); ; time.Sleep(50 * time.Millisecond) {
 		if kv, err = js.KeyValue(t.Context(), bucket); errors.Is(err, jetstream.ErrBucketNotFound) {
-			kv, err = js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: bucket, MaxBytes: 1 << 20})
+			kv, err = js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: bucket, MaxBytes: 1 << 20, Replicas: 3})
 		}
 		if err == nil || time.Since(began) > patience {
 			break
@@ -146,10 +161,9 @@ func hasAll(t *testing.T, js jetstream.JetStream, count int, text string) {
 func TestStoreIsEncrypted(t *testing.T) {
 	const text, count = "winter is here, and everybody may know", 50
 	k := newKeys(t)
-	cfg := single(t, k)
-	cfg.MaxStore = 1 << 30
-	cfg.StoreKey = newStoreKey()
-	with(t, k, cfg, func(js jetstream.JetStream) { write(t, js, count, text) })
+	cfgs := keyed(three(t, k), newStoreKey())
+	cfg := cfgs[0]
+	with(t, k, cfgs, func(js jetstream.JetStream) { write(t, js, count, text) })
 	if inFiles(t, cfg.Dir, "winter") || inFiles(t, cfg.Dir, cfg.StoreKey) {
 		t.Error("what was stored, or the key, is in clear on disk")
 	}
@@ -198,36 +212,23 @@ func TestStoreIsEncrypted(t *testing.T) {
 		t.Error("a refused start changed files")
 	}
 
-	cfg.StoreKey += "\n" // as a file holds it
-	with(t, k, cfg, func(js jetstream.JetStream) { hasAll(t, js, count, text); write(t, js, 1, text) })
-	with(t, k, cfg, func(js jetstream.JetStream) { hasAll(t, js, count, text) })
+	cfgs = keyed(cfgs, cfg.StoreKey+"\n") // as a file holds it
+	with(t, k, cfgs, func(js jetstream.JetStream) { hasAll(t, js, count, text) })
+	with(t, k, cfgs, func(js jetstream.JetStream) { hasAll(t, js, count, text) })
 }
 
 // A store that was made in clear is not taken for an encrypted one.
 func TestStoreInClearIsRefusedWithAKey(t *testing.T) {
 	k := newKeys(t)
-	cfg := single(t, k)
-	cfg.MaxStore = 1 << 30
-	with(t, k, cfg, func(js jetstream.JetStream) { write(t, js, 5, "winter") })
-	before := contents(t, cfg.Dir)
-	keyed := cfg
-	keyed.StoreKey = newStoreKey()
-	if _, err := New(keyed, telemetry.Nop()); !fault.Is(err, fault.Denied) || !strings.Contains(err.Error(), "is not encrypted") {
+	cfgs := three(t, k)
+	with(t, k, cfgs, func(js jetstream.JetStream) { write(t, js, 5, "winter") })
+	dir := cfgs[0].Dir
+	before := contents(t, dir)
+	if _, err := New(keyed(cfgs, newStoreKey())[0], telemetry.Nop()); !fault.Is(err, fault.Denied) || !strings.Contains(err.Error(), "is not encrypted") {
 		t.Errorf("a key for a store in clear: %v", err)
 	}
-	if after := contents(t, cfg.Dir); after != before {
+	if after := contents(t, dir); after != before {
 		t.Error("a refused start changed files")
 	}
-	with(t, k, cfg, func(js jetstream.JetStream) { hasAll(t, js, 5, "winter") })
-
-	// An empty store takes what it is given.
-	if err := os.RemoveAll(filepath.Join(cfg.Dir, storeFolder)); err != nil {
-		t.Fatal(err)
-	}
-	with(t, k, keyed, func(js jetstream.JetStream) { write(t, js, 5, "summer") })
-	if err := os.RemoveAll(filepath.Join(cfg.Dir, storeFolder)); err != nil {
-		t.Fatal(err)
-	}
-	keyed.StoreKey = newStoreKey()
-	with(t, k, keyed, func(js jetstream.JetStream) { write(t, js, 5, "autumn") })
+	with(t, k, cfgs, func(js jetstream.JetStream) { hasAll(t, js, 5, "winter") })
 }

@@ -23,11 +23,23 @@ func (d *doorman) issuers(t *registry.Tenant) map[string]bool {
 	if k := d.system[t.Account.Key]; k.revision == t.AccountRevision {
 		return k.issuers
 	}
+	out := issuersOf(t.Keys, t.Retired)
+	d.system[t.Account.Key] = systemKeys{t.AccountRevision, out}
+	return out
+}
+
+// issuersOf returns the keys that sign the system's connections, those too that
+// were replaced and still hold.
+func issuersOf(keys account.Keys, retired []account.Retired) map[string]bool {
 	out := map[string]bool{}
 	for _, r := range systemRoles {
-		out[t.Keys.Issuer(r)] = true
+		out[keys.Issuer(r)] = true
 	}
-	d.system[t.Account.Key] = systemKeys{t.AccountRevision, out}
+	for _, r := range retired {
+		if slices.Contains(systemRoles, r.Role) {
+			out[r.Key] = true
+		}
+	}
 	return out
 }
 

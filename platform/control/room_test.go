@@ -2,11 +2,14 @@ package control
 
 import (
 	"fmt"
+	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
 	"midplane/platform/node"
+	"midplane/tenants/account"
 )
 
 // conns are connections in the order they came, each "user@host".
@@ -81,4 +84,25 @@ func TestSurplusAlways(t *testing.T) {
 			}
 		}
 	})
+}
+
+// While the keys of a tenant are being replaced, the system's connections are
+// known by the old ones as well; a user's never are.
+func TestIssuersOfTheSystem(t *testing.T) {
+	keys, err := account.NewKeys(account.TenantRoles)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next, retired, err := keys.Rekey("secret", time.Now(), account.RoleIngress, account.RolePrimary, account.RolePoller)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := issuersOf(next, retired)
+	for _, r := range account.TenantRoles {
+		for which, k := range map[string]account.Keys{"old": keys, "new": next} {
+			if system := slices.Contains(systemRoles, r); got[k.Issuer(r)] != system {
+				t.Errorf("%s key of role %s: known as the system's %t, want %t", which, r, !system, system)
+			}
+		}
+	}
 }

@@ -70,7 +70,7 @@ e2e:
 
 ## docs: write the generated reference pages anew
 docs:
-	$(GO) test ./docs/... -update
+	$(GO) test ./docs -update
 
 clean:
 	rm -rf bin

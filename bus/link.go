@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -97,6 +98,8 @@ func connectHint(err error) string {
 		return "another CA signed the nodes' certificates: give the one that their deployment has in tls/ca.crt"
 	case errors.As(err, &host):
 		return "the nodes' certificates are for other names: connect by a name that they hold"
+	case strings.Contains(err.Error(), "remote error: tls: internal error"):
+		return "the node is starting: it lets nobody in before it knows from the others who was revoked"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "is the node running, and is the port right?"
 	}

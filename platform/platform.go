@@ -77,6 +77,7 @@ func New(cfg Config, tel telemetry.Telemetry) (*Platform, error) {
 		return nil, err
 	}
 	cfg.Node.MaxPayload = account.MaxPayload
+	cfg.Node.Gated = len(cfg.PeerClients) > 0
 	if len(cfg.PeerClients) > 0 {
 		opts, err := systemUser(cfg.Secrets.System)
 		if err != nil {
@@ -213,6 +214,7 @@ func (p *Platform) startServices(ctx context.Context, g *run.Group, reg *registr
 	if err := g.Start(ctx, run.Part{Name: "control plane", Run: ctl.Run, Ready: ctl.Ready}); err != nil {
 		return err
 	}
+	p.node.Open()
 	return g.Start(ctx, run.Part{Name: "doors", Run: p.watchDoors})
 }
 

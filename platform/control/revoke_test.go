@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -229,5 +230,60 @@ func revokedWhileDown(t *testing.T, c *testcluster.Cluster) {
 		if err := refused(t, c, node, creds, "feed"); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// A node that was away when a user was revoked, and then is the first to start
+// after all have stopped, has nobody to ask. It lets nobody in.
+func TestStaleNodeThatStartsAloneLetsNobodyIn(t *testing.T) {
+	t.Parallel()
+	c := testcluster.Start(t, testcluster.Options{TLS: true, NoSync: true, Pace: pace})
+	apply(t, c, testcluster.Tenant("cold"))
+	key, seed := newKey(t)
+	creds := userWith(t, c, "cold", account.RoleProducer, "feed", key, seed)
+	key, seed = newKey(t)
+	good := userWith(t, c, "cold", account.RoleProducer, "other", key, seed)
+	connect := func(node int, creds, user string) error {
+		nc, err := nats.Connect(c.Servers()[node], nats.UserCredentials(creds), nats.CustomInboxPrefix("_INBOX."+user), nats.RootCAs(c.CAFile()), nats.Timeout(5*time.Second))
+		if err == nil {
+			nc.Close()
+		}
+		return err
+	}
+	for node := range c.Names() {
+		if err := connect(node, creds, "feed"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.Stop("n2")
+	ask[api.Revoked](t, c, api.UserRevoke, api.UserRef{Tenant: "cold", Name: "feed"})
+	c.Stop("n1")
+	c.Stop("n3")
+	if err := c.Start(testContext(t), "n2"); err != nil {
+		t.Fatal(err)
+	}
+	for refusals, began := 0, time.Now(); refusals < 200; {
+		switch err := connect(1, creds, "feed"); {
+		case err == nil:
+			t.Fatal("let in with revoked credentials")
+		case strings.Contains(err.Error(), "tls: internal error"):
+			refusals++
+		}
+		if time.Since(began) > patience {
+			t.Fatalf("refused %d times only", refusals)
+		}
+	}
+	for _, name := range []string{"n1", "n3"} {
+		if err := c.Start(testContext(t), name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for node := range c.Names() {
+		eventually(t, "others get in", func() error {
+			if connect(node, creds, "feed") == nil {
+				t.Fatal("let in with revoked credentials")
+			}
+			return connect(node, good, "other")
+		})
 	}
 }

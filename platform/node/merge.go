@@ -31,6 +31,7 @@ func (m *Merge) run(ctx context.Context, into *server.DirAccResolver, tel teleme
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	for ctx.Err() == nil {
+		starting := 0
 		for _, peer := range m.Servers {
 			err := m.ask(ctx, peer, into)
 			if err == nil {
@@ -38,9 +39,12 @@ func (m *Merge) run(ctx context.Context, into *server.DirAccResolver, tel teleme
 				return
 			}
 			tel.Log.Debug("no accounts from a peer", "peer", peer, "error", err)
+			if !mayAnswer(peer, err) {
+				starting++
+			}
 		}
-		if m.nobodyListens() {
-			break // all are starting
+		if starting == len(m.Servers) {
+			break // all are
 		}
 		select {
 		case <-ctx.Done():
@@ -50,26 +54,25 @@ func (m *Merge) run(ctx context.Context, into *server.DirAccResolver, tel teleme
 	tel.Log.Info("no peer answered; the door stays shut until the registry does")
 }
 
-// nobodyListens reports whether every peer refuses connections outright: then
-// there is nothing to wait for. A peer that cannot be reached at all may hold
-// newer accounts, so that is waited out.
-func (m *Merge) nobodyListens() bool {
-	for _, peer := range m.Servers {
-		host := peer
-		if i := lastSlash(peer); i >= 0 {
-			host = peer[i+1:]
-		}
-		c, err := net.DialTimeout("tcp", host, 300*time.Millisecond)
-		if err == nil {
-			_ = c.Close()
-			return false
-		}
-		var timeout net.Error
-		if errors.As(err, &timeout) && timeout.Timeout() {
-			return false
-		}
+// mayAnswer reports whether a peer that gave no answer may give one yet. One
+// that refuses connections outright, or that lets nobody in because it is
+// starting as well, has no newer accounts now. A peer that cannot be reached at
+// all may hold some, so that is waited out.
+func mayAnswer(peer string, err error) bool {
+	if refusedByGate(err) {
+		return false
 	}
-	return true
+	host := peer
+	if i := lastSlash(peer); i >= 0 {
+		host = peer[i+1:]
+	}
+	c, err := net.DialTimeout("tcp", host, 300*time.Millisecond)
+	if err == nil {
+		_ = c.Close()
+		return true
+	}
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
 func lastSlash(s string) int {

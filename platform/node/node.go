@@ -36,6 +36,7 @@ type Config struct {
 
 	ClientTLS *tls.Config // nil: plain, loopback only
 	RouteTLS  *tls.Config // nil: plain, loopback only; verifies both ways
+	Gated     bool        // clients' handshakes are refused until Open
 
 	MaxStore     int64 // bytes; 0: the server's own choice, 75 % of what is free
 	MaxPayload   int32
@@ -56,6 +57,7 @@ type Node struct {
 	srv      atomic.Pointer[server.Server]
 	fatal    chan error
 	started  chan struct{}
+	open     atomic.Bool
 }
 
 // New checks cfg and makes the resolver's folder; nothing listens yet.
@@ -72,6 +74,7 @@ func New(cfg Config, tel telemetry.Telemetry) (*Node, error) {
 	if n.opts, err = options(cfg); err != nil {
 		return nil, err
 	}
+	n.opts.TLSConfig = n.gated(cfg.ClientTLS)
 	// No deletion by claim: a node that was away would bring the account back.
 	n.resolver, err = server.NewDirAccResolver(filepath.Join(cfg.Dir, "accounts"), 0, 5*time.Second, server.NoDelete, server.FetchTimeout(time.Second))
 	if err != nil {

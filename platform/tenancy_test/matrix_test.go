@@ -53,6 +53,9 @@ func TestPermissionMatrix(t *testing.T) {
 func (c *cast) cell(t *testing.T, cell tenancy.Cell, try func(*testing.T)) {
 	t.Helper()
 	c.w.tried++
+	for _, l := range c.lines {
+		l.settle()
+	}
 	was := t.Failed()
 	what := fmt.Sprintf("%s %s %s %s", cell.Role, cell.Verb, cell.Via, cell.Subject)
 	if cell.Allowed || cell.Verb == tenancy.Connect {

@@ -28,6 +28,9 @@ type wire struct {
 	got   []arrived
 	next  int // of the inbox
 
+	asked []string        // inboxes whose answers count
+	late  map[string]bool // inboxes of what was asked before: answers are dropped
+
 	corner string                   // of the inbox that it listens to; "" is all of it
 	deaf   bool                     // it may not listen to an inbox
 	open   func() (net.Conn, error) // nil: TCP
@@ -179,9 +182,22 @@ func (c *wire) await() arrived {
 // request publishes and waits for the answer.
 func (c *wire) request(subject, header, data string) arrived {
 	c.t.Helper()
-	c.take()
+	c.settle()
 	c.pub(subject, c.inbox(), header, data)
 	return c.await()
+}
+
+// settle begins anew: what came is forgotten, and an answer to what was asked
+// before, which a slow machine may still bring, counts for nothing any more.
+func (c *wire) settle() {
+	c.take()
+	if c.late == nil {
+		c.late = map[string]bool{}
+	}
+	for _, inbox := range c.asked {
+		c.late[inbox] = true
+	}
+	c.asked = nil
 }
 
 // take returns what came and what was said since the last time.
@@ -193,7 +209,9 @@ func (c *wire) take() (got []arrived, errs []string) {
 
 func (c *wire) inbox() string {
 	c.next++
-	return fmt.Sprintf("_INBOX.%s%s.%d", c.creds.Name, c.corner, c.next)
+	inbox := fmt.Sprintf("_INBOX.%s%s.%d", c.creds.Name, c.corner, c.next)
+	c.asked = append(c.asked, inbox)
+	return inbox
 }
 
 // read handles one line of the server's and returns its verb.
@@ -234,6 +252,9 @@ func (c *wire) message(verb string, f []string) {
 	b := make([]byte, total+2)
 	if _, err := io.ReadFull(c.r, b); err != nil {
 		c.close()
+		return
+	}
+	if c.late[m.subject] {
 		return
 	}
 	m.header, m.data = string(b[:head]), string(b[head:total])

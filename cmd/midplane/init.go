@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -14,13 +15,14 @@ import (
 )
 
 type initFlags struct {
-	Dir         string   `config:"dir"`
-	Cluster     string   `config:"cluster"`
-	Nodes       []string `config:"node"`
-	Primary     string   `config:"primary"`
-	Admin       string   `config:"admin"`
-	SaveContext bool     `config:"save-context"`
-	Encrypt     bool     `config:"encrypt-at-rest"`
+	Dir         string        `config:"dir"`
+	Cluster     string        `config:"cluster"`
+	Nodes       []string      `config:"node"`
+	Primary     string        `config:"primary"`
+	Admin       string        `config:"admin"`
+	SaveContext bool          `config:"save-context"`
+	Encrypt     bool          `config:"encrypt-at-rest"`
+	TTL         time.Duration `config:"ttl"`
 }
 
 func newInitCmd(a *app) *cobra.Command {
@@ -33,7 +35,7 @@ func newInitCmd(a *app) *cobra.Command {
   nodes/NAME/           one node's configuration, keys and certificates; give
                         each node its own folder only
   primary/              credentials of the primary: core, query and admin
-  admin/                the first admin's credentials
+  admin/                the first admin's credentials, for a year (--ttl)
   tls/ca.crt            the CA that clients trust
   offline/              the operator's identity key and the keys of the CAs:
                         the running system does not need them. Take them away.
@@ -61,6 +63,7 @@ that only: so three nodes can run on one machine.`,
 	fl.StringSliceVar(&f.Nodes, "node", []string{"n1=n1", "n2=n2", "n3=n3"}, "node, NAME=HOST[:PORT[:ROUTEPORT]]; once for each")
 	fl.StringVar(&f.Primary, "primary", "primary-1", "name of the primary")
 	fl.StringVar(&f.Admin, "admin", "admin", "name of the first admin")
+	fl.DurationVar(&f.TTL, "ttl", 365*24*time.Hour, "how long the first admin's credentials live; before that, make the next: midplane user create --role admin")
 	fl.BoolVar(&f.Encrypt, "encrypt-at-rest", false, "give each node a key (store.key) with which it encrypts what it stores")
 	fl.BoolVar(&f.SaveContext, "save-context", false, "also save the first admin as NATS context midplane (it is not selected)")
 	return cmd
@@ -74,7 +77,10 @@ func (a *app) init(cmd *cobra.Command, f initFlags) error {
 	if err != nil {
 		return fault.Wrap(fault.Invalid, err, "--dir")
 	}
-	plan := deployment.Plan{Name: f.Cluster, Primary: f.Primary, Admin: f.Admin, TLS: true, EncryptAtRest: f.Encrypt}
+	if f.TTL < time.Minute {
+		return usage(cmd, "--ttl %s is less than a minute", f.TTL)
+	}
+	plan := deployment.Plan{TTL: f.TTL, Name: f.Cluster, Primary: f.Primary, Admin: f.Admin, TLS: true, EncryptAtRest: f.Encrypt}
 	for _, s := range f.Nodes {
 		n, err := nodePlan(s)
 		if err != nil {

@@ -26,7 +26,9 @@ Its name can be used again, with a new key: make a token with
 "midplane token create", or free the name with "midplane user delete".`),
 		newRevocation(a, "user", api.UserRef{}, `Shuts a user of any role out: its connections are closed on every node, and its
 key is never let in again, also not by a node that is down now. Its record
-stays, and "midplane user list" shows when that was.
+stays, and "midplane user list" shows when that was. NAME alone is an admin;
+one of whom only the name is known (it came with the deployment) can still ask
+a primary until its connection ends, and nothing of the control plane.
 
 "midplane user delete" does the same and frees the name for a new key.`))
 	return cmd
@@ -66,9 +68,12 @@ free for another with a new key. The old key stays dead.`,
 	return cmd
 }
 
-// userRef reads TENANT/NAME.
-func userRef(cmd *cobra.Command, text string) (tenant, name string, err error) {
+// userRef reads TENANT/NAME, or the NAME of an admin.
+func userRef(cmd *cobra.Command, text string, admins bool) (tenant, name string, err error) {
 	tenant, name, ok := strings.Cut(text, "/")
+	if !ok && admins {
+		return "", text, event.CheckUserName("user", text)
+	}
 	if !ok {
 		return "", "", usage(cmd, "%q is not TENANT/NAME", text)
 	}
@@ -79,7 +84,7 @@ func userRef(cmd *cobra.Command, text string) (tenant, name string, err error) {
 }
 
 func (a *app) endUser(cmd *cobra.Command, verb, done string, ref api.UserRef, text string, yes bool) (err error) {
-	if ref.Tenant, ref.Name, err = userRef(cmd, text); err != nil {
+	if ref.Tenant, ref.Name, err = userRef(cmd, text, verb == api.UserRevoke && ref.Role == ""); err != nil {
 		return err
 	}
 	if !yes {
@@ -96,7 +101,7 @@ func (a *app) endUser(cmd *cobra.Command, verb, done string, ref api.UserRef, te
 		if out.Existed && verb == api.UserRevoke {
 			done = "was revoked already, at " + out.Revoked.UTC().Format(time.RFC3339)
 		}
-		fmt.Fprintf(a.stdout, "%s %s/%s %s\n", out.Role, out.Tenant, out.Name, done)
+		fmt.Fprintf(a.stdout, "%s %s %s\n", out.Role, text, done)
 		return nil
 	})
 }

@@ -44,7 +44,7 @@ is changed all the same, and the command can be repeated with it.`,
 		RunE: func(cmd *cobra.Command, given []string) error {
 			req := api.Subscribe{Subscription: given[1]}
 			var err error
-			if req.Tenant, req.Name, err = userRef(cmd, given[0]); err != nil {
+			if req.Tenant, req.Name, err = userRef(cmd, given[0], false); err != nil {
 				return err
 			}
 			if err := event.CheckName("subscription", req.Subscription); err != nil {

@@ -20,7 +20,10 @@ import (
 
 // userRoles are the roles a tenant's user can have; the value says whether the
 // role reads subscriptions.
-var userRoles = map[string]bool{"poller": false, "producer": false, "reader": true, "app": true, "inspector": true}
+var userRoles = map[string]bool{"poller": false, "producer": false, "reader": true, "app": true, "inspector": true, roleAdmin: false}
+
+// roleAdmin is an operator of the cluster: it belongs to no tenant.
+const roleAdmin = "admin"
 
 func newUserCmd(a *app) *cobra.Command {
 	cmd := group(&cobra.Command{Use: "user", Short: "Credentials for pollers, applications and people of a tenant"})
@@ -63,6 +66,7 @@ made here and never leaves this machine.
   reader     reads the subscriptions declared for it (--subscription)
   app        producer and reader together
   inspector  app, and reads everything of the tenant
+  admin      operates the cluster; belongs to no tenant, so --tenant is left out
 
 A user may listen only below its own inbox prefix, _INBOX.NAME. A client with
 the default prefix gets no answer to anything: give it the prefix, or use
@@ -70,8 +74,8 @@ the default prefix gets no answer to anything: give it the prefix, or use
 
 Pollers, apps and inspectors renew their credentials by themselves at half of
 their life, 24 hours (for other clients: "midplane user renew FILE"). Those of
-producers and readers cannot be renewed: they live for --ttl, one year when
-nothing is said.
+producers, readers and admins cannot be renewed: they live for --ttl, one year
+when nothing is said.
 
 Repeating the command with the same role and subscriptions and the FILE it
 wrote changes nothing, except that credentials which have expired begin a new
@@ -79,7 +83,8 @@ life; anything else for a name that exists is a conflict.`,
 		Example: `  midplane user create --tenant acme --role poller syd-01 --out syd-01.creds
   midplane user create --tenant acme --role reader billing --subscription invoices --out billing.creds
   midplane user create --tenant acme --role inspector ann --out ann.creds --save-context
-  nats --context midplane-acme-ann consumer next …`,
+  nats --context midplane-acme-ann consumer next …
+  midplane user create --role admin bob --out bob.creds --save-context`,
 		Args: args(1, 1, "NAME of the user"),
 		RunE: func(cmd *cobra.Command, given []string) error {
 			u.Name = given[0]
@@ -90,10 +95,10 @@ life; anything else for a name that exists is a conflict.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&u.Tenant, "tenant", "", "tenant of the user (required)")
-	f.StringVar(&u.Role, "role", "", "poller, producer, reader, app or inspector (required)")
+	f.StringVar(&u.Tenant, "tenant", "", "tenant of the user (required, but for an admin)")
+	f.StringVar(&u.Role, "role", "", "poller, producer, reader, app, inspector or admin (required)")
 	f.StringSliceVar(&u.Subscriptions, "subscription", nil, "subscription declared for NAME in the tenant's file; may be given several times")
-	f.StringVar(&u.ttl, "ttl", "", "how long the credentials of a producer or reader live, like 90d or 12h (default 365d)")
+	f.StringVar(&u.ttl, "ttl", "", "how long the credentials of a producer, reader or admin live, like 90d or 12h (default 365d)")
 	f.StringVar(&u.out, "out", "", "file to write (required)")
 	f.BoolVar(&u.saveContext, "save-context", false, "also save the NATS context midplane-TENANT-NAME (it is not selected)")
 	return cmd
@@ -102,19 +107,24 @@ life; anything else for a name that exists is a conflict.`,
 // check finds what is wrong before a key is made.
 func (u *newUser) check(cmd *cobra.Command) error {
 	for _, f := range []struct{ name, value string }{{"tenant", u.Tenant}, {"role", u.Role}, {"out", u.out}} {
-		if f.value == "" {
+		if f.value == "" && (f.name != "tenant" || u.Role != roleAdmin) {
 			return usage(cmd, "--%s is missing", f.name)
 		}
 	}
-	if err := event.CheckName("tenant", u.Tenant); err != nil {
-		return err
+	switch {
+	case u.Role == roleAdmin && u.Tenant != "":
+		return usage(cmd, "an admin belongs to no tenant: leave --tenant out")
+	case u.Role != roleAdmin:
+		if err := event.CheckName("tenant", u.Tenant); err != nil {
+			return err
+		}
 	}
 	if err := event.CheckUserName("user", u.Name); err != nil {
 		return err
 	}
 	reads, ok := userRoles[u.Role]
 	if !ok {
-		return usage(cmd, "--role %q is none: want poller, producer, reader, app or inspector", u.Role)
+		return usage(cmd, "--role %q is none: want poller, producer, reader, app, inspector or admin", u.Role)
 	}
 	if err := u.life(cmd); err != nil {
 		return err
@@ -140,7 +150,7 @@ func (u *newUser) life(cmd *cobra.Command) error {
 	if u.ttl == "" {
 		return nil
 	}
-	if u.Role != "producer" && u.Role != "reader" {
+	if u.Role != "producer" && u.Role != "reader" && u.Role != roleAdmin {
 		return usage(cmd, "a %s renews its credentials: leave --ttl out", u.Role)
 	}
 	if err := u.TTL.UnmarshalText([]byte(u.ttl)); err != nil {
@@ -205,6 +215,9 @@ func (u *newUser) matches(ctx context.Context, c *client, path string, have *acc
 	if have.Name != u.Name {
 		return conflict("holds the credentials of user %q", have.Name)
 	}
+	if u.Role == roleAdmin {
+		return nil // the control plane judges by the key
+	}
 	var t api.Tenant
 	if err := c.Admin(ctx, api.TenantStatus, api.TenantRef{Tenant: u.Tenant}, &t); err != nil {
 		return err
@@ -217,7 +230,10 @@ func (u *newUser) matches(ctx context.Context, c *client, path string, have *acc
 
 // saveUserContext writes a NATS context for the user and does not select it.
 func saveUserContext(c *client, u createdUser) (string, error) {
-	name := "midplane-" + u.Tenant + "-" + u.Name
+	name, about := "midplane-"+u.Tenant+"-"+u.Name, fmt.Sprintf("Midplane: %s %s of tenant %s", u.Role, u.Name, u.Tenant)
+	if u.Role == roleAdmin {
+		name, about = "midplane-"+u.Name, "Midplane: admin "+u.Name
+	}
 	url := strings.Join(u.Servers, ",")
 	if url == "" {
 		url = c.context.ServerURL()
@@ -227,7 +243,7 @@ func saveUserContext(c *client, u createdUser) (string, error) {
 		natscontext.WithCreds(u.File),
 		natscontext.WithCA(c.context.CA()),
 		natscontext.WithInboxPrefix(u.InboxPrefix),
-		natscontext.WithDescription(fmt.Sprintf("Midplane: %s %s of tenant %s", u.Role, u.Name, u.Tenant)),
+		natscontext.WithDescription(about),
 	)
 	if err == nil {
 		err = nctx.Save(name)
@@ -243,7 +259,11 @@ func (a *app) printUser(u createdUser) error {
 	if u.Existed {
 		verb = "exists"
 	}
-	fmt.Fprintf(a.stdout, "%s %s of tenant %s %s: credentials in %s\n", u.Role, u.Name, u.Tenant, verb, u.File)
+	of := " of tenant " + u.Tenant
+	if u.Role == roleAdmin {
+		of = ""
+	}
+	fmt.Fprintf(a.stdout, "%s %s%s %s: credentials in %s\n", u.Role, u.Name, of, verb, u.File)
 	switch {
 	case u.Expires.IsZero(): // made before lives were bounded
 	case u.Role == "producer" || u.Role == "reader":

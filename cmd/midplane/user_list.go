@@ -15,8 +15,8 @@ func newUserList(a *app) *cobra.Command {
 		Use:   "list",
 		Short: "List users, their roles and how long their credentials are good",
 		Long: `Lists the users of tenants. Pollers, apps and inspectors renew their credentials
-by themselves at half of their life; those of producers and readers end at the
-time shown.`,
+by themselves at half of their life; those of producers, readers and admins end
+at the time shown. Admins belong to no tenant.`,
 		Example: "  midplane user list --tenant acme",
 		Args:    args(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {

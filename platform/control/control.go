@@ -30,6 +30,7 @@ type Server interface {
 	Clients(accountKey string) []node.Client
 	Load(accountKey string) (here, elsewhere int)
 	Kick(client uint64) error
+	Apply(accountKey, token string) error
 	// AccountJWT is what the server runs an account with, "" when it has none.
 	AccountJWT(accountKey string) string
 }
@@ -109,8 +110,11 @@ func (c *Control) Run(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = metrics.Unregister() }() // nothing is asked of a stopped node
+	var hub hub
+	c.bring(&hub) // before anybody is let in; what fails is tried again
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return c.present(ctx) })
+	g.Go(func() error { return c.keepAdminsOut(ctx, &hub) })
 	g.Go(func() error { return c.watchTokens(ctx) })
 	g.Go(func() error { return c.campaign(ctx, c.lead) })
 	g.Go(func() error { return c.watchConnections(ctx) })

@@ -115,15 +115,24 @@ func (c *Control) userRows(_ context.Context, req api.ListRequest) (out []row[ap
 			out = append(out, row[api.User]{string(t.ID) + "/" + u.Name, userRow(t, u)})
 		}
 	})
+	if req.Tenant == "" {
+		out = append(out, c.adminRows()...)
+	}
 	return out, err
 }
 
 func userRow(t *registry.Tenant, u registry.User) api.User {
-	r := api.User{ID: u.Name, Tenant: string(t.ID), Name: u.Name, Role: string(u.Role), Status: api.UserActive, Created: u.Created.UTC(),
-		Renews: renews(u.Role), Subscriptions: subsNow(t, u), Site: string(t.SiteOf(u.Name))}
-	if u.Role != account.RolePoller {
-		r.Site = ""
+	r := recordRow(u)
+	r.Tenant, r.Subscriptions = string(t.ID), subsNow(t, u)
+	if u.Role == account.RolePoller {
+		r.Site = string(t.SiteOf(u.Name))
 	}
+	return r
+}
+
+// recordRow is what a user's record alone says.
+func recordRow(u registry.User) api.User {
+	r := api.User{ID: u.Name, Name: u.Name, Role: string(u.Role), Status: api.UserActive, Created: u.Created.UTC(), Renews: renews(u.Role), Subscriptions: []string{}}
 	if !u.Expires.IsZero() {
 		at := u.Expires.UTC()
 		r.Expires = &at

@@ -130,7 +130,10 @@ func revokedUser(t *registry.Tenant, u registry.User) error {
 }
 
 // userRevoke ends a user; its record stays.
-func (c *Control) userRevoke(ctx context.Context, _ string, req api.UserRef) (any, error) {
+func (c *Control) userRevoke(ctx context.Context, who string, req api.UserRef) (any, error) {
+	if req.Tenant == "" {
+		return c.adminRevoke(ctx, who, req.Name)
+	}
 	u, existed, err := c.revoke(ctx, req)
 	if err != nil {
 		return nil, err

@@ -40,7 +40,7 @@ func (c *Control) serve(ctx context.Context, nc *nats.Conn) (stop func(), err er
 		services = append(services, svc)
 		for verb, h := range verbs {
 			if door == subject.DoorAdmin {
-				h = c.recorded(verb, c.fresh(verb, h))
+				h = c.recorded(verb, c.fresh(verb, c.admitted(verb, h)))
 			}
 			subj := door + ".*." + verb
 			switch door {

@@ -21,8 +21,11 @@ func capabilityOf(s registry.Secrets) subject.Capability { return subject.Capabi
 // subscriptions gives the JWT again, so that a lost answer can be repeated.
 func (c *Control) userCreate(ctx context.Context, who string, req api.CreateUser) (any, error) {
 	role := account.Role(req.Role)
+	if role == account.RoleAdmin {
+		return c.adminCreate(ctx, who, req)
+	}
 	if !slices.Contains(account.UserRoles, role) {
-		return nil, fault.WithHint(fault.New(fault.Invalid, "role %q cannot be given to a user", req.Role), "one of poller, producer, reader, app, inspector")
+		return nil, fault.WithHint(fault.New(fault.Invalid, "role %q cannot be given to a user", req.Role), "one of poller, producer, reader, app, inspector, or admin, without a tenant")
 	}
 	if err := event.CheckUserName("user", req.Name); err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"io/fs"
 	"path/filepath"
+	"time"
 
 	"midplane/event"
 	"midplane/fault"
@@ -23,9 +24,10 @@ import (
 type Plan struct {
 	Name    string // of the cluster and the operator; neutral, since clients see it before they log in
 	Nodes   []NodePlan
-	Primary string // its name
-	Admin   string // name of the first admin
-	TLS     bool   // off only for nodes that listen on loopback
+	Primary string        // its name
+	Admin   string        // name of the first admin
+	TTL     time.Duration // life of the first admin's credentials; 0: no end
+	TLS     bool          // off only for nodes that listen on loopback
 	// EncryptAtRest gives each node a key of its own, with which its store is
 	// encrypted.
 	EncryptAtRest bool
@@ -211,7 +213,11 @@ func (p *Plan) write(w *writer) error {
 		{account.RoleQuery, p.Primary, "primary/query.creds"},
 		{account.RoleAdmin, p.Primary, "primary/admin.creds"},
 	} {
-		creds, err := newCreds(ctl, u.role, u.name)
+		var end time.Time // the primary's have none: it comes back by itself
+		if u.path == "admin/"+p.Admin+".creds" && p.TTL > 0 {
+			end = time.Now().Add(p.TTL)
+		}
+		creds, err := newCreds(ctl, u.role, u.name, end)
 		if err != nil {
 			return err
 		}
@@ -237,12 +243,12 @@ func (p *Plan) url(n NodePlan) string {
 	return "nats://" + n.Advertise
 }
 
-func newCreds(keys account.Keys, role account.Role, name string) ([]byte, error) {
+func newCreds(keys account.Keys, role account.Role, name string, end time.Time) ([]byte, error) {
 	key, seed, err := account.NewUserKey()
 	if err != nil {
 		return nil, err
 	}
-	token, err := account.IssueUser(keys, role, account.User{Name: name, Key: key})
+	token, err := account.IssueUser(keys, role, account.User{Name: name, Key: key, Expires: end})
 	if err != nil {
 		return nil, err
 	}

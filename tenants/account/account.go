@@ -215,6 +215,12 @@ func (s *Signer) Tombstone(id event.Tenant, accountKey string, after time.Time) 
 
 // Control signs the JWT of the CONTROL account.
 func (s *Signer) Control(keys Keys, storage int64) (string, error) {
+	return s.ControlWithout(keys, storage, nil, time.Time{})
+}
+
+// ControlWithout signs it for keys that are revoked; revoked and after are as
+// in Tenant.
+func (s *Signer) ControlWithout(keys Keys, storage int64, revoked map[string]int64, after time.Time) (string, error) {
 	c := jwt.NewAccountClaims(keys.Public)
 	c.Name = "CONTROL"
 	c.Limits.AccountLimits.DisallowBearer = true
@@ -228,10 +234,13 @@ func (s *Signer) Control(keys Keys, storage int64) (string, error) {
 		AccountTokenPosition: subject.ControlAccountToken,
 	})
 	exportEnrol(c)
+	for key, at := range revoked {
+		c.RevokeAt(key, time.Unix(at, 0))
+	}
 	if err := addRoles(c, keys, controlTemplates()); err != nil {
 		return "", err
 	}
-	return s.encode(c, time.Time{})
+	return s.encode(c, after)
 }
 
 // System signs the JWT of the SYS account.

@@ -19,6 +19,9 @@ func (r *Registry) User(t event.Tenant, name string) (u User, rev uint64, ok boo
 	return u, e.Revision, true
 }
 
+// Operators is where the records of admins are kept: no tenant can have the name.
+const Operators event.Tenant = "_"
+
 // ChangeUser changes a user's record by compare-and-set and returns what was
 // stored and at which revision. change is asked again, on the newest record,
 // when somebody else was faster; its error ends it. A record that change leaves

@@ -92,6 +92,7 @@ type View struct {
 	Revision uint64
 	Tenants  map[event.Tenant]*Tenant
 	ByKey    map[string]*Tenant // by account key
+	Admins   map[string]User
 }
 
 // views builds a View from the mirror, reusing what has not changed: compiled
@@ -139,6 +140,10 @@ func (v *views) current() *View {
 	})
 	next := &View{Revision: rev, Tenants: map[event.Tenant]*Tenant{}, ByKey: map[string]*Tenant{}}
 	for id, g := range groups {
+		if id == Operators {
+			next.Admins = v.tenant(id, g, nil).Users
+			continue
+		}
 		var old *Tenant
 		if v.last != nil {
 			old = v.last.Tenants[id]

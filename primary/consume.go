@@ -30,8 +30,9 @@ const (
 	// Two that do not come, and it is made anew: its node may have died.
 	heartbeat = 5 * time.Second
 	// quiet is how long a stream may be silent before its leader is asked
-	// whether it really ended there.
-	quiet = 60 * time.Second
+	// whether it really ended there. A client that makes its consumer anew after a
+	// node died may take longer than that: then this begins again by itself.
+	quiet = 20 * time.Second
 	// stalled is how long it may be silent when more is known to be there.
 	stalled = 10 * time.Second
 )

@@ -60,7 +60,7 @@ func (s *told) guarded(t *testing.T) {
 	if status, _, err := get(s, acme, "/api/v1/devices"); err != nil || status != 401 {
 		t.Errorf("a revoked token: %d %v", status, err)
 	}
-	eventually(t, time.Minute, "the audit log knows of tokens and refusals", func() error {
+	eventually(t, 3*time.Minute, "the audit log knows of tokens and refusals", func() error {
 		var rows []api.AuditRecord
 		if err := json.Unmarshal([]byte(s.midplane(t, "get", "audit", "-o", "json")), &rows); err != nil {
 			return err

@@ -116,7 +116,7 @@ func (p *processes) launch(t *testing.T, name string, args ...string) {
 // ready waits for /readyz.
 func (p *processes) ready(t *testing.T, name string) {
 	t.Helper()
-	eventually(t, time.Minute, name+" is ready", func() error {
+	eventually(t, 3*time.Minute, name+" is ready", func() error {
 		resp, err := browser.Get("http://127.0.0.1:" + strconv.Itoa(p.http[name]) + "/readyz")
 		if err != nil {
 			return err

@@ -53,7 +53,7 @@ func (s *told) sameNames(t *testing.T) {
 	}
 	// It is there when something later of the same stream has been folded:
 	// acme's poller goes on reporting.
-	eventually(t, time.Minute, "acme's own device is seen after that", func() error { return allUp(s, "acme", time.Now().Add(-5*time.Second), devices["acme"]...) })
+	eventually(t, 3*time.Minute, "acme's own device is seen after that", func() error { return allUp(s, "acme", time.Now().Add(-5*time.Second), devices["acme"]...) })
 	rows, err := list[api.Device](s, "devices", "tenant=globex")
 	if err != nil {
 		t.Fatal(err)

@@ -80,7 +80,7 @@ func (s *told) arrives(t *testing.T) {
 func (s *told) everythingUp(t *testing.T, after time.Time) {
 	t.Helper()
 	for tenant, names := range devices {
-		eventually(t, time.Minute, "the devices of "+tenant+" are up", func() error { return allUp(s, tenant, after, names...) })
+		eventually(t, 3*time.Minute, "the devices of "+tenant+" are up", func() error { return allUp(s, tenant, after, names...) })
 	}
 }
 
@@ -112,7 +112,7 @@ func (s *told) dies(t *testing.T) {
 	g.close(t)
 	all, single := gaps(s.stiles)
 	t.Logf("longest gap between two acknowledgements: %s; of a single turnstile: %s", all.Round(10*time.Millisecond), single.Round(10*time.Millisecond))
-	took := eventually(t, time.Minute, "the primary shows everything that was acknowledged", func() error { return exactlyOnce(s, s.stiles) })
+	took := eventually(t, 3*time.Minute, "the primary shows everything that was acknowledged", func() error { return exactlyOnce(s, s.stiles) })
 	t.Logf("%d acknowledged, 0 lost, 0 doubled, 0 out of order (the primary had all after %s)", total(s.stiles), took.Round(10*time.Millisecond))
 	if single > 20*time.Second {
 		t.Errorf("a gap of %s, want at most 20s", single)
@@ -180,7 +180,7 @@ func (s *told) goesOn(t *testing.T) {
 	s.everythingUp(t, began)
 	t.Logf("stopped in %s, started in %s, all devices seen again after %s", stopped, started, time.Since(began).Round(100*time.Millisecond))
 	for tenant := range devices {
-		eventually(t, time.Minute, "every replica of "+tenant+" is current", func() error { return current(s, tenant) })
+		eventually(t, 3*time.Minute, "every replica of "+tenant+" is current", func() error { return current(s, tenant) })
 		if before[tenant], err = list[api.Event](s, "events", "tenant="+tenant); err != nil {
 			t.Fatal(err)
 		}
@@ -193,7 +193,7 @@ func (s *told) goesOn(t *testing.T) {
 	defer g.stop()
 	advance(t, time.Minute, s.stiles, 50)
 	g.close(t)
-	eventually(t, time.Minute, "the primary shows what was published after the restart, too", func() error { return exactlyOnce(s, s.stiles) })
+	eventually(t, 3*time.Minute, "the primary shows what was published after the restart, too", func() error { return exactlyOnce(s, s.stiles) })
 	for tenant, rows := range before {
 		unique := map[string]bool{}
 		for _, r := range rows {

@@ -27,8 +27,8 @@ Its name can be used again, with a new key: make a token with
 		newRevocation(a, "user", api.UserRef{}, `Shuts a user of any role out: its connections are closed on every node, and its
 key is never let in again, also not by a node that is down now. Its record
 stays, and "midplane user list" shows when that was. NAME alone is an admin;
-one of whom only the name is known (it came with the deployment) can still ask
-a primary until its connection ends, and nothing of the control plane.
+one of whom only the name is known (it came with the deployment) is refused by
+the control plane, but can ask a primary until its credentials end.
 
 "midplane user delete" does the same and frees the name for a new key.`))
 	return cmd

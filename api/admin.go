@@ -10,11 +10,12 @@ import (
 	"midplane/subject"
 )
 
-// Verbs of the admin door: admin.<name>.<verb>.
+// Verbs of the admin service: admin.<name>.<verb>.
 const (
 	TenantList   = "tenant.list"    // ListRequest → Page[Tenant]
 	TenantSpec   = "tenant.spec"    // TenantRef → SpecAnswer
 	TenantPut    = "tenant.put"     // PutTenant → TenantRevision
+	TenantCheck  = "tenant.check"   // PutTenant → TenantPlan; stores nothing
 	TenantStatus = "tenant.status"  // TenantRef → Tenant
 	TenantDelete = "tenant.delete"  // TenantRef → {}
 	SiteList     = "site.list"      // ListRequest → Page[Site]
@@ -25,12 +26,18 @@ const (
 	PrimaryDrop  = "primary.forget" // PrimaryRef → {}
 )
 
-// ListRequest asks for one page of a list.
+// ListRequest asks for one page of a list. Name and Prefix are for the lists of
+// the query service; a service that does not know them answers as if they were
+// left out, so those who ask look through the answer once more.
 type ListRequest struct {
 	Tenant string `json:"tenant,omitempty"`
 	Site   string `json:"site,omitempty"`
-	Limit  int    `json:"limit,omitempty"`
-	After  string `json:"after,omitempty"`
+	// Producer is for LimitList.
+	Producer string `json:"producer,omitempty"`
+	Name     string `json:"name,omitempty"`   // only what a person calls this (Key.Named)
+	Prefix   string `json:"prefix,omitempty"` // only rows whose full name begins so (Key.Full)
+	Limit    int    `json:"limit,omitempty"`
+	After    string `json:"after,omitempty"`
 }
 
 // TenantRef names a tenant.
@@ -62,7 +69,22 @@ type TenantRevision struct {
 	Revision uint64 `json:"revision"`
 }
 
-// ClusterStatus is what the control plane knows of itself.
+// TenantPlan is what storing a spec would change. The spec was checked as if it
+// were to be stored.
+type TenantPlan struct {
+	Tenant   string       `json:"tenant"`
+	Revision uint64       `json:"revision"` // of the spec in the registry, 0 when there is none
+	Steps    []TenantStep `json:"steps"`
+}
+
+// TenantStep is one difference between two specs.
+type TenantStep struct {
+	Verb   string `json:"verb"` // create, change, remove
+	What   string `json:"what"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// ClusterStatus is what the control plane knows about itself.
 type ClusterStatus struct {
 	Nodes     []Node         `json:"nodes"`
 	Leader    string         `json:"leader"`     // of the control plane
@@ -73,13 +95,13 @@ type ClusterStatus struct {
 	Isolation *Isolation     `json:"isolation,omitempty"`
 }
 
-// Isolation is what the canary found: markers that are published in each tenant
-// and looked for in all others.
+// Isolation is what the canary found. It publishes markers in each tenant and
+// looks for them in all others.
 type Isolation struct {
-	Proven    *time.Time `json:"proven"`    // when the last round ended in which nothing was wrong; null: none yet
-	Tenants   int        `json:"tenants"`   // in which that round published
-	Listening int        `json:"listening"` // in which it listened
-	Leaks     int        `json:"leaks"`     // pairs of tenants, in the last hour
+	Proven    *time.Time `json:"proven"`    // end of the last round that found nothing wrong; null: none yet
+	Tenants   int        `json:"tenants"`   // how many tenants that round published in
+	Listening int        `json:"listening"` // how many tenants it listened in
+	Leaks     int        `json:"leaks"`     // pairs of tenants with a leak, in the last hour
 }
 
 // Node is one node of the cluster.
@@ -92,31 +114,24 @@ type Node struct {
 	Version  string    `json:"version"`
 }
 
-// PrimaryState is how far a primary has told the control plane it is.
+// PrimaryState says when a primary last reported to the control plane.
 type PrimaryState struct {
 	ID       string    `json:"id"`
 	LastSeen time.Time `json:"lastSeen"`
 	Live     bool      `json:"live"`
+	Version  string    `json:"version,omitempty"` // empty: one that does not report it
 }
 
-// Problem is something wrong, and what to do about it.
-type Problem struct {
-	Severity string `json:"severity"`
-	Tenant   string `json:"tenant,omitempty"`
-	Message  string `json:"message"`
-	Hint     string `json:"hint"`
-}
-
-// reads are the verbs that change nothing, however often they are asked.
+// reads are the verbs that change nothing, however often they are requested.
 var reads = map[string]bool{
-	TenantList: true, TenantSpec: true, TenantStatus: true, SiteList: true, PollerList: true, StreamList: true, SchemaList: true, NodeStatus: true,
-	AuditList: true, TokenList: true, SecretList: true, UserList: true, RotationList: true,
+	TenantList: true, TenantSpec: true, TenantCheck: true, TenantStatus: true, UpgradeStatus: true, SiteList: true, PollerList: true, StreamList: true, SchemaList: true, NodeStatus: true,
+	LimitList: true, AuditList: true, TokenList: true, SecretList: true, UserList: true, RotationList: true,
 }
 
-// firstAsk is how long the first answer to a question is waited for.
+// firstAsk is how long a read waits for its first answer.
 const firstAsk = 2 * time.Second
 
-// Admin is the client of the admin door.
+// Admin is the client of the admin service.
 type Admin struct {
 	nc    *nats.Conn
 	name  string
@@ -127,9 +142,10 @@ type Admin struct {
 // connection's user.
 func NewAdmin(nc *nats.Conn, name string) *Admin { return &Admin{nc: nc, name: name, first: firstAsk} }
 
-// Do asks one verb. ctx must have a deadline. What changes nothing is asked
-// again when there is no answer for a while: the server hands a request to any
-// node, also to one that hangs, and the next time it is another one.
+// Do requests one verb. ctx must have a deadline. A verb that changes nothing
+// is requested again when there is no answer for a while: the server hands a
+// request to any node, also to one that hangs, and the next request probably
+// goes to another one.
 func (a *Admin) Do(ctx context.Context, verb string, req, resp any) error {
 	subj := subject.Request(subject.DoorAdmin, a.name, verb)
 	end, bounded := ctx.Deadline()
@@ -146,20 +162,4 @@ func (a *Admin) Do(ctx context.Context, verb string, req, resp any) error {
 		}
 	}
 	return Call(ctx, a.nc, subj, req, resp)
-}
-
-// All reads every page of a list of the admin or query door.
-func All[T any](ctx context.Context, do func(ctx context.Context, verb string, req, resp any) error, verb string, req ListRequest) ([]T, error) {
-	out := []T{}
-	for {
-		var page Page[T]
-		if err := do(ctx, verb, req, &page); err != nil {
-			return nil, err
-		}
-		out = append(out, page.Items...)
-		if page.Next == "" {
-			return out, nil
-		}
-		req.After = page.Next
-	}
 }

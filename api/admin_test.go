@@ -12,8 +12,8 @@ import (
 	"midplane/fault"
 )
 
-// doors runs a server with services of the admin door that never answer and
-// one that does, and returns how often any of them was asked.
+// doors runs a server with admin services that never answer and one that does,
+// and returns how many requests they got together.
 func doors(t *testing.T, silent int) (nc *nats.Conn, asked *atomic.Int64) {
 	t.Helper()
 	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, NoLog: true, NoSigs: true})
@@ -47,8 +47,8 @@ func doors(t *testing.T, silent int) (nc *nats.Conn, asked *atomic.Int64) {
 	return nc, asked
 }
 
-// TestReadsAreAskedAgain: a node that hangs is still handed requests; what
-// changes nothing goes to another one then.
+// TestReadsAreAskedAgain: a node that hangs still gets requests, so a read is
+// requested again from another one.
 func TestReadsAreAskedAgain(t *testing.T) {
 	nc, asked := doors(t, 1)
 	a := NewAdmin(nc, "ann")
@@ -65,7 +65,8 @@ func TestReadsAreAskedAgain(t *testing.T) {
 	}
 }
 
-// TestWritesAreAskedOnce: nobody knows what became of the first request.
+// TestWritesAreAskedOnce: the first request may have been carried out although
+// its answer was lost.
 func TestWritesAreAskedOnce(t *testing.T) {
 	nc, asked := doors(t, 3)
 	a := NewAdmin(nc, "ann")

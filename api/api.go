@@ -1,11 +1,11 @@
-// Package api is what the services of the CONTROL account and the control
-// channel of the tenants say and understand: requests, answers, and a thin
-// typed client of each.
+// Package api holds the requests and answers of the services in the CONTROL
+// account and of the tenants' control channel, with a thin typed client of each,
+// and the rules by which a status lists what is wrong (Health).
 //
-// Services are NATS micro services. Who asks is in the subject
-// ("admin.<name>.<verb>", "control.<user>.<verb>"), where the server's
-// permissions guard it, never in the body. Bodies are JSON, decoded strictly.
-// A list is paged by Limit and After. An error travels in the headers of the
+// Services are NATS micro services. The name of the asking user is in the
+// subject ("admin.<name>.<verb>", "control.<user>.<verb>"), where the server's
+// permissions guard it, never in the body. Bodies are JSON; fields that are not
+// known are passed over. A list is paged by Limit and After. An error travels in the headers of the
 // micro protocol and, whole, in the body. It may import event, fault, subject
 // and the NATS client, and it opens no connection itself.
 package api
@@ -23,9 +23,10 @@ import (
 	"github.com/nats-io/nats.go/micro"
 
 	"midplane/fault"
+	"midplane/subject"
 )
 
-// MaxPage is the largest Limit of a list, DefaultPage what 0 means.
+// MaxPage is the largest Limit of a list, DefaultPage the one that 0 stands for.
 const (
 	MaxPage     = 1000
 	DefaultPage = 200
@@ -46,11 +47,20 @@ type problem struct {
 	} `json:"error"`
 }
 
-// Decode reads exactly one JSON value into v and refuses unknown fields. The
+// Decode reads exactly one JSON value into v. It is for what programs send each
+// other: fields that are not known, of a newer version, are passed over. The
 // error is Invalid.
-func Decode(data []byte, v any) error {
+func Decode(data []byte, v any) error { return decode(data, v, false) }
+
+// DecodeStrict is Decode for what people write: a field that is not known is a
+// mistake of theirs. The error is Invalid.
+func DecodeStrict(data []byte, v any) error { return decode(data, v, true) }
+
+func decode(data []byte, v any, strict bool) error {
 	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
+	if strict {
+		d.DisallowUnknownFields()
+	}
 	if err := d.Decode(v); err != nil {
 		return fault.Wrap(fault.Invalid, err, "request body")
 	}
@@ -60,9 +70,9 @@ func Decode(data []byte, v any) error {
 	return nil
 }
 
-// Call asks subject and decodes the answer into resp (nil: ignored). Nobody
-// listening, or no answer in time, is Unavailable; an error of the service
-// keeps its class and hint.
+// Call sends req to subj and decodes the answer into resp (nil: ignored). When
+// no service listens, or none answers in time, the error is Unavailable; an
+// error of the service keeps its class and hint.
 func Call(ctx context.Context, nc *nats.Conn, subj string, req, resp any) error {
 	body, err := json.Marshal(req)
 	if err != nil {
@@ -71,7 +81,7 @@ func Call(ctx context.Context, nc *nats.Conn, subj string, req, resp any) error 
 	msg, err := nc.RequestMsgWithContext(ctx, &nats.Msg{Subject: subj, Data: body})
 	switch {
 	case errors.Is(err, nats.ErrNoResponders):
-		return fault.WithHint(fault.New(fault.Unavailable, "nobody answers %s", verbOf(subj)), "%s", hintFor(subj))
+		return fault.WithHint(fault.New(fault.Unavailable, "no service answers %s", verbOf(subj)), "%s", hintFor(subj))
 	case errors.Is(err, context.Canceled):
 		return err
 	case err != nil:
@@ -81,13 +91,13 @@ func Call(ctx context.Context, nc *nats.Conn, subj string, req, resp any) error 
 }
 
 func hintFor(subj string) string {
-	if strings.HasPrefix(subj, "query.") {
+	if subject.IsQuery(subj) {
 		return "is a primary running? see: midplane status"
 	}
 	return "is the cluster running, and does it have a quorum? see: midplane status"
 }
 
-// verbOf leaves out the name of who asks.
+// verbOf returns a subject without the name of the asking user.
 func verbOf(subj string) string {
 	parts := strings.SplitN(subj, ".", 3)
 	if len(parts) == 3 {
@@ -114,7 +124,7 @@ func Answer(msg *nats.Msg, resp any) error {
 	return nil
 }
 
-// MaxRequests is how many requests of one endpoint are worked on at once; more
+// MaxRequests is how many requests one endpoint handles at once; further ones
 // wait. Long polls count.
 const MaxRequests = 256
 
@@ -143,15 +153,16 @@ func Endpoint(ctx context.Context, timeout time.Duration, h Handler) micro.Handl
 
 type replyKey struct{}
 
-// ReplyOf returns where the answer to the request that a Handler works on goes.
+// ReplyOf returns the reply subject of the request that a Handler works on.
 func ReplyOf(ctx context.Context) string {
 	reply, _ := ctx.Value(replyKey{}).(string)
 	return reply
 }
 
-// done is the answer where there is nothing to say. It is never empty, and "{}"
-// counts as empty to JetStream: whoever asks chooses where the answer goes, and
-// an empty one aimed at $JS.API.STREAM.PURGE… would be obeyed.
+// done is the answer of a handler that returns nothing. It is never empty, and
+// "{}" counts as empty to JetStream: the client that asks chooses the reply
+// subject, and JetStream would obey an empty answer aimed at
+// $JS.API.STREAM.PURGE….
 type done struct {
 	OK bool `json:"ok"`
 }
@@ -174,14 +185,14 @@ func respond(r micro.Request, ctx context.Context, h Handler) {
 		refuse(r, fault.Other, "encode the answer", []byte(`{"error":{"kind":"other"}}`))
 		return
 	}
-	_ = r.Respond(body) // the asker may be gone
+	_ = r.Respond(body) // the client may be gone
 }
 
 // refuse answers as Request.Error does. That method also notes the error in the
 // request for the service's statistics, which are read as soon as the handler
 // has returned: from the goroutine of a request that would be a data race.
 func refuse(r micro.Request, kind fault.Kind, message string, body []byte) {
-	_ = r.Respond(body, micro.WithHeaders(micro.Headers{ // the asker may be gone
+	_ = r.Respond(body, micro.WithHeaders(micro.Headers{ // the client may be gone
 		micro.ErrorHeader:     []string{message},
 		micro.ErrorCodeHeader: []string{string(kind)},
 	}))

@@ -12,7 +12,7 @@ import (
 	"midplane/subject"
 )
 
-// Verbs of the control channel, asked by a tenant's users inside their own
+// Verbs of the control channel, which a tenant's users request inside their own
 // account: control.<user>.<verb>.
 const (
 	ChannelConfig = "config" // ConfigRequest → PollerConfig
@@ -20,7 +20,7 @@ const (
 	ChannelRenew  = "renew"  // RenewRequest → Renewed
 )
 
-// Signed is the body of every request of the control channel. Whoever may
+// Signed is the body of every request of the control channel. A user that may
 // fetch messages can aim a delivery at control.<other>.…, so a request counts
 // only with the signature of the user's own key over SignedBytes.
 type Signed struct {
@@ -32,7 +32,7 @@ type Signed struct {
 // MaxClockSkew is how far Signed.Time may be from the service's clock.
 const MaxClockSkew = 5 * time.Minute
 
-// SignedBytes is what is signed: user, verb, time and body, one a line.
+// SignedBytes returns the bytes to sign: user, verb, time and body, one a line.
 func SignedBytes(user, verb string, at time.Time, body []byte) []byte {
 	b := make([]byte, 0, len(user)+len(verb)+len(body)+40)
 	b = append(b, user...)
@@ -51,12 +51,12 @@ type Channel struct {
 	sign func([]byte) ([]byte, error)
 }
 
-// NewChannel returns a client for user, whose key sign uses.
+// NewChannel returns a client for user; sign signs with that user's key.
 func NewChannel(nc *nats.Conn, user string, sign func([]byte) ([]byte, error)) *Channel {
 	return &Channel{nc: nc, user: user, sign: sign}
 }
 
-// Do asks one verb.
+// Do requests one verb.
 func (c *Channel) Do(ctx context.Context, verb string, req, resp any) error {
 	body, err := json.Marshal(req)
 	if err != nil {
@@ -80,14 +80,26 @@ type Renewed struct {
 	Subscriptions []string  `json:"subscriptions"`
 }
 
-// ConfigRequest asks for the poller's configuration. Want is the revision a
-// hint named: the service answers from a registry at least that new.
+// ConfigRequest asks for the poller's configuration. Want is the revision that a
+// hint named: the service answers from a registry at least that new. Reads names
+// parts of the answer that this poller understands and older pollers do not; the
+// service leaves out the parts that are not named. A service that does not know
+// the field refuses the request, and the poller repeats it without the field.
 type ConfigRequest struct {
-	Have uint64 `json:"have"`
-	Want uint64 `json:"want,omitempty"`
+	Have  uint64   `json:"have"`
+	Want  uint64   `json:"want,omitempty"`
+	Reads []string `json:"reads,omitempty"`
 }
 
-// PollerConfig is all a poller needs to work. Unchanged means that Have is
+// ReadsFormats in ConfigRequest.Reads says that the poller understands
+// PollerConfig.Formats.
+const ReadsFormats = "formats"
+
+// ReadsTypes in ConfigRequest.Reads says that the poller understands
+// PollerConfig.Types.
+const ReadsTypes = "types"
+
+// PollerConfig is everything a poller needs to work. Unchanged means that Have is
 // current and the rest is left out. References to secrets are as the tenant's
 // file has them ("env:NAME", "file:PATH", "secret:NAME"); the poller resolves them.
 type PollerConfig struct {
@@ -97,6 +109,19 @@ type PollerConfig struct {
 	Site      event.Site     `json:"site,omitempty"`
 	Poller    event.Producer `json:"poller,omitempty"`
 	Devices   []PollerDevice `json:"devices,omitempty"`
+	Pace      *Pace          `json:"pace,omitempty"` // also when Unchanged; nil: not known
+
+	// Types are the versions of Midplane's own types that the ingress of every
+	// node accepts, where they are above 1. Also sent when Unchanged.
+	Types map[event.Type]int `json:"types,omitempty"`
+
+	// Polls has the poller send changes and heartbeats; nil: it sends every state
+	// with every poll. Also sent when Unchanged.
+	Polls *Polls `json:"polls,omitempty"`
+
+	// Formats are the lowest numbers of all live nodes: the poller sends them
+	// nothing that these do not cover. Also when Unchanged.
+	Formats Formats `json:"formats,omitempty"`
 }
 
 // PollerDevice is one device to watch.
@@ -108,8 +133,8 @@ type PollerDevice struct {
 	Checks  []PollerCheck `json:"checks"`
 }
 
-// PollerCheck is one thing to do about a device on a schedule. Params are the
-// collector's own ("port", "url", "warnDays", …).
+// PollerCheck is one check of a device on a schedule. Params are the collector's
+// own ("port", "url", "warnDays", …).
 type PollerCheck struct {
 	Name      string            `json:"name"`
 	Collector string            `json:"collector"`
@@ -133,7 +158,7 @@ type SNMP struct {
 	MaxRepetition int    `json:"maxRepetitions,omitempty"`
 }
 
-// PollerReport is what a poller says of itself, every 5 seconds.
+// PollerReport is what a poller reports about itself, every 5 seconds.
 type PollerReport struct {
 	Version  string `json:"version"`
 	Epoch    int64  `json:"epoch"`
@@ -141,20 +166,34 @@ type PollerReport struct {
 	Outbox   int64  `json:"outbox"`   // messages waiting
 	OldestMS int64  `json:"oldestMs"` // age of the oldest of them
 	Problem  string `json:"problem,omitempty"`
+	Held     *Held  `json:"held,omitempty"` // left out for a service that does not know it
+
+	// What the poller understands; sent when all nodes read it.
+	Formats Formats            `json:"formats,omitempty"`
+	Types   map[event.Type]int `json:"types,omitempty"`
 }
 
-// Hint is what is published on hint.<poller>: ask now, for a configuration of
-// at least Revision and, when Secrets is given, for secrets from a registry at
-// least that new.
+// Hint is the message on hint.<poller>: the poller should ask now for a
+// configuration of at least Revision and, when Secrets is given, for secrets
+// from a registry at least that new.
 type Hint struct {
 	Revision uint64 `json:"revision"`
 	Secrets  uint64 `json:"secrets,omitempty"`
 }
 
+// Send publishes the hint to a poller, on a connection into its tenant's account.
+func (h Hint) Send(nc *nats.Conn, poller string) error {
+	data, err := json.Marshal(h)
+	if err != nil {
+		return fault.Wrap(fault.Other, err, "encode a hint")
+	}
+	return fault.Wrap(fault.Unavailable, nc.Publish(subject.Hint(poller), data), "hint to %s", poller)
+}
+
 // Duration is a time.Duration written as in Go ("30s") in JSON and YAML.
 type Duration time.Duration
 
-// MarshalText writes it as time.Duration prints.
+// MarshalText writes the duration as time.Duration prints it.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
 
 // UnmarshalText reads what time.ParseDuration reads, and "7d" for days.
@@ -174,5 +213,5 @@ func (d *Duration) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// Std returns it as a time.Duration.
+// Std returns d as a time.Duration.
 func (d Duration) Std() time.Duration { return time.Duration(d) }

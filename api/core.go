@@ -9,7 +9,7 @@ import (
 	"midplane/subject"
 )
 
-// Verbs of the core door, asked by primaries: core.<name>.<verb>.
+// Verbs of the core service, which primaries request: core.<name>.<verb>.
 const (
 	CoreTenants     = "tenants"     // CoreTenantsRequest → CoreTenantsAnswer; long poll
 	CoreCredentials = "credentials" // CoreCredentialsRequest → CoreCredentialsAnswer
@@ -17,7 +17,8 @@ const (
 	CoreFinding     = "finding"     // Finding → {}
 )
 
-// CoreTenantsRequest waits (up to FollowWait) until the registry is past Known.
+// CoreTenantsRequest asks for the tenants; the answer waits, up to FollowWait,
+// until the registry is past revision Known.
 type CoreTenantsRequest struct {
 	Known uint64 `json:"known"`
 }
@@ -28,10 +29,10 @@ type CoreTenantsAnswer struct {
 	Tenants  []CoreTenant `json:"tenants"`
 }
 
-// CoreTenant is one tenant to read. Incarnations has one entry per stream; a
-// number that rose means the stream was created or restored anew, and its
-// sequences mean nothing any more. Lines are the one-line renderings of the
-// tenant's own types. Deleted tenants are hidden by the primary.
+// CoreTenant is one tenant to read. Incarnations has one entry per stream; when
+// its number has risen, the stream was created again or restored, and sequences
+// from before mean nothing any more. Lines are the one-line renderings of the
+// tenant's own types. The primary hides deleted tenants.
 type CoreTenant struct {
 	Tenant       event.Tenant      `json:"tenant"`
 	Name         string            `json:"name"`
@@ -48,15 +49,16 @@ type CoreCredentialsRequest struct {
 	PublicKey string       `json:"publicKey"`
 }
 
-// CoreCredentialsAnswer carries the JWT and the user's name, whose inbox it may
-// use. Before the half of Life is over the primary asks for another.
+// CoreCredentialsAnswer carries the JWT and the user's name, below whose inbox the
+// primary may listen. The primary asks for another JWT before three quarters of
+// Life are over.
 type CoreCredentialsAnswer struct {
 	JWT  string   `json:"jwt"`
 	User string   `json:"user"`
 	Life Duration `json:"life"`
 }
 
-// CursorReport tells the control plane what a primary has committed, at most
+// CursorReport is what a primary has committed. The primary reports it at most
 // every 5 seconds and at least every 30, and at once when it begins to read.
 type CursorReport struct {
 	Tenant  event.Tenant `json:"tenant"`
@@ -71,8 +73,8 @@ type Cursor struct {
 	Seq         uint64 `json:"seq"`
 }
 
-// Finding is an alarm a primary found. The control plane publishes it as an
-// event of the tenant, whose id comes from ID: telling it twice is a duplicate.
+// Finding is an alarm that a primary raises. The control plane publishes it as an
+// event of the tenant, whose id comes from ID: a second report is a duplicate.
 type Finding struct {
 	Tenant   event.Tenant   `json:"tenant"`
 	ID       string         `json:"id"` // [A-Za-z0-9_/-], at most 200 bytes; the same finding, the same id
@@ -80,7 +82,7 @@ type Finding struct {
 	Alarm    event.Alarm    `json:"alarm"`
 }
 
-// Core is the client of the core door.
+// Core is the client of the core service.
 type Core struct {
 	nc   *nats.Conn
 	name string
@@ -89,7 +91,7 @@ type Core struct {
 // NewCore returns a client that asks as name, the connection's user.
 func NewCore(nc *nats.Conn, name string) *Core { return &Core{nc: nc, name: name} }
 
-// Do asks one verb.
+// Do requests one verb.
 func (c *Core) Do(ctx context.Context, verb string, req, resp any) error {
 	return Call(ctx, c.nc, subject.Request(subject.DoorCore, c.name, verb), req, resp)
 }

@@ -10,7 +10,7 @@ import (
 	"midplane/subject"
 )
 
-// Verbs of the query door, answered by a primary: query.<name>.<verb>.
+// Verbs of the query service, which a primary answers: query.<name>.<verb>.
 const (
 	DeviceList    = "device.list"    // ListRequest → Page[Device]
 	DeviceGet     = "device.get"     // DeviceRef → DeviceDetail
@@ -46,7 +46,7 @@ type EventRequest struct {
 	Newest   bool           `json:"newest,omitempty"`
 }
 
-// PrimaryReport is what a primary knows of itself.
+// PrimaryReport is what a primary knows about itself.
 type PrimaryReport struct {
 	Name    string         `json:"name"`
 	Version string         `json:"version"`
@@ -61,9 +61,24 @@ type TenantReport struct {
 	Reading bool           `json:"reading"`
 	Problem string         `json:"problem,omitempty"`
 	Streams []StreamReport `json:"streams"`
+	Sites   []SiteReport   `json:"sites,omitempty"` // where something is wrong in the network; an older primary leaves it out
 }
 
-// StreamReport is a cursor. Lag is in messages, Age of the newest folded one.
+// SiteReport is what is wrong in the network of one site.
+type SiteReport struct {
+	Site     string `json:"site"`
+	Down     Found  `json:"down"`     // devices
+	Critical Found  `json:"critical"` // checks
+	Warning  Found  `json:"warning"`  // checks
+}
+
+// Found is how many of a kind there are, with the first few by name.
+type Found struct {
+	Count int      `json:"count"`
+	Names []string `json:"names"`
+}
+
+// StreamReport is a primary's cursor in a stream. Lag is in messages.
 type StreamReport struct {
 	Stream string     `json:"stream"`
 	Cursor uint64     `json:"cursor"`
@@ -72,7 +87,7 @@ type StreamReport struct {
 	Folded *time.Time `json:"folded,omitempty"` // when the last message was folded
 }
 
-// Query is the client of the query door.
+// Query is the client of the query service.
 type Query struct {
 	nc   *nats.Conn
 	name string
@@ -81,7 +96,7 @@ type Query struct {
 // NewQuery returns a client that asks as name, the connection's user.
 func NewQuery(nc *nats.Conn, name string) *Query { return &Query{nc: nc, name: name} }
 
-// Do asks one verb.
+// Do requests one verb.
 func (q *Query) Do(ctx context.Context, verb string, req, resp any) error {
 	return Call(ctx, q.nc, subject.Request(subject.DoorQuery, q.name, verb), req, resp)
 }

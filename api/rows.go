@@ -27,7 +27,7 @@ type Tenant struct {
 	Conditions []Condition `json:"conditions"`
 }
 
-// Condition is one step of a tenant's way to Ready.
+// Condition is one condition that must be true for a tenant to be Ready.
 type Condition struct {
 	Type    string `json:"type"` // AccountPushed StreamsReady SchemasBound IngressOpen PrimaryReading
 	OK      bool   `json:"ok"`
@@ -72,7 +72,7 @@ const (
 	PollerOnline  = "online"
 	PollerOffline = "offline"
 	PollerPending = "pending" // declared, never seen
-	PollerRevoked = "revoked" // its credentials are dead; it may be enrolled anew
+	PollerRevoked = "revoked" // its credentials are refused; a new key may be enrolled
 )
 
 // Device is one row of "get devices".
@@ -143,7 +143,8 @@ type Event struct {
 	Data     json.RawMessage `json:"data,omitempty"`
 }
 
-// Series is the latest value of one metric of an entity, and up to one hour of it.
+// Series is the latest value of one metric of an entity, and its values of up to
+// one hour.
 type Series struct {
 	Entity string    `json:"entity"`
 	Type   string    `json:"type"`
@@ -183,6 +184,19 @@ type Stream struct {
 	Replicas []string `json:"replicas"` // followers, "n2" or "n2 (offline)", "n2 (behind)"
 	Floor    uint64   `json:"readFloor"`
 	HeldBy   string   `json:"heldBy,omitempty"` // the cursor that holds back trimming
+}
+
+// Limit is one row of "get limits": a limit of a tenant, or of one of its
+// producers. In a row of a producer, the tenant's rates are its share of them.
+type Limit struct {
+	Tenant        string     `json:"tenant"`
+	Producer      string     `json:"producer"`      // empty for a limit of the tenant
+	Limit         string     `json:"limit"`         // name of the quota's field, or specSize
+	Value         int64      `json:"value"`         // what is allowed
+	Used          *int64     `json:"used"`          // now; null when it is not known
+	Refused       uint64     `json:"refused"`       // messages or connections, since the nodes that run began to count
+	HeldBackSince *time.Time `json:"heldBackSince"` // null when the limit holds nothing back
+	Hint          string     `json:"hint"`          // what would lift the limit
 }
 
 // Schema is one row of "get schemas".

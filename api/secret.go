@@ -9,7 +9,7 @@ import (
 	"midplane/fault"
 )
 
-// Verbs of secrets: of the admin door, and of the control channel.
+// Verbs about secrets, of the admin service and of the control channel.
 const (
 	SecretSet    = "secret.set"    // SetSecret → {}
 	SecretList   = "secret.list"   // ListRequest → Page[Secret]
@@ -21,8 +21,8 @@ const (
 // SecretPrefix begins a reference to a secret that the control plane keeps.
 const SecretPrefix = "secret:"
 
-// MaxSecret is the longest value in bytes, MaxSecrets how many a tenant has:
-// all of them together fit into one answer.
+// MaxSecret is the longest value in bytes, MaxSecrets how many secrets a tenant
+// may have: all of them together fit into one answer.
 const (
 	MaxSecret  = 1024
 	MaxSecrets = 256
@@ -30,8 +30,8 @@ const (
 
 var secretNameRE = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$`)
 
-// CheckSecretName says whether s may name a secret. The error does not repeat
-// s: it may be the secret, given in the wrong place.
+// CheckSecretName says whether s may name a secret. The error does not repeat s,
+// which may be the secret itself, given in the wrong place.
 func CheckSecretName(s string) error {
 	if !secretNameRE.MatchString(s) {
 		return fault.WithHint(fault.New(fault.Invalid, "that is not the name of a secret"), "use 1 to 63 of A-Z, a-z, 0-9, _ and -, first a letter or digit")
@@ -58,7 +58,7 @@ func SecretName(ref string) (name string, ok bool) {
 	return name, ok && CheckSecretName(name) == nil
 }
 
-// SetSecret stores a value under a name, in place of the one before.
+// SetSecret stores a value under a name and replaces the one before.
 type SetSecret struct {
 	Tenant string `json:"tenant"`
 	Name   string `json:"name"`
@@ -77,22 +77,22 @@ const (
 	SecretMissing = "missing" // referred to, but not set
 )
 
-// Secret is what is shown of a secret: never its value.
+// Secret describes a secret; it never holds the value.
 type Secret struct {
 	ID      string     `json:"id"` // tenant/name
 	Tenant  string     `json:"tenant"`
 	Name    string     `json:"name"`
 	Status  string     `json:"status"`          // set missing
-	SetAt   *time.Time `json:"setAt,omitempty"` // when it was last given a value
-	SetBy   string     `json:"setBy,omitempty"` // by whom
-	Pollers []string   `json:"pollers"`         // whose configuration refers to it
+	SetAt   *time.Time `json:"setAt,omitempty"` // when the value was last set
+	SetBy   string     `json:"setBy,omitempty"` // who set it
+	Pollers []string   `json:"pollers"`         // the pollers whose configuration refers to it
 }
 
-// SecretsRequest asks for the secrets that the poller's own configuration
-// refers to. It names none: nobody can ask for another's. Key is a public
-// curve key that the asker has just made; the answer is sealed for it, since
-// an answer can be aimed at any subject of the tenant. Have is the version the
-// asker holds, Want the registry's revision to be answered from at least.
+// SecretsRequest asks for the secrets that the poller's own configuration refers
+// to. It names no secret, so that a poller cannot ask for another's. Key is a
+// public curve key that the poller has just made; the answer is sealed for it,
+// since an answer can be aimed at any subject of the tenant. Have is the version
+// that the poller holds, Want the lowest revision of the registry to answer from.
 type SecretsRequest struct {
 	Key  string `json:"key"`
 	Have string `json:"have,omitempty"`

@@ -10,16 +10,16 @@ import (
 	"midplane/subject"
 )
 
-// Verbs of the admin door about enrolment tokens.
+// Verbs of the admin service about enrolment tokens.
 const (
 	TokenCreate = "token.create" // CreateToken → CreatedToken
 	TokenList   = "token.list"   // ListRequest → Page[Token]
 	TokenRevoke = "token.revoke" // TokenRef → Token
 )
 
-// CreateToken asks for a token that enrols one poller. The token's own key is
-// made by who asks; only its public key travels. Site is for a poller that the
-// tenant's file does not declare; "" is the tenant's first.
+// CreateToken asks for a token that enrols one poller. The client makes the
+// token's own key and sends only the public half. Site is the site of a poller
+// that the tenant's file does not declare; "" is the tenant's first.
 type CreateToken struct {
 	Tenant    string   `json:"tenant"`
 	Poller    string   `json:"poller"`
@@ -28,7 +28,7 @@ type CreateToken struct {
 	PublicKey string   `json:"publicKey"`
 }
 
-// CreatedToken is what a token is put together from, with the key.
+// CreatedToken holds the parts of a token; the client adds the key.
 type CreatedToken struct {
 	ID      string    `json:"id"`
 	JWT     string    `json:"jwt"`
@@ -69,19 +69,20 @@ type TokenRef struct {
 	ID     string `json:"id"`
 }
 
-// Redeem is what a new poller asks with the token's credential on enrol.<id>.
-// The key pair is the poller's own; Signature is its signature of RedeemBytes.
+// Redeem is a new poller's request on enrol.<id>, made with the token's
+// credential. The key pair is the poller's own; it signs RedeemBytes.
 type Redeem struct {
 	PublicKey string `json:"publicKey"`
 	Signature []byte `json:"signature"`
 }
 
-// RedeemBytes is what is signed.
+// RedeemBytes returns the bytes that the poller signs.
 func RedeemBytes(id, publicKey string) []byte {
 	return []byte("enrol\n" + id + "\n" + publicKey)
 }
 
-// Redeemed makes who asked a poller. The same key gets the same answer again.
+// Redeemed makes the machine that asked a poller. The same key gets the same
+// answer again.
 type Redeemed struct {
 	Tenant  string    `json:"tenant"`
 	Site    string    `json:"site"`

@@ -1,8 +1,11 @@
 package api
 
-import "time"
+import (
+	"strconv"
+	"time"
+)
 
-// Verbs of the admin door about users.
+// Verbs of the admin service about users.
 const (
 	UserCreate      = "user.create"      // CreateUser → CreatedUser
 	UserList        = "user.list"        // ListRequest → Page[User]
@@ -12,8 +15,8 @@ const (
 	UserUnsubscribe = "user.unsubscribe" // Subscribe → Subscribed
 )
 
-// CreateUser asks for a user's JWT. The key pair is made by who asks; only the
-// public key travels. Asking again with the same key, role and subscriptions
+// CreateUser asks for a user's JWT. The client makes the key pair and sends only
+// the public key. A second request with the same key, role and subscriptions
 // gives the JWT again; anything else for an existing name is a Conflict. TTL is
 // for the roles that cannot renew; 0 is a year.
 type CreateUser struct {
@@ -34,14 +37,14 @@ type CreatedUser struct {
 }
 
 // UserRef names a tenant's user. With Role set, a user of another role is a
-// Conflict: whoever means a poller does not want an application revoked.
+// Conflict: a request to revoke a poller must not revoke an application.
 type UserRef struct {
 	Tenant string `json:"tenant"`
 	Name   string `json:"name"`
 	Role   string `json:"role,omitempty"`
 }
 
-// Revoked says since when a user is dead.
+// Revoked says since when a user is revoked.
 type Revoked struct {
 	Tenant  string    `json:"tenant"`
 	Name    string    `json:"name"`
@@ -49,6 +52,16 @@ type Revoked struct {
 	Revoked time.Time `json:"revoked"`
 	// Existed says that the user had been revoked before.
 	Existed bool `json:"existed"`
+	// Tokens is how many open enrolment tokens of a poller were revoked with it.
+	Tokens int `json:"tokens"`
+}
+
+// AuditDetail is what the audit log adds to the request.
+func (r Revoked) AuditDetail() string {
+	if r.Tokens == 0 {
+		return ""
+	}
+	return "tokens=" + strconv.Itoa(r.Tokens)
 }
 
 // Subscribe gives a reader, application or inspector one more subscription, or
@@ -90,6 +103,6 @@ type Subscribed struct {
 	JWT           string   `json:"jwt,omitempty"`
 	Renews        bool     `json:"renews"`
 	Subscriptions []string `json:"subscriptions"`
-	// Existed says that it was so before.
+	// Existed says that the user had the subscription, or lacked it, before.
 	Existed bool `json:"existed"`
 }

@@ -11,7 +11,8 @@ import (
 
 	"midplane/event"
 	"midplane/primary/fold"
-	"midplane/primary/store" // also registers the SQLite driver
+	"midplane/primary/store"
+	"midplane/primary/store/sqlite" // also registers the SQLite driver
 )
 
 // foldBatch is how much the primary puts into one transaction at the most.
@@ -43,18 +44,18 @@ func foldRate(ctx context.Context, o options) (result, error) {
 }
 
 func foldRound(ctx context.Context, dir string, count int) (folded, plain float64, err error) {
-	s, err := store.Open(ctx, store.Config{Dir: dir})
+	db, err := sqlite.Open(ctx, dir, store.Options{})
 	if err != nil {
 		return 0, 0, err
 	}
-	defer s.Close()
+	defer db.Close()
 	batches := make([][]fold.Message, count/foldBatch)
 	for i := range batches {
 		batches[i] = pollerEvents(i*foldBatch, foldBatch)
 	}
 	began := time.Now()
 	for _, b := range batches {
-		res, err := s.Apply(ctx, "acme", b)
+		res, err := db.Writer.Apply(ctx, "acme", b)
 		if err != nil {
 			return 0, 0, err
 		}
@@ -64,7 +65,7 @@ func foldRound(ctx context.Context, dir string, count int) (folded, plain float6
 	}
 	folded = float64(count) / time.Since(began).Seconds()
 	// Exactly once: the same messages again change nothing.
-	again, err := s.Apply(ctx, "acme", batches[0])
+	again, err := db.Writer.Apply(ctx, "acme", batches[0])
 	if err != nil || again.Folded[event.KindEvent] != 0 {
 		return 0, 0, fmt.Errorf("a batch was folded twice: %d, %v", again.Folded[event.KindEvent], err)
 	}

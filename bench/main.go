@@ -1,6 +1,6 @@
 // Command bench measures Midplane against what it stands on, in one run on one
 // machine: rates are quoted beside the raw limit of the same run, as ratios
-// with their range. It is a door: it imports whatever it measures. Load goes to
+// with their range. It is a program of its own and imports what it measures. Load goes to
 // loopback only, is bounded in count, and ends by itself.
 package main
 
@@ -21,9 +21,11 @@ type benchmark struct {
 
 // options are the flags.
 type options struct {
-	rounds int
-	count  int // messages per round
-	short  bool
+	rounds  int
+	count   int // messages per round
+	short   bool
+	load    loadSize // 0: the sizes of the form
+	tenants int      // 0: those of the benchmark
 }
 
 // result is one floor's figures.
@@ -40,10 +42,15 @@ func execute() int {
 	if len(os.Args) > 1 && os.Args[1] == childArg {
 		return child(os.Args[2:])
 	}
+	if len(os.Args) > 1 && os.Args[1] == pollerArg {
+		return childPoller(os.Args[2:])
+	}
 	var o options
 	flag.IntVar(&o.rounds, "rounds", 5, "interleaved rounds of each measurement")
 	flag.IntVar(&o.count, "count", 60_000, "messages per round and size")
-	flag.BoolVar(&o.short, "short", false, "fewer tenants and rounds, for trying the benchmark itself")
+	flag.BoolVar(&o.short, "short", false, "fewer tenants, devices and rounds, for trying the benchmark itself")
+	flag.IntVar(&o.tenants, "tenants", 0, "tenants of the benchmark idle (default 300)")
+	o.load.flags()
 	flag.Usage = func() {
 		fmt.Fprintln(os.Stderr, "usage: bench [flags] NAME…\n\nNAME is floors, or one of:")
 		for _, b := range benchmarks {
@@ -72,8 +79,10 @@ var benchmarks = []benchmark{
 	{"fold", "events/s into the primary's database, beside plain inserts", foldRate},
 	{"noisy", "one tenant's publish latency while another sends ten times its rate", noisyTenant},
 	{"tenants", "cost per publish with 1, 100 and 300 tenants", tenantScaling},
+	{"idle", "CPU and memory of tenants that do nothing, with their pollers and a primary in one process", idleCost},
 	{"start", "from start to the first device up", startTime},
 	{"apply", "a tenant of two sites and 50 devices, from apply to Ready", applyTime},
+	{"load", "pollers with 500 SNMP devices and 5,000 TCP checks on default quotas: start, steady work, an outage of ten minutes", loadRun},
 	{"failover", "publish gap after kill −9 of the stream's leader", failover},
 }
 

@@ -12,10 +12,13 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"midplane/event"
+	"midplane/subject"
 )
 
-// noise are producers that publish at a rate, whatever they are answered, over
-// a connection each to every node, until they are told to stop.
+// noise are producers that publish at a rate without regard to the answers, over
+// a connection each to every node, until they are stopped.
 type noise struct {
 	cmd *exec.Cmd
 	in  io.Closer
@@ -73,13 +76,13 @@ func makeNoise(o order, r *report) error {
 	var mouths []mouth
 	for _, v := range o.Voices {
 		for _, server := range o.Servers {
-			nc, err := nats.Connect(server, nats.UserCredentials(v.Creds), nats.CustomInboxPrefix("_INBOX."+v.User), nats.MaxReconnects(-1), nats.ReconnectBufSize(-1), nats.RetryOnFailedConnect(true),
+			nc, err := nats.Connect(server, nats.UserCredentials(v.Creds), nats.CustomInboxPrefix(subject.InboxPrefix(v.User)), nats.MaxReconnects(-1), nats.ReconnectBufSize(-1), nats.RetryOnFailedConnect(true),
 				nats.DisconnectErrHandler(func(*nats.Conn, error) { lost.Add(1) }), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 			if err != nil {
 				return err
 			}
 			defer nc.Close()
-			inbox := fmt.Sprintf("_INBOX.%s.noise%d", v.User, len(mouths))
+			inbox := fmt.Sprintf("%s.noise%d", subject.InboxPrefix(v.User), len(mouths))
 			if _, err := nc.Subscribe(inbox, func(m *nats.Msg) {
 				if strings.Contains(string(m.Data), `"error"`) {
 					refused.Add(1)
@@ -106,7 +109,7 @@ func makeNoise(o order, r *report) error {
 		for due := int(time.Since(began).Seconds() * float64(o.Rate)); n < due; n++ {
 			via := mouths[n%len(mouths)]
 			m := message(o, n)
-			m.Subject = strings.Replace(m.Subject, "in."+o.User, "in."+via.user, 1)
+			m.Subject = strings.Replace(m.Subject, subject.InPrefix(event.Producer(o.User)), subject.InPrefix(event.Producer(via.user)), 1)
 			m.Header["Nats-Msg-Id"] = []string{fmt.Sprintf("%s/%d-%d", via.user, began.UnixNano(), n)}
 			m.Reply = via.inbox
 			if via.nc.PublishMsg(m) == nil {

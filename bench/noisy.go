@@ -8,7 +8,7 @@ import (
 
 	"midplane/api"
 	"midplane/internal/testcluster"
-	"midplane/tenants"
+	"midplane/subject"
 	"midplane/tenants/account"
 )
 
@@ -22,27 +22,27 @@ func noisyTenant(ctx context.Context, o options) (result, error) {
 		return result{}, err
 	}
 	defer w.close()
-	spec, err := benchTenant("noisy", map[string]any{"storage": "8GiB"})
+	const rate = 2000 // messages a second that the other tenant may send
+	spec, err := benchTenant("noisy", map[string]any{"storage": "8GiB", "messageRate": rate})
 	if err != nil {
 		return result{}, err
 	}
-	if err := w.Apply(ctx, spec, api.AccountPushed, api.StreamsReady, api.SchemasBound, api.IngressOpen); err != nil {
+	if err := w.cluster.Apply(ctx, spec, api.AccountPushed, api.StreamsReady, api.SchemasBound, api.IngressOpen); err != nil {
 		return result{}, err
 	}
-	// Who is shut out in one phase must not be missing in another.
+	// A producer that is shut out in one phase must not be missing in another.
 	var voices []voice
 	for i := range 17 {
 		name := fmt.Sprintf("noise-%d", i)
-		creds, err := w.User(ctx, "noisy", account.RoleProducer, name)
+		creds, err := w.cluster.User(ctx, "noisy", account.RoleProducer, name)
 		if err != nil {
 			return result{}, err
 		}
 		voices = append(voices, voice{name, creds})
 	}
-	loud := order{Servers: w.Servers(), User: "noise", Subject: "in.noise.event.info.r%d." + eventType, MsgID: "noise/", Size: 256, Entities: 1000}
+	loud := order{Servers: w.cluster.Servers(), User: "noise", Subject: subject.InPrefix("noise") + "event.info.r%d." + eventType, MsgID: "noise/", Size: 256, Entities: 1000}
 	count := min(o.count, 1500)
 	r := result{floor: fmt.Sprintf("p99 ≤ %.1f × with the other tenant within its rate", floor)}
-	const rate = tenants.DefaultMessageRate
 	phases := []phase{{"alone", 0, nil}, {"other at its rate", rate, voices[:8]}, {"at ten times", 10 * rate, voices[8:16]}, {"at ten times, one producer", 10 * rate, voices[16:]}}
 	p50s, p99s := make([][]float64, len(phases)), make([][]float64, len(phases))
 	for round := range o.rounds + 1 {
@@ -85,7 +85,7 @@ func noisyTenant(ctx context.Context, o options) (result, error) {
 	return r, nil
 }
 
-// phase is what the other tenant does meanwhile.
+// phase is what the other tenant does at the same time.
 type phase struct {
 	name   string
 	rate   int

@@ -20,7 +20,7 @@ import (
 // childArg begins the command line of a producer in its own process.
 const childArg = "-child-producer"
 
-// order is what a producer is told, as JSON on its command line; it holds no secret.
+// order is what a producer is to do, as JSON on its command line; it holds no secret.
 type order struct {
 	Servers  []string
 	Creds    string // path
@@ -34,7 +34,7 @@ type order struct {
 	// Beside is published alternately with this one, message by message, so
 	// that what disturbs the machine disturbs both alike; InFlight 1 only.
 	Beside *order
-	// Rate makes noise of it: so many a second, whatever is answered, until
+	// Rate makes noise of it: so many a second, without regard to answers, until
 	// standard input ends.
 	Rate   int
 	Voices []voice // who makes the noise
@@ -43,7 +43,7 @@ type order struct {
 // voice is a user that makes noise.
 type voice struct{ User, Creds string }
 
-// report is what it says when done.
+// report is its output when it is done.
 type report struct {
 	Seconds   float64
 	CPU       float64   // seconds

@@ -15,6 +15,7 @@ import (
 	"midplane/bus"
 	"midplane/event"
 	"midplane/internal/testcluster"
+	"midplane/subject"
 	"midplane/telemetry"
 )
 
@@ -59,7 +60,7 @@ func (p *steady) run(ctx context.Context) {
 func (p *steady) publish(entity, n int) {
 	id := fmt.Sprintf("%s/e%d/%d", benchUser, entity, n)
 	msg := &nats.Msg{
-		Subject: fmt.Sprintf("in.%s.event.info.e%d.%s", benchUser, entity, event.TypeReachabilityChanged),
+		Subject: fmt.Sprintf("%sevent.info.e%d.%s", subject.InPrefix(benchUser), entity, event.TypeReachabilityChanged),
 		Header:  nats.Header{"Nats-Msg-Id": {id}, "ce-id": {id}},
 		Data:    []byte(fmt.Sprintf(`{"device":"e%d","from":"up","to":"down","message":"number %d"}`, entity, n)),
 	}
@@ -143,7 +144,7 @@ func (p *steady) compare(ctx context.Context, d *testcluster.Deployment) (lost, 
 		return nil
 	})
 	if lost > 0 {
-		err = nil // the figure says it
+		err = nil // the figure shows it
 	}
 	return lost, doubled, disorder, err
 }

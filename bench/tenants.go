@@ -68,7 +68,7 @@ func (w *world) onboard(ctx context.Context, have, n int) error {
 		g.Go(func() error {
 			spec := testcluster.Tenant(fmt.Sprintf("t%03d", i))
 			spec.Quota.Storage = 32 << 20
-			return w.Apply(ctx, spec, api.AccountPushed, api.StreamsReady, api.IngressOpen)
+			return w.cluster.Apply(ctx, spec, api.AccountPushed, api.StreamsReady, api.IngressOpen)
 		})
 	}
 	return g.Wait()

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"midplane/internal/testcluster"
+	"midplane/subject"
 	"midplane/tenants"
 	"midplane/tenants/account"
 )
@@ -41,7 +42,7 @@ func payload(size, i int) []byte {
 // world is a cluster with one tenant, a producer that goes through the door
 // and one that goes straight to the stream.
 type world struct {
-	*testcluster.Cluster
+	cluster  *testcluster.Cluster
 	dir      string
 	producer string // creds
 	raw      *testcluster.Raw
@@ -82,7 +83,7 @@ func newWorld(ctx context.Context, opts testcluster.Options) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &world{Cluster: c, dir: dir}
+	w := &world{cluster: c, dir: dir}
 	if w.producer, err = c.User(ctx, "acme", account.RoleProducer, benchUser); err == nil {
 		w.raw, err = c.Raw(ctx, "acme")
 	}
@@ -94,17 +95,17 @@ func newWorld(ctx context.Context, opts testcluster.Options) (*world, error) {
 }
 
 func (w *world) close() {
-	_ = w.Close() // what was measured has been printed
+	_ = w.cluster.Close() // what was measured has been printed
 	_ = os.RemoveAll(w.dir)
 }
 
 // through and straight are the two orders that are compared.
 func (w *world) through(round string, size, count, inFlight int) order {
-	return order{Servers: w.Servers(), Creds: w.producer, User: benchUser, Subject: "in." + benchUser + ".event.info.r%d." + eventType,
+	return order{Servers: w.cluster.Servers(), Creds: w.producer, User: benchUser, Subject: subject.InPrefix(benchUser) + "event.info.r%d." + eventType,
 		MsgID: benchUser + "/" + round + "/", Size: size, Count: count, InFlight: inFlight, Entities: 1000}
 }
 
 func (w *world) straight(round string, size, count, inFlight int) order {
-	return order{Servers: w.Servers(), Creds: w.raw.Creds, User: w.raw.User, Subject: w.raw.Capability.Prefix() + "event._.info.r%d." + eventType,
+	return order{Servers: w.cluster.Servers(), Creds: w.raw.Creds, User: w.raw.User, Subject: w.raw.Capability.Prefix() + "event._.info.r%d." + eventType,
 		MsgID: "raw/" + round + "/", Size: size, Count: count, InFlight: inFlight, Entities: 1000}
 }

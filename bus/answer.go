@@ -11,18 +11,9 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"midplane/api"
 	"midplane/fault"
-)
-
-// Codes of NATS' own that decide what an answer means, whatever its HTTP-like
-// code says.
-const (
-	codeStreamFull    = 10077 // stream is full
-	codeStorageFull   = 10002 // account's storage is used up
-	codeNoResources   = 10047 // insufficient storage
-	codeTooMany       = 10167 // stream's ingest queue is full
-	codeSameInFlight  = 10158 // the same message id is being stored
-	codeStreamOffline = 10118
+	"midplane/streams"
 )
 
 // Ack is a PubAck.
@@ -32,9 +23,9 @@ type Ack struct {
 	Duplicate bool   `json:"duplicate"`
 }
 
-// ParseAck reads the answer to a publish. nil error means the message is on
-// disk on two nodes. A refusal is classified by its err_code; the message of
-// the error is the description for a person.
+// ParseAck reads the answer to a publish. A nil error means that the message is
+// on disk on two nodes. A refusal is classified by its err_code; the text of the
+// error is the refusal's description.
 func ParseAck(data []byte) (Ack, error) {
 	var ack struct {
 		Ack
@@ -52,10 +43,11 @@ func ParseAck(data []byte) (Ack, error) {
 	return ack.Ack, nil
 }
 
-// retryIn is how a refusal says when to come back.
+// retryIn is the text with which a refusal says how long to wait.
 var retryIn = regexp.MustCompile(`retry in (\d{1,9}) ms`)
 
-// RetryIn writes when to come back into a refusal's description, rounded up.
+// RetryIn returns the text that says how long to wait before the next try,
+// rounded up, for a refusal's description.
 func RetryIn(wait time.Duration) string {
 	return fmt.Sprintf("retry in %d ms", (wait+time.Millisecond-1)/time.Millisecond)
 }
@@ -75,12 +67,55 @@ func RetryAfter(err error) time.Duration {
 	return min(time.Duration(ms)*time.Millisecond, maxRetryAfter)
 }
 
-// maxRetryAfter bounds what is believed of an answer.
+// overLimit is the text with which a refusal names the limit that was exceeded.
+var overLimit = regexp.MustCompile(`over the (producer|tenant)'s (message|byte) rate`)
+
+// OverLimit returns the text that names an exceeded limit, for a refusal's
+// description. limit is the name of the quota's field
+// (api.LimitProducerMessages and so on).
+func OverLimit(limit string) string {
+	for text, l := range limits {
+		if l == limit {
+			return "over the " + text
+		}
+	}
+	return "over " + limit
+}
+
+// LimitOf returns the limit that a refusal names, "" when it names none.
+func LimitOf(err error) string {
+	m := overLimit.FindStringSubmatch(err.Error())
+	if m == nil {
+		return ""
+	}
+	return limits[m[1]+"'s "+m[2]+" rate"]
+}
+
+var limits = map[string]string{
+	"producer's message rate": api.LimitProducerMessages,
+	"producer's byte rate":    api.LimitProducerBytes,
+	"tenant's message rate":   api.LimitTenantMessages,
+	"tenant's byte rate":      api.LimitTenantBytes,
+}
+
+// maxRetryAfter is the longest wait that an answer can ask for.
 const maxRetryAfter = time.Minute
+
+// CodeUnknownType is the err_code with which the ingress refuses a type that it
+// does not know.
+const CodeUnknownType = 24006
+
+// UnknownType reports whether an error is a refusal of a type that the ingress does
+// not know: its node may be older than the publisher.
+func UnknownType(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && api.ErrorCode == CodeUnknownType
+}
 
 // Classify gives a publish error its class. A refusal by the ingress is
 // Invalid (400, 413), Denied (403), Exhausted (429) or Unavailable (503); no
-// answer is Unavailable: the message may be stored, and the same id is retried.
+// answer is Unavailable: the message may be stored, so the publisher tries again
+// with the same id.
 func Classify(err error) error {
 	if err == nil {
 		return nil
@@ -92,10 +127,10 @@ func Classify(err error) error {
 		}
 		return fault.Wrap(fault.Unavailable, err, "publish")
 	}
-	switch int(api.ErrorCode) {
-	case codeStreamFull, codeStorageFull, codeNoResources, codeTooMany:
+	switch api.ErrorCode {
+	case streams.CodeStreamFull, streams.CodeStorageFull, streams.CodeNoResources, streams.CodeTooMany:
 		return fault.Wrap(fault.Exhausted, err, "publish")
-	case codeSameInFlight, codeStreamOffline:
+	case streams.CodeSameInFlight, streams.CodeStreamOffline:
 		return fault.Wrap(fault.Unavailable, err, "publish")
 	}
 	switch api.Code {

@@ -25,8 +25,8 @@ func TestParseAck(t *testing.T) {
 		{"denied", `{"error":{"code":403,"err_code":24030}}`, fault.Denied},
 		{"rate", `{"error":{"code":429,"err_code":24050}}`, fault.Exhausted},
 		{"no leader", `{"error":{"code":503,"err_code":24060}}`, fault.Unavailable},
-		{"stream full, whatever the code says", `{"error":{"code":503,"err_code":10077}}`, fault.Exhausted},
-		{"quota, whatever the code says", `{"error":{"code":400,"err_code":10002}}`, fault.Exhausted},
+		{"stream full with any code", `{"error":{"code":503,"err_code":10077}}`, fault.Exhausted},
+		{"quota with any code", `{"error":{"code":400,"err_code":10002}}`, fault.Exhausted},
 		{"no resources", `{"error":{"code":503,"err_code":10047}}`, fault.Exhausted},
 		{"ingest queue full", `{"error":{"code":429,"err_code":10167}}`, fault.Exhausted},
 		{"same id in flight", `{"error":{"code":409,"err_code":10158}}`, fault.Unavailable},
@@ -43,7 +43,7 @@ func TestParseAck(t *testing.T) {
 	}
 }
 
-// No answer says nothing about whether the message was stored: the same id is tried again.
+// Without an answer the message may be stored or not: the same id is tried again.
 func TestNoAnswerIsUnavailable(t *testing.T) {
 	for _, err := range []error{nats.ErrNoResponders, nats.ErrTimeout, context.DeadlineExceeded, nats.ErrConnectionClosed, jetstream.ErrNoStreamResponse} {
 		if !fault.Is(bus.Classify(err), fault.Unavailable) {
@@ -55,9 +55,9 @@ func TestNoAnswerIsUnavailable(t *testing.T) {
 	}
 }
 
-// A refusal says when to come back, in words that a program can read too.
+// A refusal says how long to wait, in a form that a program can read, too.
 func TestRetryAfter(t *testing.T) {
-	said := func(code int, description string) error {
+	refusal := func(code int, description string) error {
 		_, err := bus.ParseAck([]byte(fmt.Sprintf(`{"error":{"code":%d,"err_code":24050,"description":%q},"stream":"EVENTS"}`, code, description)))
 		return err
 	}
@@ -65,11 +65,11 @@ func TestRetryAfter(t *testing.T) {
 		err  error
 		want time.Duration
 	}{
-		{said(429, "over the tenant's message rate; "+bus.RetryIn(1500*time.Microsecond)), 2 * time.Millisecond},
-		{said(429, bus.RetryIn(3*time.Second)), 3 * time.Second},
-		{said(429, bus.RetryIn(time.Hour)), time.Minute},
-		{said(429, "full"), 0},
-		{said(400, bus.RetryIn(time.Second)), 0},
+		{refusal(429, "over the tenant's message rate; "+bus.RetryIn(1500*time.Microsecond)), 2 * time.Millisecond},
+		{refusal(429, bus.RetryIn(3*time.Second)), 3 * time.Second},
+		{refusal(429, bus.RetryIn(time.Hour)), time.Minute},
+		{refusal(429, "full"), 0},
+		{refusal(400, bus.RetryIn(time.Second)), 0},
 		{bus.Classify(&jetstream.APIError{Code: 429, Description: bus.RetryIn(time.Second)}), time.Second},
 		{nats.ErrTimeout, 0},
 		{nil, 0},

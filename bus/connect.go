@@ -1,7 +1,7 @@
 // Package bus is the client side of Midplane for Go programs: how to connect,
-// how an event becomes a NATS message and back, and what an answer means. It
-// knows nothing of who uses it; pollers, primaries and applications stand on
-// the same code. It may import schemas and what is below it.
+// how an event becomes a NATS message and back, and what an answer means.
+// Pollers, primaries and applications use the same code; nothing here depends
+// on which of them it is. It may import schemas and lower packages.
 package bus
 
 import (
@@ -19,13 +19,13 @@ import (
 	"midplane/telemetry"
 )
 
-// Config says how to connect.
+// Config is how to connect.
 type Config struct {
 	Servers []string // client URLs of all nodes
 	User    string   // name of the user: its inbox prefix
 	Name    string   // of the connection, for operators
 
-	// Who we are: a .creds file, or a JWT and the function that signs with the user's key.
+	// The user's credentials: a .creds file, or a JWT and a function that signs with the user's key.
 	CredsFile string
 	JWT       string
 	Sign      func(nonce []byte) ([]byte, error)
@@ -36,9 +36,10 @@ type Config struct {
 	Options []nats.Option // applied last
 }
 
-// Connect opens a connection that reconnects for ever, fails a publish at once
-// while it is down (whoever must not lose has an outbox), and uses the user's
-// own inbox. With MaxWait an error is Denied or Unavailable.
+// Connect opens a connection that reconnects for ever and uses the user's own
+// inbox. While the connection is down a publish fails at once, and nothing is
+// buffered: a program that must not lose messages has an outbox. With MaxWait
+// an error is Denied or Unavailable.
 func Connect(cfg Config, tel telemetry.Telemetry) (*nats.Conn, error) {
 	if err := checkServers(cfg.Servers); err != nil {
 		return nil, err
@@ -106,7 +107,7 @@ func Connect(cfg Config, tel telemetry.Telemetry) (*nats.Conn, error) {
 	}
 }
 
-// checkServers refuses what could never be connected to.
+// checkServers refuses URLs that could never be connected to.
 func checkServers(servers []string) error {
 	for _, s := range servers {
 		full := s
@@ -121,7 +122,7 @@ func checkServers(servers []string) error {
 	return nil
 }
 
-// redacted hides a password that somebody wrote into a URL.
+// redacted hides a password that a URL contains.
 func redacted(s string) string {
 	if i := strings.LastIndex(s, "@"); i >= 0 {
 		return "…" + s[i:]
@@ -129,10 +130,10 @@ func redacted(s string) string {
 	return s
 }
 
-// secretSubject is a capability, which an error about permissions would show.
+// secretSubject matches a capability, which an error about permissions would show.
 var secretSubject = regexp.MustCompile(`\b(w|a)\.[0-9a-f]{16,}`)
 
-// damaged reports that it is the credentials file that cannot be used.
+// damaged reports whether the error is that the credentials file cannot be used.
 func damaged(err error) bool { return strings.Contains(err.Error(), "unable to extract") }
 
 func isAuth(err error) bool {

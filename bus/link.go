@@ -11,21 +11,22 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// mostSaid bounds how many different reasons are told while there is no connection.
-const mostSaid = 16
+// maxReasons bounds how many different reasons are logged while there is no
+// connection.
+const maxReasons = 16
 
-// link tells how a connection comes and goes: each reason why there is none
-// once, however often it is tried, and when it is over.
+// link logs how a connection comes and goes. While there is none it logs each
+// reason once, however many tries fail, and when the connection is there again.
 type link struct {
 	log  *slog.Logger
 	name string
 
-	mu   sync.Mutex
-	away bool            // and that was said
-	said map[string]bool // while it is away
+	mu      sync.Mutex
+	away    bool            // there is no connection, and that was logged
+	reasons map[string]bool // those logged while there is no connection
 }
 
-// lost is told that there was a connection.
+// lost is called when a connection has ended.
 func (l *link) lost(_ *nats.Conn, err error) {
 	if err == nil {
 		return // closed on purpose
@@ -36,28 +37,28 @@ func (l *link) lost(_ *nats.Conn, err error) {
 	l.log.Info("disconnected, reconnecting", "error", err, "connection", l.name)
 }
 
-// failed is told that one try made none.
+// failed is called when one try to connect has failed.
 func (l *link) failed(_ *nats.Conn, err error) {
 	if err == nil {
 		return
 	}
 	l.mu.Lock()
-	if l.said == nil {
-		l.said = map[string]bool{}
+	if l.reasons == nil {
+		l.reasons = map[string]bool{}
 	}
-	news := !l.said[err.Error()] && len(l.said) < mostSaid
-	if news {
-		l.said[err.Error()], l.away = true, true
+	isNew := !l.reasons[err.Error()] && len(l.reasons) < maxReasons
+	if isNew {
+		l.reasons[err.Error()], l.away = true, true
 	}
 	l.mu.Unlock()
-	if news {
-		l.log.Warn("cannot connect, trying on", "error", err, "connection", l.name, "hint", connectHint(err))
+	if isNew {
+		l.log.Warn("cannot connect, trying again", "error", err, "connection", l.name, "hint", connectHint(err))
 	}
 }
 
-// trouble is told what the server or the client complains of. A refused
-// login comes here as well, at every try: that is the reason why there is no
-// connection, and is told like one.
+// trouble is called with errors of the server and the client library. A refused
+// login is among them, at every try: it is a reason why there is no connection,
+// and is logged like the others.
 func (l *link) trouble(nc *nats.Conn, sub *nats.Subscription, err error) {
 	if sub == nil && isAuth(err) {
 		l.failed(nc, err)
@@ -70,18 +71,18 @@ func (l *link) trouble(nc *nats.Conn, sub *nats.Subscription, err error) {
 	l.log.Warn("nats", args...)
 }
 
-// made is told that there is one.
+// made is called when a connection was made.
 func (l *link) made(nc *nats.Conn) {
 	l.mu.Lock()
 	was := l.away
-	l.away, l.said = false, nil
+	l.away, l.reasons = false, nil
 	l.mu.Unlock()
 	if was {
 		l.log.Info("connected", "server", nc.ConnectedUrlRedacted(), "connection", l.name)
 	}
 }
 
-// connectHint is what to do when a connection cannot be made.
+// connectHint says what to do when a connection cannot be made.
 func connectHint(err error) string {
 	var unknown x509.UnknownAuthorityError
 	var host x509.HostnameError
@@ -99,7 +100,7 @@ func connectHint(err error) string {
 	case errors.As(err, &host):
 		return "the nodes' certificates are for other names: connect by a name that they hold"
 	case strings.Contains(err.Error(), "remote error: tls: internal error"):
-		return "the node is starting: it lets nobody in before it knows from the others who was revoked"
+		return "the node is starting: it accepts no client before it knows from the other nodes which users are revoked"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "is the node running, and is the port right?"
 	}

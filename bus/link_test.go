@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"log/slog"
 	"math/big"
 	"net"
@@ -24,6 +25,7 @@ import (
 
 	"midplane/bus"
 	"midplane/fault"
+	"midplane/internal/testport"
 	"midplane/telemetry"
 )
 
@@ -45,7 +47,7 @@ func (l *logText) String() string {
 	return l.buf.String()
 }
 
-// await waits until the log says something.
+// await waits until the log contains a text.
 func (l *logText) await(t *testing.T, what string) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(l.String(), what); time.Sleep(time.Millisecond) {
@@ -85,16 +87,11 @@ func startServer(t *testing.T, opts *server.Options) *server.Server {
 	return s
 }
 
-// TestNoConnectionIsSaid: a daemon that cannot connect must not wait in
-// silence, nor say the same again at every try.
-func TestNoConnectionIsSaid(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	_ = l.Close()
-	log := connectInBackground(t, bus.Config{Servers: []string{"nats://" + l.Addr().String()}})
+// TestNoConnectionIsLogged: a daemon that cannot connect must not wait in
+// silence, nor log the same at every try.
+func TestNoConnectionIsLogged(t *testing.T) {
+	port := testport.Reserve(t)
+	log := connectInBackground(t, bus.Config{Servers: []string{fmt.Sprintf("nats://127.0.0.1:%d", port)}})
 	log.await(t, "is the node running")
 	s := startServer(t, &server.Options{Port: port})
 	log.await(t, "msg=connected")
@@ -107,11 +104,11 @@ func TestNoConnectionIsSaid(t *testing.T) {
 		}
 	}
 	if n := strings.Count(log.String(), "cannot connect"); n > 4 { // refused, or closed while it went down
-		t.Fatalf("said %d times:\n%s", n, log)
+		t.Fatalf("logged %d times:\n%s", n, log)
 	}
 }
 
-// TestWhyThereIsNoConnection: the hint is about what is wrong.
+// TestWhyThereIsNoConnection: the hint fits the reason.
 func TestWhyThereIsNoConnection(t *testing.T) {
 	mine, other := selfSigned(t), selfSigned(t)
 	secure := startServer(t, &server.Options{Port: -1, TLS: true, TLSTimeout: 5, TLSConfig: &tls.Config{Certificates: []tls.Certificate{mine.pair}, MinVersion: tls.VersionTLS13}})
@@ -121,17 +118,17 @@ func TestWhyThereIsNoConnection(t *testing.T) {
 		cfg  bus.Config
 		want string
 	}{
-		"TLS only":       {bus.Config{Servers: at(secure)}, "tls/ca.crt"},
-		"another CA":     {bus.Config{Servers: at(secure), CAFile: other.file}, "another CA signed"},
-		"no TLS":         {bus.Config{Servers: at(plain), CAFile: mine.file}, "do not speak TLS"},
-		"not accepted":   {bus.Config{Servers: at(plain)}, "do not accept these credentials"},
-		"nobody listens": {bus.Config{Servers: []string{"127.0.0.1:1"}}, "is the node running"},
+		"TLS only":      {bus.Config{Servers: at(secure)}, "tls/ca.crt"},
+		"another CA":    {bus.Config{Servers: at(secure), CAFile: other.file}, "another CA signed"},
+		"no TLS":        {bus.Config{Servers: at(plain), CAFile: mine.file}, "do not speak TLS"},
+		"not accepted":  {bus.Config{Servers: at(plain)}, "do not accept these credentials"},
+		"not listening": {bus.Config{Servers: []string{"127.0.0.1:1"}}, "is the node running"},
 	} {
 		t.Run(name, func(t *testing.T) { connectInBackground(t, c.cfg).await(t, c.want) })
 	}
 }
 
-// TestServerURLs: what could never be connected to is Invalid at once.
+// TestServerURLs: a URL that could never be connected to is Invalid at once.
 func TestServerURLs(t *testing.T) {
 	for _, bad := range []string{"htp://a b", "http://n1:4222", "", "tls://", "nats://ann:secret@n1:4222", ":4222"} {
 		nc, err := bus.Connect(bus.Config{Servers: []string{bad}, User: "u"}, telemetry.Nop())
@@ -168,8 +165,8 @@ func selfSigned(t *testing.T) cert {
 	return c
 }
 
-// Somebody whose login is not taken any more knocks for ever, and says so once.
-func TestRefusedLoginIsToldOnce(t *testing.T) {
+// A client whose login is refused tries for ever, and logs the refusal once.
+func TestRefusedLoginIsLoggedOnce(t *testing.T) {
 	serve := func(port int, password string) *server.Server {
 		s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: port, Username: "u", Password: password, NoLog: true, NoSigs: true})
 		if err != nil {
@@ -181,8 +178,8 @@ func TestRefusedLoginIsToldOnce(t *testing.T) {
 		}
 		return s
 	}
-	s := serve(-1, "good")
-	port := s.Addr().(*net.TCPAddr).Port
+	port := testport.Reserve(t)
+	s := serve(port, "good")
 	log := connectInBackground(t, bus.Config{Servers: []string{s.ClientURL()}, Options: []nats.Option{
 		nats.UserInfo("u", "good"), nats.ReconnectWait(time.Millisecond), nats.ReconnectJitter(0, 0),
 	}})
@@ -199,11 +196,11 @@ func TestRefusedLoginIsToldOnce(t *testing.T) {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("it knocked %d times", v.TotalConnections)
+			t.Fatalf("it tried %d times", v.TotalConnections)
 		}
 	}
 	log.await(t, "not revoked?")
 	if n := strings.Count(strings.ToLower(log.String()), "authorization violation"); n > 1 {
-		t.Errorf("told %d times:\n%s", n, log)
+		t.Errorf("logged %d times:\n%s", n, log)
 	}
 }

@@ -14,8 +14,8 @@ import (
 )
 
 // Message makes the NATS message with which producer p publishes e to the
-// ingress. Only what a producer may say is in it: the stamps of the ingress
-// (producer, site, version, received) are left out.
+// ingress. It leaves out the fields that only the ingress may set (producer,
+// site, version, received).
 func Message(p event.Producer, e *event.Event) *nats.Msg {
 	in := subject.In{Producer: p, Kind: e.Kind, Severity: e.Severity, Entity: e.Entity, Type: e.Type}
 	h := make(nats.Header, 10)
@@ -43,8 +43,9 @@ func Message(p event.Producer, e *event.Event) *nats.Msg {
 	return &nats.Msg{Subject: in.String(), Header: h, Data: e.Data}
 }
 
-// Parse reads a stored message as the ingress wrote it. subj is its stored
-// subject. The error is Invalid; nothing that came through the ingress gives one.
+// Parse reads a stored message as the ingress wrote it. subj is the subject that
+// it is stored under. The error is Invalid; a message that came through the
+// ingress gives none.
 func Parse(subj string, h nats.Header, data []byte) (event.Event, error) {
 	st, err := subject.ParseStored(subj)
 	if err != nil {

@@ -15,7 +15,8 @@ import (
 	"midplane/subject"
 )
 
-// What a producer says, stamped as the ingress does, reads back as it was said.
+// A producer's message that is stamped as the ingress stamps it reads back as it
+// was published.
 func TestMessageRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		e := event.Event{

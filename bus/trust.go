@@ -10,8 +10,9 @@ import (
 	"midplane/fault"
 )
 
-// Trust is the CAs of a PEM file, which may change: a CA is rotated by adding
-// the new one to the file, and whoever runs must not have to be restarted.
+// Trust is the CAs of a PEM file, which may change while the program runs: a CA
+// is rotated by adding the new one to the file, and no program should have to be
+// restarted for that.
 type Trust struct {
 	file string
 	last atomic.Pointer[x509.CertPool]
@@ -28,8 +29,8 @@ func NewTrust(file string) (*Trust, error) {
 	return t, nil
 }
 
-// Pool reads the file again. While it cannot be read, or is being written, it
-// is what it was the last time.
+// Pool reads the file again and returns its CAs. When the file cannot be read, or
+// is being written, Pool returns the CAs of the last time.
 func (t *Trust) Pool() *x509.CertPool {
 	pool, err := t.read()
 	if err != nil {
@@ -51,7 +52,7 @@ func (t *Trust) read() (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// Option makes a connection ask for the CAs every time it connects.
+// Option makes a connection read the CAs again every time it connects.
 func (t *Trust) Option() nats.Option {
 	return func(o *nats.Options) error {
 		o.RootCAsCB = func() (*x509.CertPool, error) { return t.Pool(), nil }

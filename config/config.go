@@ -58,7 +58,7 @@ type loader struct {
 // Load finds the settings named by flags, which have been parsed. file is the
 // file to read; "" means $MIDPLANE_CONFIG, else the first of DefaultFiles that
 // exists, else none. Afterwards the flags' own variables hold the effective
-// values too. The error is Invalid and says where the mistake stands, or
+// values too. The error is Invalid and names the place of the mistake, or
 // NotFound when file is named and not there.
 func Load(flags *pflag.FlagSet, file string, opts ...Option) (*Settings, error) {
 	l := &loader{flags: flags, known: map[string]bool{}}

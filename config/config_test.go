@@ -251,7 +251,7 @@ func TestKnownOfOtherCommands(t *testing.T) {
 	path := write(t, filepath.Join(clean(t), "c.yaml"), "tenants: /etc/tenants\nworkers: 2\n")
 	t.Setenv("MIDPLANE_SITE_LIMIT", "3")
 	if _, err := Load(newFlags(), path); err == nil {
-		t.Fatal("a setting of nobody was accepted")
+		t.Fatal("a setting of no command was accepted")
 	}
 	s, err := Load(newFlags(), path, Known("tenants", "site-limit"))
 	if err != nil {

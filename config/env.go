@@ -18,9 +18,10 @@ func EnvName(key string) string {
 }
 
 // allowedEnv are variables with our prefix that are no settings: the file to
-// read, the master key and that of the store (which a node reads itself), the tests' own, secrets
-// that a tenant's file refers to ("env:MIDPLANE_SECRET_…"), and what Kubernetes
-// puts into every container for a service whose name begins with "midplane".
+// read, the master key and that of the store (which a node reads itself), the
+// tests' own, secrets that a tenant's file refers to
+// ("env:MIDPLANE_SECRET_…"), and what Kubernetes puts into every container for a
+// service whose name begins with "midplane".
 var allowedEnv = regexp.MustCompile(`^MIDPLANE_(` +
 	`CONFIG|MASTER_KEY|STORE_KEY|TEST.*|SECRET_.+|` +
 	`([A-Z0-9_]+_)?SERVICE_(HOST|PORT(_.+)?)|` +

@@ -22,9 +22,8 @@ type Setting struct {
 // Decode fills the struct that into points to. Each field is tagged with the
 // setting it takes, for instance `config:"http-open"`, or with "-"; embedded
 // structs with ",squash". Types are string, bool, integers, floats,
-// time.Duration, []string, and whatever has UnmarshalText. A tag that names no
-// setting of the command is an error, so that a typo in code is found by the
-// first test.
+// time.Duration, []string, and any with UnmarshalText. A tag that names no setting
+// of the command is an error, so that a typo in code is found by the first test.
 func (s *Settings) Decode(into any) error {
 	all := viper.NewWithOptions(viper.KeyDelimiter("::"))
 	keys, err := tags(reflect.TypeOf(into))
@@ -48,7 +47,7 @@ func (s *Settings) Decode(into any) error {
 	return fault.Wrap(fault.Invalid, err, "settings")
 }
 
-// value is what viper says, with a list from the environment split.
+// value is the one in viper, with a list from the environment split.
 func (s *Settings) value(key string, f *pflag.Flag) any {
 	if slice, ok := f.Value.(pflag.SliceValue); ok {
 		return slice.GetSlice()
@@ -84,7 +83,7 @@ func tags(t reflect.Type) ([]string, error) {
 	return keys, nil
 }
 
-// Origin says where the value of a setting came from: "flag --http",
+// Origin returns where the value of a setting came from: "flag --http",
 // "environment MIDPLANE_HTTP", "file /etc/midplane/config.yaml:3" or
 // "default"; "" for what is no setting.
 func (s *Settings) Origin(key string) string { return s.origin[key] }
@@ -118,8 +117,8 @@ func (s *Settings) Describe() []Setting {
 }
 
 // Secret defines a setting that must not be on a command line, where every
-// process of the machine can read it: only the environment or a file that
-// nobody else can read may give it. It has no flag in the help.
+// process of the machine can read it: it is taken from the environment, or from
+// a file that no other user can read. It has no flag in the help.
 func Secret(flags *pflag.FlagSet, name, usage string) {
 	flags.Var(&secretValue{}, name, usage)
 	flags.Lookup(name).Hidden = true

@@ -10,9 +10,8 @@ import (
 	"midplane/fault"
 )
 
-// Act is something that somebody did to come in, was not allowed to do, or did
-// to the list of who may. It holds no secret and no text that a client chose
-// freely.
+// Act is a login, a logout, a refusal, or a change of the list of users and
+// tokens. It holds no secret and no text that a client chose freely.
 type Act struct {
 	Kind   string // of who: user, token, link; "" when it is not known
 	Who    string // name; "" when it is not known
@@ -36,41 +35,41 @@ func (a Act) by(who access.Identity) Act {
 }
 
 // record records an act of a request.
-func (c *Console) record(r *http.Request, a Act) {
-	a.From = c.from(r)
-	c.tell(r.Context(), a)
+func (g *gate) record(r *http.Request, a Act) {
+	a.From = g.from(r)
+	g.report(r.Context(), a)
 }
 
-// tell tells the log, and whoever else wants to know.
-func (c *Console) tell(ctx context.Context, a Act) {
+// report reports an act to the log, and to Config.Audit.
+func (g *gate) report(ctx context.Context, a Act) {
 	level := slog.LevelInfo
 	if a.Result != actOK {
 		level = slog.LevelWarn
 	}
-	c.tele.Log.Log(ctx, level, "access", "verb", a.Verb, "kind", a.Kind, "who", a.Who, "from", a.From, "tenant", a.Tenant, "target", a.Target, "result", a.Result, "detail", a.Detail)
-	if c.cfg.Audit != nil {
-		c.cfg.Audit(a)
+	g.log.Log(ctx, level, "access", "verb", a.Verb, "kind", a.Kind, "who", a.Who, "from", a.From, "tenant", a.Tenant, "target", a.Target, "result", a.Result, "detail", a.Detail)
+	if g.audit != nil {
+		g.audit(a)
 	}
 }
 
-// denied records that somebody asked for what is not theirs.
-func (c *Console) denied(r *http.Request, who access.Identity, err error) {
+// denied records a request for what its identity may not have.
+func (g *gate) denied(r *http.Request, who access.Identity, err error) {
 	if fault.Is(err, fault.Denied) {
-		c.record(r, Act{Verb: "console.route.deny", Target: r.Method + " " + r.Pattern, Result: actRefused}.by(who))
+		g.record(r, Act{Verb: "console.route.deny", Target: r.Method + " " + r.Pattern, Result: actRefused}.by(who))
 	}
 }
 
-// changesEvery is how often it is looked whether the list of who may was changed.
+// changesEvery is how often changes of the list of users and tokens are looked for.
 const changesEvery = 2 * time.Second
 
-// watchList records what others, which is the command line, change in the list
-// of who may.
-func (c *Console) watchList(ctx context.Context) {
+// watchList records what the command line changes in the list of users and
+// tokens.
+func (g *gate) watchList(ctx context.Context) {
 	tick := time.NewTicker(changesEvery)
 	defer tick.Stop()
 	for {
-		for _, ch := range c.cfg.Access.Changes() {
-			c.tell(ctx, Act{From: "data folder", Verb: ch.Verb, Target: ch.Target, Tenant: ch.Tenant, Result: actOK, Detail: ch.Detail()})
+		for _, ch := range g.access.Changes() {
+			g.report(ctx, Act{From: "data folder", Verb: ch.Verb, Target: ch.Target, Tenant: ch.Tenant, Result: actOK, Detail: ch.Detail()})
 		}
 		select {
 		case <-tick.C:

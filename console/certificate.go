@@ -10,8 +10,8 @@ import (
 	"midplane/fault"
 )
 
-// certificate is the console's own, read anew when its files change. One that
-// cannot be read leaves the one before in use.
+// certificate is the console's own, read again when its files change. When the
+// new one cannot be read, the one before stays in use.
 type certificate struct {
 	certFile, keyFile string
 	log               *slog.Logger

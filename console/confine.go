@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"midplane/api"
 	"midplane/event"
@@ -10,24 +11,24 @@ import (
 )
 
 // A viewer can be confined to one tenant. The question to a door then names
-// that tenant, whatever was asked for, and what comes back is looked through
-// once more: a row of another tenant is dropped, wherever it came from.
+// that tenant also when another or none was asked for, and the answer is looked
+// through once more: a row of another tenant is dropped, wherever it came from.
 
 // everybodys is the owner of rows that no tenant owns and every one may see.
 const everybodys = "*"
 
-// only returns the tenant that who asks is confined to, or "".
+// only returns the tenant that the request's identity is confined to, or "".
 func only(ctx context.Context) string { return whoAsks(ctx).Tenant }
 
-// mine says whether who asks may see what belongs to a tenant.
+// mine reports whether the request's identity may see what belongs to a tenant.
 func mine(ctx context.Context, tenant string) bool {
 	own := only(ctx)
 	return own == "" || tenant == own || tenant == everybodys
 }
 
-// confine narrows a question to the tenant of who asks. The answer to a
-// foreign tenant's name is the same whether that tenant exists.
-func (c *Console) confine(r *http.Request, tenant *string) error {
+// confine narrows a question to the tenant that its identity is confined to. The
+// answer to a foreign tenant's name is the same whether or not that tenant exists.
+func (g *gate) confine(r *http.Request, tenant *string) error {
 	own := only(r.Context())
 	switch {
 	case own == "":
@@ -37,15 +38,15 @@ func (c *Console) confine(r *http.Request, tenant *string) error {
 		return nil
 	}
 	err := fault.WithHint(fault.New(fault.Denied, "you see tenant %s alone", own), "leave the tenant out")
-	c.denied(r, whoAsks(r.Context()), err)
+	g.denied(r, whoAsks(r.Context()), err)
 	return err
 }
 
 // confined is what a confined viewer sees of the status: which nodes live, and
-// what is said of the own tenant. It is made of what is named here, so that
-// whatever the services come to say stays hidden until it is added.
+// what concerns the own tenant. It is made of what is named here, so that a field
+// that the services add stays hidden until it is added here.
 func (s Status) confined(own string) Status {
-	out := Status{Errors: []StatusError{}}
+	out := Status{Problems: []api.Problem{}, Errors: []StatusError{}}
 	if s.Cluster != nil {
 		out.Cluster = &api.ClusterStatus{Nodes: []api.Node{}, Problems: []api.Problem{}, Primaries: []api.PrimaryState{}}
 		for _, n := range s.Cluster.Nodes {
@@ -68,5 +69,25 @@ func (s Status) confined(own string) Status {
 	for _, e := range s.Errors {
 		out.Errors = append(out.Errors, StatusError{e.Source, problem{Code: e.Code, Message: "the " + e.Source + " does not answer"}})
 	}
+	for _, p := range s.Problems {
+		if p.Tenant == own {
+			out.Problems = append(out.Problems, p)
+		}
+	}
+	// Of Midplane's own: what the parts above show anyway, and made of them alone.
+	for _, p := range api.Health(out.facts()) {
+		switch p.Code {
+		case api.CodeClusterSilent, api.CodePrimaryMissing, api.CodeNodeDown:
+			if s.has(p) {
+				out.Problems = append(out.Problems, p)
+			}
+		}
+	}
+	api.SortProblems(out.Problems)
 	return out
+}
+
+// has reports whether the whole status has a problem of the same kind about the same.
+func (s Status) has(p api.Problem) bool {
+	return slices.ContainsFunc(s.Problems, func(q api.Problem) bool { return q.Code == p.Code && q.Tenant == p.Tenant && q.Subject == p.Subject })
 }

@@ -2,10 +2,11 @@
 // what "midplane get" prints, and one live status page on top of it.
 //
 // It is a body. It asks the admin and query doors through Source and knows
-// neither NATS nor any other body. Who asks is said by package access; every
-// route says what it needs (routes.go), and a viewer confined to a tenant gets
-// that tenant's part (confine.go). It speaks plain HTTP on loopback only unless
-// told otherwise, and refuses host names that are not its own (see DESIGN.md).
+// neither NATS nor any other body. Package access knows users, tokens and
+// sessions; every route declares what it needs (routes.go), and a viewer confined
+// to a tenant gets that tenant's part (confine.go). It speaks plain HTTP on
+// loopback only, unless its configuration opens it, and refuses host names that
+// are not its own (see DESIGN.md).
 package console
 
 import (
@@ -30,7 +31,7 @@ type Source interface {
 	Query(ctx context.Context, verb string, req, resp any) error
 }
 
-// DefaultAddr is where a console listens when it is not told otherwise.
+// DefaultAddr is where a console listens when its configuration names no address.
 const DefaultAddr = "127.0.0.1:8480"
 
 // Config says where the console listens and who may reach it.
@@ -46,30 +47,25 @@ type Config struct {
 	Telemetry http.Handler
 
 	Access *access.Keeper // who may ask
-	Audit  func(Act)      // told of every login and refusal; may be nil
+	Audit  func(Act)      // gets every login and refusal; may be nil
 }
 
 // Console serves the HTTP API and the page.
 type Console struct {
 	cfg     Config
-	src     Source
 	tele    telemetry.Telemetry
 	hosts   hosts
-	handler http.Handler
-	seats   seats
-	pace    pace
 	cert    *certificate // nil without TLS
+	handler http.Handler
+
+	gate   *gate   // who asks, and whether they may
+	logins *logins // sessions
+	views  *views  // what the doors know, as JSON
+	live   *live   // events as they happen
 
 	listening chan struct{} // closed once addr is set
 	once      sync.Once
 	addr      string
-}
-
-// pace is how fast an event stream breathes; tests breathe faster.
-type pace struct {
-	beat     time.Duration // between two signs of life
-	retryMin time.Duration // after the first failure of the source
-	retryMax time.Duration
 }
 
 // New returns a console. An Addr that other machines can reach is Invalid
@@ -82,7 +78,7 @@ func New(cfg Config, src Source, tele telemetry.Telemetry) (*Console, error) {
 		return nil, fault.New(fault.Invalid, "console: no source")
 	}
 	if cfg.Access == nil {
-		return nil, fault.New(fault.Invalid, "console: nobody says who may ask")
+		return nil, fault.New(fault.Invalid, "console: without users and tokens, no one may ask")
 	}
 	if (cfg.Cert == "") != (cfg.Key == "") {
 		return nil, fault.WithHint(fault.New(fault.Invalid, "console: a certificate goes with its key"), "give both --http-cert and --http-key")
@@ -92,10 +88,16 @@ func New(cfg Config, src Source, tele telemetry.Telemetry) (*Console, error) {
 		return nil, err
 	}
 	c := &Console{
-		cfg: cfg, src: src, tele: tele, hosts: h,
-		seats:     seats{most: maxStreams, each: maxOfOne, by: map[string]int{}},
-		pace:      pace{beat: 5 * time.Second, retryMin: time.Second, retryMax: 15 * time.Second},
-		listening: make(chan struct{}),
+		cfg: cfg, tele: tele, hosts: h, listening: make(chan struct{}),
+		gate: &gate{access: cfg.Access, audit: cfg.Audit, log: tele.Log, open: cfg.Open},
+	}
+	hidden := positions{access: cfg.Access}
+	c.logins = &logins{gate: c.gate, access: cfg.Access, version: cfg.Version}
+	c.views = &views{src: src, gate: c.gate, positions: hidden, log: tele.Log}
+	c.live = &live{
+		src: src, gate: c.gate, access: cfg.Access, positions: hidden,
+		limiter: streamLimiter{most: maxStreams, each: maxOfOne, by: map[string]int{}},
+		pace:    pace{beat: 5 * time.Second, retryMin: time.Second, retryMax: 15 * time.Second},
 	}
 	if cfg.Cert != "" {
 		c.cert = &certificate{certFile: cfg.Cert, keyFile: cfg.Key, log: tele.Log}
@@ -163,7 +165,7 @@ func (c *Console) Run(ctx context.Context) error {
 	wctx, stop := context.WithCancel(ctx)
 	defer watching.Wait()
 	defer stop()
-	watching.Go(func() { c.watchList(wctx) })
+	watching.Go(func() { c.gate.watchList(wctx) })
 	ended := make(chan error, 1)
 	go func() { ended <- serve(l) }()
 	select {

@@ -128,7 +128,7 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
-// A console that nobody guards is none, and half a certificate neither.
+// A console without users and tokens is refused, and half a certificate too.
 func TestAccessIsNeeded(t *testing.T) {
 	if _, err := New(Config{}, newFake(), telemetry.Nop()); !fault.Is(err, fault.Invalid) {
 		t.Errorf("no access: %v", err)
@@ -197,7 +197,7 @@ func TestTelemetryIsMounted(t *testing.T) {
 	}
 }
 
-// TestNotReadyIsNoNews: whoever asks /readyz hears why, every few seconds; the
+// TestNotReadyIsNoNews: /readyz is asked every few seconds and answers why; the
 // log need not repeat it.
 func TestNotReadyIsNoNews(t *testing.T) {
 	var log strings.Builder

@@ -13,7 +13,7 @@ import (
 
 // serveDevice answers GET /api/v1/devices/{tenant}/{site}/{device}. A slash in
 // a device's id is written %2F.
-func (c *Console) serveDevice(w http.ResponseWriter, r *http.Request) {
+func (v *views) serveDevice(w http.ResponseWriter, r *http.Request) {
 	ref := api.DeviceRef{Tenant: r.PathValue("tenant"), Site: r.PathValue("site"), Device: r.PathValue("device")}
 	err := event.CheckName("tenant", ref.Tenant)
 	if err == nil && ref.Site != string(event.NoSite) {
@@ -26,7 +26,7 @@ func (c *Console) serveDevice(w http.ResponseWriter, r *http.Request) {
 		_, err = readParams(r.URL, time.Now())
 	}
 	if err == nil {
-		err = c.confine(r, &ref.Tenant)
+		err = v.gate.confine(r, &ref.Tenant)
 	}
 	if err != nil {
 		writeError(w, err)
@@ -35,7 +35,7 @@ func (c *Console) serveDevice(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), askWithin)
 	defer cancel()
 	var detail api.DeviceDetail
-	if err := c.src.Query(ctx, api.DeviceGet, ref, &detail); err != nil {
+	if err := v.src.Query(ctx, api.DeviceGet, ref, &detail); err != nil {
 		writeError(w, err)
 		return
 	}
@@ -44,7 +44,7 @@ func (c *Console) serveDevice(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	for i := range detail.Events {
-		if err := c.shown(ctx, &detail.Events[i]); err != nil {
+		if err := v.positions.hide(ctx, &detail.Events[i]); err != nil {
 			writeError(w, err)
 			return
 		}
@@ -54,12 +54,33 @@ func (c *Console) serveDevice(w http.ResponseWriter, r *http.Request) {
 }
 
 // Status is the body of GET /api/v1/status. What did not answer is left out,
-// and Errors says why.
+// and Errors says why. Problems is everything that is wrong, most urgent first.
 type Status struct {
-	Cluster *api.ClusterStatus `json:"cluster,omitempty"`
-	Primary *api.PrimaryReport `json:"primary,omitempty"`
-	Errors  []StatusError      `json:"errors"`
+	Cluster  *api.ClusterStatus `json:"cluster,omitempty"`
+	Primary  *api.PrimaryReport `json:"primary,omitempty"`
+	Problems []api.Problem      `json:"problems"`
+	Errors   []StatusError      `json:"errors"`
 }
+
+// facts is what a status has to be judged by.
+func (s Status) facts() api.Facts {
+	f := api.Facts{Cluster: s.Cluster, Primary: s.Primary}
+	for _, e := range s.Errors {
+		switch e.Source {
+		case sourceCluster:
+			f.ClusterTrouble = e.Message
+		case sourcePrimary:
+			f.PrimaryTrouble = e.Message
+		}
+	}
+	return f
+}
+
+// The halves of a status.
+const (
+	sourceCluster = "cluster"
+	sourcePrimary = "primary"
+)
 
 // StatusError says why a part of Status is missing.
 type StatusError struct {
@@ -69,7 +90,7 @@ type StatusError struct {
 
 // serveStatus asks both doors at once. One that does not answer must not hide
 // the other: this is what people look at when something is wrong.
-func (c *Console) serveStatus(w http.ResponseWriter, r *http.Request) {
+func (v *views) serveStatus(w http.ResponseWriter, r *http.Request) {
 	if _, err := readParams(r.URL, time.Now()); err != nil {
 		writeError(w, err)
 		return
@@ -80,8 +101,8 @@ func (c *Console) serveStatus(w http.ResponseWriter, r *http.Request) {
 	var primary api.PrimaryReport
 	var clusterErr, primaryErr error
 	var both sync.WaitGroup
-	both.Go(func() { clusterErr = c.src.Admin(ctx, api.NodeStatus, struct{}{}, &cluster) })
-	both.Go(func() { primaryErr = c.src.Query(ctx, api.PrimaryStatus, struct{}{}, &primary) })
+	both.Go(func() { clusterErr = v.src.Admin(ctx, api.NodeStatus, struct{}{}, &cluster) })
+	both.Go(func() { primaryErr = v.src.Query(ctx, api.PrimaryStatus, struct{}{}, &primary) })
 	both.Wait()
 	if clusterErr != nil && primaryErr != nil {
 		if only(ctx) != "" {
@@ -95,14 +116,15 @@ func (c *Console) serveStatus(w http.ResponseWriter, r *http.Request) {
 		neverNull(&cluster)
 		status.Cluster = &cluster
 	} else {
-		status.Errors = append(status.Errors, StatusError{"cluster", problemOf(clusterErr)})
+		status.Errors = append(status.Errors, StatusError{sourceCluster, problemOf(clusterErr)})
 	}
 	if primaryErr == nil {
 		neverNull(&primary)
 		status.Primary = &primary
 	} else {
-		status.Errors = append(status.Errors, StatusError{"primary", problemOf(primaryErr)})
+		status.Errors = append(status.Errors, StatusError{sourcePrimary, problemOf(primaryErr)})
 	}
+	status.Problems = api.Health(status.facts())
 	if own := only(ctx); own != "" {
 		status = status.confined(own)
 	}

@@ -72,7 +72,7 @@ var (
 	adminToken string
 )
 
-// guarded gives a configuration somebody who says who may ask.
+// guarded gives a configuration users and tokens, unless it has some.
 func guarded(t *testing.T, cfg Config) Config {
 	t.Helper()
 	if cfg.Access != nil {
@@ -92,8 +92,8 @@ func guarded(t *testing.T, cfg Config) Config {
 	return cfg
 }
 
-// nobodys request comes without an identity.
-func nobodys(r *http.Request) { r.Header.Del("Authorization") }
+// anonymous makes a request come without an identity.
+func anonymous(r *http.Request) { r.Header.Del("Authorization") }
 
 // withToken is a request of a token.
 func withToken(text string) func(*http.Request) {

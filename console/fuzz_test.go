@@ -34,8 +34,8 @@ func mark(verb string, resp any) error {
 	return json.Unmarshal([]byte(body), resp)
 }
 
-// FuzzConfinedViewer: whatever a viewer of acme asks for, nothing of globex is
-// in the answer, and whatever nobody asks for, nothing of anybody.
+// FuzzConfinedViewer: no question of a viewer of acme is answered with anything
+// of globex, and no question without an identity with anything of a tenant.
 func FuzzConfinedViewer(f *testing.F) {
 	store, err := access.Open(access.Folder(f.TempDir()))
 	if err != nil {
@@ -82,7 +82,7 @@ func FuzzConfinedViewer(f *testing.F) {
 				t.Errorf("%s %q %q for %.8q: %s", method, path, query, header, body)
 			}
 			if header == "" && w.Code == 200 && strings.HasPrefix(path, "/api/") {
-				t.Errorf("%s %q %q is answered to nobody: %s", method, path, query, body)
+				t.Errorf("%s %q %q is answered without an identity: %s", method, path, query, body)
 			}
 		}
 	})

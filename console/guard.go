@@ -53,8 +53,8 @@ func (c *Console) guard(next http.Handler) http.Handler {
 }
 
 // foreign reports whether a page of another origin asks in the background.
-// Such a page could not read the answer, but it could take every seat of the
-// event stream. Following a link to the console is fine.
+// Such a page could not read the answer, but it could open every event stream
+// that there may be. Following a link to the console is fine.
 func foreign(r *http.Request) bool {
 	switch r.Header.Get("Sec-Fetch-Site") {
 	case "", "none", "same-origin":
@@ -80,7 +80,7 @@ func (c *Console) watch(next http.Handler) (http.Handler, error) {
 			about := []attribute.KeyValue{telemetry.AttrRoute.String(r.Pattern), telemetry.AttrStatus.Int(out.status)}
 			span.SetAttributes(about...)
 			took.Record(context.WithoutCancel(ctx), time.Since(start).Seconds(), metric.WithAttributes(about...))
-			if out.status >= http.StatusInternalServerError && out.failure != "" { // /readyz says 503 by itself, and whoever asks hears why
+			if out.status >= http.StatusInternalServerError && out.failure != "" { // /readyz answers 503 by itself, with the reason
 				c.tele.Log.WarnContext(ctx, "the console could not answer", "path", r.URL.Path, "status", out.status, "error", out.failure)
 			}
 		}()

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"midplane/event"
 )
 
 func TestHostHeader(t *testing.T) {
@@ -117,12 +119,12 @@ func (nopClose) Close() error { return nil }
 
 func TestPageAndItsFiles(t *testing.T) {
 	url := open(t, Config{Version: "1.2.3-secret"}, newFake())
-	status, h, body := ask(t, url+"/", nobodys)
+	status, h, body := ask(t, url+"/", anonymous)
 	if status != http.StatusOK || h.Get("Content-Type") != "text/html; charset=utf-8" {
 		t.Fatalf("%d %v", status, h)
 	}
 	if strings.Contains(body, "<script>") || strings.Contains(body, "1.2.3") {
-		t.Error("the page tells everybody the version, or has a script in it")
+		t.Error("the page gives the version away, or has a script in it")
 	}
 	// What the policy would block must not be there: the page would be broken.
 	if bad := regexp.MustCompile(`(?i)\son\w+=|\sstyle=|javascript:|<style|https?://`).FindString(body); bad != "" {
@@ -137,7 +139,7 @@ func TestPageAndItsFiles(t *testing.T) {
 			continue
 		}
 		seen[ref] = true
-		status, h, body := ask(t, url+ref, nobodys)
+		status, h, body := ask(t, url+ref, anonymous)
 		want := contentTypes[ref[strings.LastIndex(ref, "."):]]
 		if status != http.StatusOK || h.Get("Content-Type") != want || body == "" {
 			t.Errorf("%s: %d %q", ref, status, h.Get("Content-Type"))
@@ -152,6 +154,34 @@ func TestPageAndItsFiles(t *testing.T) {
 	}
 	if len(seen) != len(files)-1 { // all but the page itself
 		t.Errorf("the page uses %v of %v", seen, files)
+	}
+}
+
+// What is urgent the API says and the style sheet colours: no script knows the
+// severities.
+func TestScriptsDoNotJudge(t *testing.T) {
+	files, err := static.ReadDir("static")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := make([]string, 0, len(event.Severities))
+	for _, s := range event.Severities {
+		if s != event.Critical && s != event.Warning && s != event.Error { // words of checks and of the browser too
+			names = append(names, string(s))
+		}
+	}
+	severity := regexp.MustCompile(`['"](` + strings.Join(names, "|") + `)['"]|severity\s*[=!<>]==?`)
+	for _, f := range files {
+		if !strings.HasSuffix(f.Name(), ".js") {
+			continue
+		}
+		body, err := static.ReadFile("static/" + f.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m := severity.Find(body); m != nil {
+			t.Errorf("%s judges: %s", f.Name(), m)
+		}
 	}
 }
 

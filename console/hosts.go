@@ -9,9 +9,9 @@ import (
 	"midplane/fault"
 )
 
-// hosts knows the names under which this console may be asked. A page of
-// somebody else's can make a browser ask any address (DNS rebinding), but the
-// browser then sends that page's host name: names that are not ours are refused.
+// hosts knows the names under which this console may be asked. A page of another
+// site can make a browser ask any address (DNS rebinding), but the browser then
+// sends that page's host name: names that are not ours are refused.
 type hosts struct {
 	open  bool // listens where other machines can reach it
 	names map[string]bool

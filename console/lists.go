@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -17,17 +18,26 @@ const askWithin = 10 * time.Second
 // page is one page of any kind, its rows encoded.
 type page = api.Page[json.RawMessage]
 
+// views answers the routes that show what the two doors know.
+type views struct {
+	src       Source
+	gate      *gate
+	positions positions
+	log       *slog.Logger
+}
+
 // kind is one thing that can be listed.
 type kind struct {
 	name  string
 	allow []string // query parameters
-	ask   func(ctx context.Context, c *Console, p params, limit int, after string) (page, error)
+	ask   func(ctx context.Context, v *views, p params, limit int, after string) (page, error)
 }
 
 var (
-	plain  = []string{"tenant", "limit", "after"}
-	placed = []string{"tenant", "site", "limit", "after"}
-	logged = []string{"tenant", "site", "severity", "type", "entity", "since", "newest", "limit", "after"}
+	plain   = []string{"tenant", "limit", "after"}
+	placed  = []string{"tenant", "site", "limit", "after"}
+	limited = []string{"tenant", "producer", "limit", "after"}
+	logged  = []string{"tenant", "site", "severity", "type", "entity", "since", "newest", "limit", "after"}
 )
 
 // kinds are those of "midplane get".
@@ -40,41 +50,42 @@ var kinds = []kind{
 	{"checks", placed, query(api.CheckList, func(c api.Check) string { return c.Tenant })},
 	{"events", logged, events},
 	{"streams", plain, admin(api.StreamList, func(s api.Stream) string { return s.Tenant })},
+	{"limits", limited, admin(api.LimitList, func(l api.Limit) string { return l.Tenant })},
 	{"schemas", plain, admin(api.SchemaList, func(s api.Schema) string { return cmp.Or(s.Tenant, everybodys) })},
 }
 
-type asker = func(ctx context.Context, c *Console, p params, limit int, after string) (page, error)
+type asker = func(ctx context.Context, v *views, p params, limit int, after string) (page, error)
 
 // owner says whose a row is.
 type owner[T any] = func(T) string
 
 func admin[T any](verb string, of owner[T]) asker {
-	return func(ctx context.Context, c *Console, p params, limit int, after string) (page, error) {
-		return rows(ctx, c, c.src.Admin, verb, p.list(limit, after), of)
+	return func(ctx context.Context, v *views, p params, limit int, after string) (page, error) {
+		return rows(ctx, v, v.src.Admin, verb, p.list(limit, after), of)
 	}
 }
 
 func query[T any](verb string, of owner[T]) asker {
-	return func(ctx context.Context, c *Console, p params, limit int, after string) (page, error) {
-		return rows(ctx, c, c.src.Query, verb, p.list(limit, after), of)
+	return func(ctx context.Context, v *views, p params, limit int, after string) (page, error) {
+		return rows(ctx, v, v.src.Query, verb, p.list(limit, after), of)
 	}
 }
 
-func events(ctx context.Context, c *Console, p params, limit int, after string) (page, error) {
-	after, err := c.realAfter(ctx, after)
+func events(ctx context.Context, v *views, p params, limit int, after string) (page, error) {
+	after, err := v.positions.real(ctx, after)
 	if err != nil {
 		return page{}, err
 	}
-	got, err := rows(ctx, c, c.src.Query, api.EventList, p.events(limit, after), func(e api.Event) string { return e.Tenant })
+	got, err := rows(ctx, v, v.src.Query, api.EventList, p.events(limit, after), func(e api.Event) string { return e.Tenant })
 	if err == nil {
-		got.Next, err = c.shownAfter(ctx, got.Next)
+		got.Next, err = v.positions.shown(ctx, got.Next)
 	}
 	return got, err
 }
 
-// rows asks for one page. Rows go through their type, so that a field is there
-// whatever version answered, and a list is never null.
-func rows[T any](ctx context.Context, c *Console, do func(context.Context, string, any, any) error, verb string, req any, of owner[T]) (page, error) {
+// rows asks for one page. Rows go through their type, so that every field is
+// there also when another version answered, and a list is never null.
+func rows[T any](ctx context.Context, v *views, do func(context.Context, string, any, any) error, verb string, req any, of owner[T]) (page, error) {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
 	var got api.Page[T]
@@ -86,7 +97,7 @@ func rows[T any](ctx context.Context, c *Console, do func(context.Context, strin
 		if !mine(ctx, of(got.Items[i])) {
 			continue
 		}
-		if err := c.shown(ctx, &got.Items[i]); err != nil {
+		if err := v.positions.hide(ctx, &got.Items[i]); err != nil {
 			return page{}, err
 		}
 		neverNull(&got.Items[i])
@@ -101,24 +112,24 @@ func rows[T any](ctx context.Context, c *Console, do func(context.Context, strin
 
 // serve answers GET /api/v1/<kind>: one page as a document when limit or after
 // is given, otherwise the whole list as an array.
-func (c *Console) serve(k kind) http.HandlerFunc {
+func (v *views) serve(k kind) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		p, err := readParams(r.URL, time.Now(), k.allow...)
 		if err == nil {
-			err = c.confine(r, &p.tenant)
+			err = v.gate.confine(r, &p.tenant)
 		}
 		if err != nil {
 			writeError(w, err)
 			return
 		}
-		first, err := k.ask(r.Context(), c, p, p.limit, p.after)
+		first, err := k.ask(r.Context(), v, p, p.limit, p.after)
 		switch {
 		case err != nil:
 			writeError(w, err)
 		case p.paged:
 			writeJSON(w, http.StatusOK, first)
 		default:
-			c.serveAll(w, r, k, p, first)
+			v.serveAll(w, r, k, p, first)
 		}
 	}
 }
@@ -126,7 +137,7 @@ func (c *Console) serve(k kind) http.HandlerFunc {
 // serveAll writes page after page as it arrives, so that a long list never is
 // in memory as a whole. When a later page fails the status is already sent: the
 // connection is cut, and the half list cannot be taken for a whole one.
-func (c *Console) serveAll(w http.ResponseWriter, r *http.Request, k kind, p params, got page) {
+func (v *views) serveAll(w http.ResponseWriter, r *http.Request, k kind, p params, got page) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	before, after := "[", ""
 	for {
@@ -142,10 +153,10 @@ func (c *Console) serveAll(w http.ResponseWriter, r *http.Request, k kind, p par
 		err := error(fault.New(fault.Other, "the list of %s does not end: page %q follows itself", k.name, after))
 		if got.Next != after {
 			after = got.Next
-			got, err = k.ask(r.Context(), c, p, 0, after)
+			got, err = k.ask(r.Context(), v, p, 0, after)
 		}
 		if err != nil {
-			c.tele.Log.WarnContext(r.Context(), "a list was cut off", "kind", k.name, "error", err.Error())
+			v.log.WarnContext(r.Context(), "a list was cut off", "kind", k.name, "error", err.Error())
 			panic(http.ErrAbortHandler)
 		}
 	}

@@ -17,7 +17,7 @@ import (
 func TestEveryKindAsksItsDoor(t *testing.T) {
 	src := newFake()
 	url := open(t, Config{}, src)
-	for _, k := range []string{"tenants", "sites", "pollers", "devices", "interfaces", "checks", "events", "streams", "schemas"} {
+	for _, k := range []string{"tenants", "sites", "pollers", "devices", "interfaces", "checks", "events", "streams", "limits", "schemas"} {
 		status, h, body := ask(t, url+"/api/v1/"+k)
 		if status != http.StatusOK || body != "[]\n" || h.Get("Content-Type") != "application/json; charset=utf-8" {
 			t.Errorf("%s: %d %q", k, status, body)
@@ -28,7 +28,7 @@ func TestEveryKindAsksItsDoor(t *testing.T) {
 	}
 	want := []string{
 		"admin tenant.list", "admin site.list", "admin poller.list", "query device.list", "query interface.list",
-		"query check.list", "query event.list", "admin stream.list", "admin schema.list",
+		"query check.list", "query event.list", "admin stream.list", "admin limits.list", "admin schema.list",
 	}
 	var got []string
 	for i, a := range src.requests() {
@@ -121,7 +121,11 @@ func TestFiltersReachTheSource(t *testing.T) {
 	ask(t, url+"/api/v1/devices?tenant=acme&site=syd&limit=7&after=x%2Fy")
 	ask(t, url+"/api/v1/events?tenant=acme&site=_&severity=warning&type=net.reachability&entity=r1%2Fif%2F2&since=2026-01-31T15:04:05%2B01:00&limit=")
 	ask(t, url+"/api/v1/events?since=15m&newest=true")
+	ask(t, url+"/api/v1/limits?tenant=acme&producer=feed&limit=3")
 	got := src.requests()
+	if want := `admin limits.list {"tenant":"acme","producer":"feed","limit":3}`; got[3] != want {
+		t.Errorf("got %s\nwant %s", got[3], want)
+	}
 	if want := `query device.list {"tenant":"acme","site":"syd","limit":7,"after":"x/y"}`; got[0] != want {
 		t.Errorf("got %s\nwant %s", got[0], want)
 	}
@@ -147,6 +151,9 @@ func TestBadQueriesAreRefused(t *testing.T) {
 		"/api/v1/devices?severity=info":                      "severity",
 		"/api/v1/devices?tenant=*":                           "tenant",
 		"/api/v1/devices?tenant=a&tenant=b":                  "tenant",
+		"/api/v1/devices?producer=feed":                      "producer",
+		"/api/v1/limits?producer=*":                          "producer",
+		"/api/v1/limits?site=syd":                            "site",
 		"/api/v1/devices?limit=0":                            "limit",
 		"/api/v1/devices?limit=1001":                         "limit",
 		"/api/v1/devices?limit=many":                         "limit",
@@ -223,10 +230,10 @@ func TestDeviceIdsWithSlashes(t *testing.T) {
 func TestStatusShowsTheOtherHalf(t *testing.T) {
 	src := newFake()
 	url := open(t, Config{}, src)
-	src.fail(api.PrimaryStatus, fault.WithHint(fault.New(fault.Unavailable, "nobody answers"), "start one"))
+	src.fail(api.PrimaryStatus, fault.WithHint(fault.New(fault.Unavailable, "no one answers"), "start one"))
 	status, _, body := ask(t, url+"/api/v1/status")
 	if status != http.StatusOK || !strings.Contains(body, `"leader":"n1"`) || strings.Contains(body, `"primary":{`) ||
-		!strings.Contains(body, `"errors":[{"source":"primary","code":"unavailable","message":"nobody answers","hint":"start one"}]`) {
+		!strings.Contains(body, `"errors":[{"source":"primary","code":"unavailable","message":"no one answers","hint":"start one"}]`) {
 		t.Errorf("%d %s", status, body)
 	}
 	src.fail(api.NodeStatus, fault.New(fault.Unavailable, "no quorum"))
@@ -236,7 +243,7 @@ func TestStatusShowsTheOtherHalf(t *testing.T) {
 }
 
 // A device may be called anything. JSON keeps it from being markup even where
-// somebody shows the answer as a page.
+// the answer is shown as a page.
 func TestMarkupInANameStaysText(t *testing.T) {
 	const evil = `<img src=x onerror=alert(1)></script><script>alert(2)</script>`
 	src := newFake()
@@ -250,5 +257,25 @@ func TestMarkupInANameStaysText(t *testing.T) {
 		if !strings.Contains(body, `\u003cimg src=x`) {
 			t.Errorf("%s: the name is gone: %s", path, body)
 		}
+	}
+}
+
+// A viewer of one tenant sees the limits of that tenant, with every field; what is
+// not known is null and not 0.
+func TestLimitsOfTheOwnTenant(t *testing.T) {
+	p := newPeople(t)
+	url := open(t, Config{Access: p.keeper}, fixedSource{cluster: `{"items":[
+		{"tenant":"acme","producer":"","limit":"messageRate","value":6000,"hint":"wait"},
+		{"tenant":"acme","producer":"feed","limit":"producerMessageRate","value":5,"used":4,"refused":7,"heldBackSince":"2026-03-01T08:00:00Z","hint":"raise it"},
+		{"tenant":"globex","producer":"feed","limit":"messageRate","value":9,"hint":"wait"}]}`})
+	want := `[{"tenant":"acme","producer":"","limit":"messageRate","value":6000,"used":null,"refused":0,"heldBackSince":null,"hint":"wait"},
+{"tenant":"acme","producer":"feed","limit":"producerMessageRate","value":5,"used":4,"refused":7,"heldBackSince":"2026-03-01T08:00:00Z","hint":"raise it"}]
+`
+	status, _, body := ask(t, url+"/api/v1/limits", withToken(p.tokens["viewer-acme"]))
+	if diff := cmp.Diff(want, body); status != http.StatusOK || diff != "" {
+		t.Errorf("%d (-want +got):\n%s", status, diff)
+	}
+	if _, _, body := ask(t, url+"/api/v1/limits", withToken(p.tokens["viewer"])); !strings.Contains(body, "globex") {
+		t.Errorf("a viewer of all tenants: %s", body)
 	}
 }

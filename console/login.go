@@ -23,8 +23,15 @@ type SessionInfo struct {
 	Version     string    `json:"version"` // of the program
 }
 
-func (c *Console) info(who access.Identity) SessionInfo {
-	out := SessionInfo{Identity: who, CSRF: who.CSRF, Session: who.Session, Expires: who.Expires, Version: c.cfg.Version}
+// logins answers the routes that begin and end sessions.
+type logins struct {
+	gate    *gate
+	access  *access.Keeper
+	version string // of the program
+}
+
+func (l *logins) info(who access.Identity) SessionInfo {
+	out := SessionInfo{Identity: who, CSRF: who.CSRF, Session: who.Session, Expires: who.Expires, Version: l.version}
 	if who.Session != "" {
 		out.IdleSeconds = int(access.Idle.Seconds())
 	}
@@ -32,12 +39,12 @@ func (c *Console) info(who access.Identity) SessionInfo {
 }
 
 // serveSession answers GET /api/v1/session: who asks.
-func (c *Console) serveSession(w http.ResponseWriter, r *http.Request) {
+func (l *logins) serveSession(w http.ResponseWriter, r *http.Request) {
 	if _, err := readParams(r.URL, time.Now()); err != nil {
 		writeError(w, err)
 		return
 	}
-	writeJSON(w, http.StatusOK, c.info(whoAsks(r.Context())))
+	writeJSON(w, http.StatusOK, l.info(whoAsks(r.Context())))
 }
 
 // readBody decodes the one JSON value of a request, strictly.
@@ -53,13 +60,13 @@ func readBody(r *http.Request, into any) error {
 	if err != nil {
 		return fault.Wrap(fault.Invalid, err, "read the body")
 	}
-	if err := api.Decode(data, into); err != nil {
+	if err := api.DecodeStrict(data, into); err != nil {
 		return fault.New(fault.Invalid, "the body is not what is expected here") // its error could quote a password
 	}
 	return nil
 }
 
-// mayLogin refuses a login whose answer anybody on the way could read.
+// mayLogin refuses a login whose answer could be read on the way.
 func mayLogin(r *http.Request) error {
 	host := r.Host
 	if only, ok := hostOnly(r.Host); ok {
@@ -72,7 +79,7 @@ func mayLogin(r *http.Request) error {
 }
 
 // serveLogin answers POST /api/v1/session: name and password for a session.
-func (c *Console) serveLogin(w http.ResponseWriter, r *http.Request) {
+func (l *logins) serveLogin(w http.ResponseWriter, r *http.Request) {
 	var req access.Credentials
 	err := mayLogin(r)
 	if err == nil {
@@ -82,16 +89,16 @@ func (c *Console) serveLogin(w http.ResponseWriter, r *http.Request) {
 		writeError(w, err)
 		return
 	}
-	secret, who, err := c.cfg.Access.Login(r.Context(), req, c.try(r))
+	secret, who, err := l.access.Login(r.Context(), req, l.try(r))
 	act := Act{Kind: access.KindUser, Verb: "console.session.login"}
-	if c.cfg.Access.Known(req.User) { // a name nobody has may be a password in the wrong field
+	if l.access.Known(req.User) { // a name without a user may be a password in the wrong field
 		act.Who = req.User
 	}
-	c.begun(w, r, act, secret, who, err)
+	l.begun(w, r, act, secret, who, err)
 }
 
 // serveLink answers POST /api/v1/session/link: a one-time code for a session.
-func (c *Console) serveLink(w http.ResponseWriter, r *http.Request) {
+func (l *logins) serveLink(w http.ResponseWriter, r *http.Request) {
 	var req struct {
 		Code string `json:"code"`
 	}
@@ -103,13 +110,13 @@ func (c *Console) serveLink(w http.ResponseWriter, r *http.Request) {
 		writeError(w, err)
 		return
 	}
-	secret, who, err := c.cfg.Access.Redeem(req.Code, c.try(r))
-	c.begun(w, r, Act{Kind: access.KindLink, Who: access.KindLink, Verb: "console.session.link"}, secret, who, err)
+	secret, who, err := l.access.Redeem(req.Code, l.try(r))
+	l.begun(w, r, Act{Kind: access.KindLink, Who: access.KindLink, Verb: "console.session.link"}, secret, who, err)
 }
 
-// servePassword answers POST /api/v1/session/password: another one for who
-// asks. It asks for the old one, and begins a new session.
-func (c *Console) servePassword(w http.ResponseWriter, r *http.Request) {
+// servePassword answers POST /api/v1/session/password: another password for the
+// user of the session, who must give the old one. It begins a new session.
+func (l *logins) servePassword(w http.ResponseWriter, r *http.Request) {
 	var req struct {
 		Old string `json:"old"`
 		New string `json:"new"`
@@ -123,21 +130,21 @@ func (c *Console) servePassword(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	was := whoAsks(r.Context())
-	secret, who, err := c.cfg.Access.ChangePassword(r.Context(), was, req.Old, req.New, c.try(r))
+	secret, who, err := l.access.ChangePassword(r.Context(), was, req.Old, req.New, l.try(r))
 	if fault.Is(err, fault.Denied) { // the session is good: only the old password was wrong
-		c.record(r, Act{Verb: "console.user.password", Result: actRefused}.by(was))
+		l.gate.record(r, Act{Verb: "console.user.password", Result: actRefused}.by(was))
 		writeError(w, err)
 		return
 	}
-	c.begun(w, r, Act{Verb: "console.user.password"}.by(was), secret, who, err)
+	l.begun(w, r, Act{Verb: "console.user.password"}.by(was), secret, who, err)
 }
 
-func (c *Console) try(r *http.Request) access.Try {
-	return access.Try{From: c.from(r), Agent: r.UserAgent(), Old: oldSession(r)}
+func (l *logins) try(r *http.Request) access.Try {
+	return access.Try{From: l.gate.from(r), Agent: r.UserAgent(), Old: oldSession(r)}
 }
 
 // begun answers a login, good or not.
-func (c *Console) begun(w http.ResponseWriter, r *http.Request, act Act, secret string, who access.Identity, err error) {
+func (l *logins) begun(w http.ResponseWriter, r *http.Request, act Act, secret string, who access.Identity, err error) {
 	act.Result = actOK
 	if err == nil {
 		act = act.by(who)
@@ -151,13 +158,13 @@ func (c *Console) begun(w http.ResponseWriter, r *http.Request, act Act, secret 
 	case err != nil:
 		act.Result = "failed"
 	}
-	c.record(r, act)
+	l.gate.record(r, act)
 	if err != nil {
 		refuse(w, err)
 		return
 	}
 	setCookie(w, r, secret)
-	writeJSON(w, http.StatusOK, c.info(who))
+	writeJSON(w, http.StatusOK, l.info(who))
 }
 
 // retryAfter is what an error says of when to ask again.
@@ -174,14 +181,14 @@ type done struct {
 }
 
 // serveLogout answers DELETE /api/v1/session.
-func (c *Console) serveLogout(w http.ResponseWriter, r *http.Request) {
+func (l *logins) serveLogout(w http.ResponseWriter, r *http.Request) {
 	who := whoAsks(r.Context())
 	if who.Session == "" {
 		writeError(w, fault.WithHint(fault.New(fault.Invalid, "a token has no session"), "midplane console token revoke ends it"))
 		return
 	}
-	c.cfg.Access.Logout(oldSession(r))
-	c.record(r, Act{Verb: "console.session.logout", Result: actOK}.by(who))
+	l.access.Logout(oldSession(r))
+	l.gate.record(r, Act{Verb: "console.session.logout", Result: actOK}.by(who))
 	setCookie(w, r, "")
 	w.Header().Set("Clear-Site-Data", `"cache", "storage"`)
 	writeJSON(w, http.StatusOK, done{true})
@@ -189,24 +196,24 @@ func (c *Console) serveLogout(w http.ResponseWriter, r *http.Request) {
 
 // serveSessions answers GET /api/v1/sessions: an admin gets all, everybody
 // else their own.
-func (c *Console) serveSessions(w http.ResponseWriter, r *http.Request) {
+func (l *logins) serveSessions(w http.ResponseWriter, r *http.Request) {
 	if _, err := readParams(r.URL, time.Now()); err != nil {
 		writeError(w, err)
 		return
 	}
-	writeJSON(w, http.StatusOK, c.cfg.Access.Sessions(whoAsks(r.Context())))
+	writeJSON(w, http.StatusOK, l.access.Sessions(whoAsks(r.Context())))
 }
 
 // serveEndSession answers DELETE /api/v1/sessions/{id}. What one may not end
 // does not exist.
-func (c *Console) serveEndSession(w http.ResponseWriter, r *http.Request) {
+func (l *logins) serveEndSession(w http.ResponseWriter, r *http.Request) {
 	who := whoAsks(r.Context())
-	ended, err := c.cfg.Access.End(who, r.PathValue("id"))
+	ended, err := l.access.End(who, r.PathValue("id"))
 	act := Act{Verb: "console.session.end", Result: actOK, Target: ended.Name}.by(who)
 	if err != nil {
 		act.Result, act.Target = actRefused, ""
 	}
-	c.record(r, act)
+	l.gate.record(r, act)
 	if err != nil {
 		writeError(w, err)
 		return

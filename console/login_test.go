@@ -38,7 +38,7 @@ func record(h http.Handler, r *http.Request) *httptest.ResponseRecorder {
 	return w
 }
 
-// browser is somebody with a cookie.
+// browser is a client that keeps its cookie.
 type browser struct {
 	t      *testing.T
 	p      *people
@@ -98,7 +98,7 @@ func TestLoginAndLogout(t *testing.T) {
 	if w.Code != 200 || b.cookie.MaxAge >= 0 || b.cookie.Value != "" || w.Header().Get("Clear-Site-Data") == "" {
 		t.Errorf("%d %+v", w.Code, b.cookie)
 	}
-	b.cookie = kept // whoever copied it has nothing any more
+	b.cookie = kept // a copy of it is worth nothing any more
 	if w := b.do("GET", "/api/v1/devices", ""); w.Code != 401 {
 		t.Errorf("after logout: %d", w.Code)
 	}
@@ -142,7 +142,7 @@ func TestCookies(t *testing.T) {
 func TestSessionFixation(t *testing.T) {
 	p := newPeople(t)
 	b := &browser{t: t, p: p, c: newConsole(t, p, newFake())}
-	planted := &http.Cookie{Name: "midplane-8480", Value: "planted-by-somebody"}
+	planted := &http.Cookie{Name: "midplane-8480", Value: "planted-by-another"}
 	b.cookie = planted
 	b.login("admin")
 	if b.cookie.Value == planted.Value {
@@ -419,22 +419,22 @@ func TestWhatIsRecorded(t *testing.T) {
 // What the command line changes while the console runs is recorded.
 func TestChangesOfTheListAreRecorded(t *testing.T) {
 	p := newPeople(t)
-	told := make(chan string, 100)
-	open(t, Config{Access: p.keeper, Audit: func(a Act) { told <- a.Verb + " " + a.Target + " " + strings.Fields(a.Detail)[0] + " from " + a.From }}, newFake())
+	acts := make(chan string, 100)
+	open(t, Config{Access: p.keeper, Audit: func(a Act) { acts <- a.Verb + " " + a.Target + " " + strings.Fields(a.Detail)[0] + " from " + a.From }}, newFake())
 	p.user(t, "viewer")
 	for {
 		select {
-		case got := <-told: // the tokens of newPeople come first
+		case got := <-acts: // the tokens of newPeople come first
 			if got == "console.user.create viewer role=viewer from data folder" {
 				return
 			}
 		case <-within(t).Done():
-			t.Fatal("not told")
+			t.Fatal("not recorded")
 		}
 	}
 }
 
-// A proxy on this machine says whom it asks for; somebody else does not.
+// A proxy on this machine names its client; the word of others does not count.
 func TestFrom(t *testing.T) {
 	p := newPeople(t)
 	for _, tc := range []struct {
@@ -454,7 +454,7 @@ func TestFrom(t *testing.T) {
 		if tc.forwarded != "" {
 			r.Header.Set("X-Forwarded-For", tc.forwarded)
 		}
-		if got := c.from(r); got != tc.want {
+		if got := c.gate.from(r); got != tc.want {
 			t.Errorf("%+v: %q", tc, got)
 		}
 	}

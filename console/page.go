@@ -21,8 +21,8 @@ var contentTypes = map[string]string{
 }
 
 // pageRoutes are the page and its files, all in memory. They are the same for
-// everybody and say nothing of this cluster: what they show they ask for.
-func (c *Console) pageRoutes() ([]route, error) {
+// all readers and hold nothing of this cluster: what they show they ask for.
+func pageRoutes() ([]route, error) {
 	page, err := static.ReadFile("static/page.html")
 	if err != nil {
 		return nil, fault.Wrap(fault.Other, err, "console: the page")

@@ -15,6 +15,7 @@ import (
 // params is a checked query string.
 type params struct {
 	tenant, site       string
+	producer           string
 	severity           event.Severity
 	typ, entity, after string
 	since              *time.Time
@@ -74,6 +75,8 @@ func (p *params) set(name, value string, now time.Time) (err error) {
 		if value != string(event.NoSite) {
 			err = event.CheckName("site", value)
 		}
+	case "producer":
+		p.producer, err = value, event.CheckName("producer", value)
 	case "severity":
 		if p.severity = event.Severity(value); p.severity.Level() < 0 {
 			err = fault.WithHint(fault.New(fault.Invalid, "severity %q is not known", value), "use one of %v", event.Severities)
@@ -120,7 +123,7 @@ func readSince(value string, now time.Time) (*time.Time, error) {
 }
 
 func (p params) list(limit int, after string) api.ListRequest {
-	return api.ListRequest{Tenant: p.tenant, Site: p.site, Limit: limit, After: after}
+	return api.ListRequest{Tenant: p.tenant, Site: p.site, Producer: p.producer, Limit: limit, After: after}
 }
 
 func (p params) events(limit int, after string) api.EventRequest {

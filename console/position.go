@@ -8,13 +8,14 @@ import (
 	"strconv"
 
 	"midplane/api"
+	"midplane/console/access"
 )
 
 // The positions of events count over all tenants: from those of its own, a
 // confined viewer could count everybody else's. It gets them shuffled, by a
 // permutation of 52 bits (which a JSON number holds exactly) under a key of
-// this console and the tenant's name. They are good for "after", and tell
-// nothing. The key is kept with the users, so that a position outlives a
+// this console and the tenant's name. They are good for "after", and for
+// nothing else. The key is kept with the users, so that a position outlives a
 // restart.
 
 const (
@@ -53,16 +54,21 @@ func round(key []byte, tenant string, i byte, half uint64) uint64 {
 	return uint64(binary.BigEndian.Uint32(mac.Sum(nil))) & halfMask
 }
 
-// shown is what who asks gets of a row: a confined viewer no counter that runs
-// over all tenants.
-func (c *Console) shown(ctx context.Context, row any) error {
+// positions hides from a confined viewer what counts over all tenants.
+type positions struct {
+	access *access.Keeper // has the key
+}
+
+// hide removes from a row, for a confined viewer, each counter that runs over
+// all tenants.
+func (p positions) hide(ctx context.Context, row any) error {
 	own := only(ctx)
 	if own == "" {
 		return nil
 	}
 	switch row := row.(type) {
 	case *api.Event:
-		key, err := c.cfg.Access.Key()
+		key, err := p.access.Key()
 		row.Position = shuffle(key, own, row.Position, false)
 		return err
 	case *api.Tenant:
@@ -73,22 +79,22 @@ func (c *Console) shown(ctx context.Context, row any) error {
 	return nil
 }
 
-// shownAfter is a page's "next" as who asks may see it, and realAfter what such
-// a one stands for. Those of events are positions; other lists' name the row.
-func (c *Console) shownAfter(ctx context.Context, after string) (string, error) {
-	return c.turn(ctx, after, false)
+// shown is a page's "next" as a confined viewer sees it, and real the position
+// that it stands for. Those of events are positions; other lists' name the row.
+func (p positions) shown(ctx context.Context, after string) (string, error) {
+	return p.turn(ctx, after, false)
 }
 
-func (c *Console) realAfter(ctx context.Context, after string) (string, error) {
-	return c.turn(ctx, after, true)
+func (p positions) real(ctx context.Context, after string) (string, error) {
+	return p.turn(ctx, after, true)
 }
 
-func (c *Console) turn(ctx context.Context, after string, back bool) (string, error) {
+func (p positions) turn(ctx context.Context, after string, back bool) (string, error) {
 	own := only(ctx)
 	n, err := strconv.ParseUint(after, 10, 63)
 	if own == "" || err != nil { // "" and what is no position
 		return after, nil
 	}
-	key, err := c.cfg.Access.Key()
+	key, err := p.access.Key()
 	return strconv.FormatUint(shuffle(key, own, n, back), 10), err
 }

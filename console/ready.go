@@ -6,7 +6,7 @@ import "net/http"
 // load balancers have no token; the checks with their errors are for who may
 // see every tenant.
 func (c *Console) serveReady(w http.ResponseWriter, r *http.Request) {
-	if who, err := c.identify(r, false); err == nil && fleet.grants(who) {
+	if who, err := c.gate.identify(r, false); err == nil && fleet.grants(who) {
 		c.cfg.Telemetry.ServeHTTP(w, r)
 		return
 	}

@@ -13,8 +13,7 @@ import (
 	"midplane/telemetry"
 )
 
-// matrix says what every route answers to everybody: to nobody, and to the
-// tokens of admin, operator, viewer, a viewer of acme, a viewer of globex, and
+// matrix says what every route answers: without an identity, and to the tokens of admin, operator, viewer, a viewer of acme, a viewer of globex, and
 // metrics. Where a placeholder names a tenant, it is acme.
 var matrix = map[string][7]int{
 	"GET /api/v1/session":                          {401, 200, 200, 200, 200, 200, 403},
@@ -32,6 +31,7 @@ var matrix = map[string][7]int{
 	"GET /api/v1/checks":                           {401, 200, 200, 200, 200, 200, 403},
 	"GET /api/v1/events":                           {401, 200, 200, 200, 200, 200, 403},
 	"GET /api/v1/streams":                          {401, 200, 200, 200, 200, 200, 403},
+	"GET /api/v1/limits":                           {401, 200, 200, 200, 200, 200, 403},
 	"GET /api/v1/schemas":                          {401, 200, 200, 200, 200, 200, 403},
 	"GET /api/v1/devices/{tenant}/{site}/{device}": {401, 200, 200, 200, 200, 403, 403},
 	"GET /api/v1/status":                           {401, 200, 200, 200, 200, 200, 403},
@@ -83,11 +83,11 @@ func TestEveryRouteForEverybody(t *testing.T) {
 		seen[name] = true
 		want, ok := matrix[name]
 		if !ok {
-			t.Errorf("%s is not in the matrix: say who may ask it", name)
+			t.Errorf("%s is not in the matrix: add who may ask it", name)
 			continue
 		}
-		if rt.need == nobody {
-			t.Errorf("%s does not say what it needs", name)
+		if rt.need == closed {
+			t.Errorf("%s declares no need", name)
 		}
 		for i, who := range columns {
 			status, h, body := ask(t, url+sample.Replace(rt.path), func(r *http.Request) {
@@ -98,7 +98,7 @@ func TestEveryRouteForEverybody(t *testing.T) {
 				if rt.method == http.MethodPost {
 					r.Header.Set("Content-Type", "application/json")
 				}
-				nobodys(r)
+				anonymous(r)
 				if who != "" {
 					withToken(p.tokens[who])(r)
 				}
@@ -117,7 +117,7 @@ func TestEveryRouteForEverybody(t *testing.T) {
 		}
 	}
 	for _, path := range []string{"/api/v1/nothing", "/api/", "/debug/pprof/", "/../etc/passwd", "/static/../page.html", "/static/page.html"} {
-		if status, _, body := ask(t, url+path, nobodys); status != http.StatusNotFound {
+		if status, _, body := ask(t, url+path, anonymous); status != http.StatusNotFound {
 			t.Errorf("%s: %d %s", path, status, body)
 		}
 	}
@@ -126,7 +126,7 @@ func TestEveryRouteForEverybody(t *testing.T) {
 // What a need grants, for every identity there can be.
 func TestNeeds(t *testing.T) {
 	for n, want := range map[need]string{
-		nobody: "000000", anyone: "111111", reader: "111110", fleet: "111000", scraper: "111001", actor: "110000", manager: "100000", manager + 1: "000000",
+		closed: "000000", anyone: "111111", reader: "111110", fleet: "111000", scraper: "111001", actor: "110000", manager: "100000", manager + 1: "000000",
 	} {
 		got := ""
 		for _, g := range grants {
@@ -141,13 +141,13 @@ func TestNeeds(t *testing.T) {
 			t.Errorf("%d: %s, want %s", n, got, want)
 		}
 		if n != anyone && n.grants(access.Identity{}) {
-			t.Errorf("%d is granted to nobody", n)
+			t.Errorf("%d is granted without an identity", n)
 		}
 	}
 }
 
-// A route that forgot to say what it needs is answered to nobody, whatever the
-// method; one that an operator may use is not a viewer's.
+// A route that declares no need is closed to all; one that an operator may use
+// is not a viewer's.
 func TestDenyByDefault(t *testing.T) {
 	p := newPeople(t)
 	c := newConsole(t, p, newFake())
@@ -155,8 +155,8 @@ func TestDenyByDefault(t *testing.T) {
 		need need
 		who  string
 		want int
-	}{{nobody, "admin", 403}, {actor, "viewer", 403}, {actor, "viewer-acme", 403}, {actor, "operator", 200}, {manager, "operator", 403}, {manager, "admin", 200}, {actor, "", 401}} {
-		w := record(c.dispatch(map[string]route{"POST": {method: "POST", need: tc.need, serve: func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, 200, done{true}) }}}),
+	}{{closed, "admin", 403}, {actor, "viewer", 403}, {actor, "viewer-acme", 403}, {actor, "operator", 200}, {manager, "operator", 403}, {manager, "admin", 200}, {actor, "", 401}} {
+		w := record(c.gate.dispatch(map[string]route{"POST": {method: "POST", need: tc.need, serve: func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, 200, done{true}) }}}),
 			request(t, "POST", "/", `{}`, withToken(p.tokens[tc.who])))
 		if w.Code != tc.want {
 			t.Errorf("need %d for %q: %d, want %d", tc.need, tc.who, w.Code, tc.want)
@@ -196,8 +196,8 @@ func leak(verb string, resp any) error {
 		"primary.status": `{"name":"p1","version":"globex","tenants":[{"tenant":"globex"},{"tenant":"acme"}],"alarms":[{"message":"globex lost"}]}`,
 		"tenant.list":    `{"items":[{"id":"globex","tenant":"globex"},{"id":"acme","tenant":"acme"}]}`,
 	}[verb]
-	if body == "" { // rows of both, and one of nobody
-		body = `{"items":[{"id":"globex-1","tenant":"globex","position":1},{"id":"acme-1","tenant":"acme","position":2},{"id":"globex-2","tenant":"","entity":"globex"}]}`
+	if body == "" { // rows of both, and one without an owner
+		body = `{"items":[{"id":"globex-1","tenant":"globex","producer":"globex-1","position":1},{"id":"acme-1","tenant":"acme","producer":"acme-1","position":2},{"id":"globex-2","tenant":"","entity":"globex"}]}`
 	}
 	return json.NewDecoder(bytes.NewReader([]byte(body))).Decode(resp)
 }
@@ -213,7 +213,7 @@ func TestConfinedViewerSeesNothingElse(t *testing.T) {
 	for _, path := range []string{
 		"/api/v1/tenants?tenant=globex", "/api/v1/sites?tenant=globex", "/api/v1/pollers?tenant=globex", "/api/v1/devices?tenant=globex&limit=1",
 		"/api/v1/interfaces?tenant=globex", "/api/v1/checks?tenant=globex", "/api/v1/events?tenant=globex&newest=true", "/api/v1/streams?tenant=globex",
-		"/api/v1/schemas?tenant=globex", "/api/v1/events/stream?tenant=globex", "/api/v1/devices/globex/hq/r1", "/api/v1/devices/nosuch/hq/r1", "/metrics",
+		"/api/v1/limits?tenant=globex", "/api/v1/limits?tenant=globex&producer=feed", "/api/v1/schemas?tenant=globex", "/api/v1/events/stream?tenant=globex", "/api/v1/devices/globex/hq/r1", "/api/v1/devices/nosuch/hq/r1", "/metrics",
 		"/api/v1/devices?tenant=nosuch",
 	} {
 		status, _, body := ask(t, url+path, acme)
@@ -247,7 +247,7 @@ func TestConfinedViewerSeesNothingElse(t *testing.T) {
 			status, _, body := ask(t, url+"/api/v1/"+k.name+query, acme)
 			own := "acme"
 			if k.name == "schemas" {
-				body = strings.Replace(body, "globex-2", "", 1) // owned by nobody: Midplane's own
+				body = strings.Replace(body, "globex-2", "", 1) // without an owner: Midplane's own
 			}
 			if status != http.StatusOK || strings.Contains(body, "globex") || !strings.Contains(body, own) {
 				t.Errorf("%s%s: %d %s", k.name, query, status, body)
@@ -274,7 +274,7 @@ func TestConfinedViewerSeesNothingElse(t *testing.T) {
 	}
 }
 
-// What fails is told to a confined viewer without what it says of others.
+// A confined viewer learns that something failed, without what concerns others.
 func TestConfinedViewerHearsNoDetails(t *testing.T) {
 	p := newPeople(t)
 	src := newFake()

@@ -13,9 +13,9 @@ import (
 // need is what a request must come with to be answered.
 type need int
 
-// A route that says nothing is answered to nobody.
+// A route that declares no need is closed to all.
 const (
-	nobody  need = iota
+	closed  need = iota
 	anyone       // no identity: says nothing of what is watched
 	reader       // a viewer; one confined to a tenant gets that tenant's part
 	fleet        // a viewer of all tenants
@@ -40,7 +40,7 @@ func (n need) String() string {
 	case manager:
 		return "admin"
 	}
-	return "nobody"
+	return "no one"
 }
 
 // Route is a line of the documentation.
@@ -94,19 +94,19 @@ type route struct {
 func (c *Console) table() ([]route, error) {
 	const get, post, del = http.MethodGet, http.MethodPost, http.MethodDelete
 	out := []route{
-		{method: get, path: "/api/v1/session", need: reader, serve: c.serveSession},
-		{method: post, path: "/api/v1/session", need: anyone, serve: c.serveLogin},
-		{method: post, path: "/api/v1/session/link", need: anyone, serve: c.serveLink},
-		{method: post, path: "/api/v1/session/password", need: reader, serve: c.servePassword},
-		{method: del, path: "/api/v1/session", need: reader, serve: c.serveLogout},
-		{method: get, path: "/api/v1/sessions", need: reader, serve: c.serveSessions},
-		{method: del, path: "/api/v1/sessions/{id}", need: reader, serve: c.serveEndSession},
-		{method: get, path: "/api/v1/devices/{tenant}/{site}/{device}", need: reader, serve: c.serveDevice},
-		{method: get, path: "/api/v1/status", need: reader, serve: c.serveStatus},
-		{method: get, path: "/api/v1/events/stream", need: reader, serve: c.serveStream, passive: true},
+		{method: get, path: "/api/v1/session", need: reader, serve: c.logins.serveSession},
+		{method: post, path: "/api/v1/session", need: anyone, serve: c.logins.serveLogin},
+		{method: post, path: "/api/v1/session/link", need: anyone, serve: c.logins.serveLink},
+		{method: post, path: "/api/v1/session/password", need: reader, serve: c.logins.servePassword},
+		{method: del, path: "/api/v1/session", need: reader, serve: c.logins.serveLogout},
+		{method: get, path: "/api/v1/sessions", need: reader, serve: c.logins.serveSessions},
+		{method: del, path: "/api/v1/sessions/{id}", need: reader, serve: c.logins.serveEndSession},
+		{method: get, path: "/api/v1/devices/{tenant}/{site}/{device}", need: reader, serve: c.views.serveDevice},
+		{method: get, path: "/api/v1/status", need: reader, serve: c.views.serveStatus},
+		{method: get, path: "/api/v1/events/stream", need: reader, serve: c.live.serveStream, passive: true},
 	}
 	for _, k := range kinds {
-		out = append(out, route{method: get, path: "/api/v1/" + k.name, need: reader, serve: c.serve(k)})
+		out = append(out, route{method: get, path: "/api/v1/" + k.name, need: reader, serve: c.views.serve(k)})
 	}
 	if t := c.cfg.Telemetry; t != nil {
 		out = append(out,
@@ -116,7 +116,7 @@ func (c *Console) table() ([]route, error) {
 			route{method: get, path: "/version", need: reader, serve: t.ServeHTTP},
 		)
 	}
-	page, err := c.pageRoutes()
+	page, err := pageRoutes()
 	return append(out, page...), err
 }
 
@@ -130,7 +130,7 @@ func (c *Console) routes() (http.Handler, error) {
 	for _, rt := range table {
 		if byPath[rt.path] == nil {
 			byPath[rt.path] = map[string]route{}
-			mux.HandleFunc(rt.path, c.dispatch(byPath[rt.path]))
+			mux.HandleFunc(rt.path, c.gate.dispatch(byPath[rt.path]))
 		}
 		byPath[rt.path][rt.method] = rt
 	}
@@ -138,8 +138,8 @@ func (c *Console) routes() (http.Handler, error) {
 	return c.watch(c.guard(mux))
 }
 
-// dispatch finds the route of a method and answers it, if who asks may.
-func (c *Console) dispatch(methods map[string]route) http.HandlerFunc {
+// dispatch finds the route of a method and lets in a request that may ask it.
+func (g *gate) dispatch(methods map[string]route) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		method := r.Method
 		if method == http.MethodHead {
@@ -159,7 +159,7 @@ func (c *Console) dispatch(methods map[string]route) http.HandlerFunc {
 				fault.New(fault.Invalid, "method %s is not allowed", r.Method), "use %s", strings.Join(allow, " or ")))
 			return
 		}
-		c.enter(w, r, rt)
+		g.enter(w, r, rt)
 	}
 }
 

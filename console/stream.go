@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"midplane/api"
+	"midplane/console/access"
 	"midplane/fault"
 )
 
@@ -17,39 +18,56 @@ import (
 // poll at a primary, which answers api.MaxRequests at a time to everybody.
 const maxStreams = 64
 
-// maxOfOne is how many of them one identity may have open, so that nobody can
+// maxOfOne is how many of them one identity may have open, so that none can
 // take them all.
 const maxOfOne = 16
 
-// seats are the places of event streams.
-type seats struct {
+// streamLimiter bounds how many event streams are open.
+type streamLimiter struct {
 	most, each int // of all, and of one identity
 
-	mu    sync.Mutex
-	taken int
-	by    map[string]int
+	mu   sync.Mutex
+	open int
+	by   map[string]int
 }
 
-// take takes a place, or says that there is none.
-func (s *seats) take(who string) (leave func(), err error) {
+// take counts a stream that is about to open, or refuses it.
+func (s *streamLimiter) take(who string) (leave func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.taken >= s.most:
+	case s.open >= s.most:
 		return nil, fault.WithHint(fault.New(fault.Exhausted, "%d event streams are open already", s.most), "close a page of the console")
 	case s.by[who] >= s.each:
 		return nil, fault.WithHint(fault.New(fault.Exhausted, "you have %d event streams open already", s.each), "close a page of the console")
 	}
-	s.taken++
+	s.open++
 	s.by[who]++
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.taken--
+		s.open--
 		if s.by[who]--; s.by[who] == 0 {
 			delete(s.by, who)
 		}
 	}, nil
+}
+
+// live answers the event stream.
+type live struct {
+	src       Source
+	gate      *gate
+	access    *access.Keeper
+	positions positions
+	limiter   streamLimiter
+	pace      pace
+}
+
+// pace is how fast an event stream breathes; tests breathe faster.
+type pace struct {
+	beat     time.Duration // between two signs of life
+	retryMin time.Duration // after the first failure of the source
+	retryMax time.Duration
 }
 
 // writeWithin is how long a reader may take for one piece of a stream.
@@ -62,34 +80,34 @@ const writeWithin = 10 * time.Second
 //	event: problem  the source does not answer (data: code, message, hint)
 //
 // It begins after ?after=, or after Last-Event-ID when a browser comes back,
-// or now. A source that does not answer is asked again and again; what happens
-// meanwhile is delivered once it does.
-func (c *Console) serveStream(w http.ResponseWriter, r *http.Request) {
+// or now. A source that does not answer is asked again and again; the events of
+// that time are delivered once it does.
+func (l *live) serveStream(w http.ResponseWriter, r *http.Request) {
 	p, err := readParams(r.URL, time.Now(), "tenant", "site", "severity", "type", "entity", "after")
 	if id := r.Header.Get("Last-Event-ID"); err == nil && id != "" {
 		err = fault.Wrap(fault.Invalid, p.set("after", id, time.Time{}), "Last-Event-ID")
 	}
 	if err == nil {
-		err = c.confine(r, &p.tenant)
+		err = l.gate.confine(r, &p.tenant)
 	}
 	if err == nil {
-		p.after, err = c.realAfter(r.Context(), p.after)
+		p.after, err = l.positions.real(r.Context(), p.after)
 	}
 	if err != nil {
 		writeError(w, err)
 		return
 	}
 	who := whoAsks(r.Context())
-	leave, err := c.seats.take(who.String())
+	leave, err := l.limiter.take(who.String())
 	if err != nil {
 		writeError(w, err)
 		return
 	}
 	defer leave()
-	// Before the first byte, so that whoever sees the stream open misses nothing
-	// from there on.
+	// Before the first byte, so that a reader misses nothing from the moment the
+	// stream opens.
 	if p.after == "" && r.Method != http.MethodHead {
-		if p.after, err = c.end(r.Context()); err != nil {
+		if p.after, err = l.end(r.Context()); err != nil {
 			writeError(w, err)
 			return
 		}
@@ -101,22 +119,22 @@ func (c *Console) serveStream(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	s := stream{c: c, w: w, out: http.NewResponseController(w)}
+	s := stream{positions: l.positions, w: w, out: http.NewResponseController(w)}
 	if s.beat(false) == nil {
-		c.feed(r.Context(), &s, p)
+		l.feed(r.Context(), &s, p)
 	}
 }
 
 // feed passes on what follow finds until the reader or the console is gone.
-func (c *Console) feed(ctx context.Context, s *stream, p params) {
+func (l *live) feed(ctx context.Context, s *stream, p params) {
 	ctx, cancel := context.WithCancel(ctx)
 	found := make(chan found)
 	stopped := make(chan struct{})
-	go func() { defer close(stopped); c.follow(ctx, p, found) }()
+	go func() { defer close(stopped); l.follow(ctx, p, found) }()
 	defer func() { cancel(); <-stopped }()
 
 	who := whoAsks(ctx)
-	beat := time.NewTicker(c.pace.beat)
+	beat := time.NewTicker(l.pace.beat)
 	defer beat.Stop()
 	failing := false
 	for {
@@ -127,12 +145,12 @@ func (c *Console) feed(ctx context.Context, s *stream, p params) {
 		case <-stopped:
 			return
 		case <-beat.C:
-			if !c.cfg.Access.Alive(who) {
+			if !l.access.Alive(who) {
 				return // logged out, ended, expired, revoked
 			}
 			err = s.beat(failing)
 		case f := <-found:
-			if !c.cfg.Access.Alive(who) {
+			if !l.access.Alive(who) {
 				return
 			}
 			failing = f.err != nil
@@ -152,11 +170,11 @@ type found struct {
 
 // follow asks until ctx ends. It ends by itself only when asking again can
 // never succeed.
-func (c *Console) follow(ctx context.Context, p params, out chan<- found) {
-	wait, failed := c.pace.retryMin, false
+func (l *live) follow(ctx context.Context, p params, out chan<- found) {
+	wait, failed := l.pace.retryMin, false
 	for ctx.Err() == nil {
 		var f found
-		f.events, p.after, f.err = c.poll(ctx, p)
+		f.events, p.after, f.err = l.poll(ctx, p)
 		if ctx.Err() != nil {
 			return
 		}
@@ -168,7 +186,7 @@ func (c *Console) follow(ctx context.Context, p params, out chan<- found) {
 			}
 		}
 		if failed = f.err != nil; !failed {
-			wait = c.pace.retryMin
+			wait = l.pace.retryMin
 			continue
 		}
 		if !fault.Retryable(f.err) {
@@ -178,17 +196,17 @@ func (c *Console) follow(ctx context.Context, p params, out chan<- found) {
 		case <-time.After(wait):
 		case <-ctx.Done():
 		}
-		wait = min(2*wait, c.pace.retryMax)
+		wait = min(2*wait, l.pace.retryMax)
 	}
 }
 
 // end returns the position of the newest event. Asking for it once, and going
 // on from there, leaves no gap between two questions, as "now" twice would.
-func (c *Console) end(ctx context.Context) (string, error) {
+func (l *live) end(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
 	var last api.Page[api.Event]
-	if err := c.src.Query(ctx, api.EventList, api.EventRequest{Newest: true, Limit: 1}, &last); err != nil {
+	if err := l.src.Query(ctx, api.EventList, api.EventRequest{Newest: true, Limit: 1}, &last); err != nil {
 		return "", err
 	}
 	if n := len(last.Items); n > 0 {
@@ -198,11 +216,11 @@ func (c *Console) end(ctx context.Context) (string, error) {
 }
 
 // poll asks once and returns what came and where to go on.
-func (c *Console) poll(ctx context.Context, p params) ([]api.Event, string, error) {
+func (l *live) poll(ctx context.Context, p params) ([]api.Event, string, error) {
 	ctx, cancel := context.WithTimeout(ctx, api.FollowWait+askWithin)
 	defer cancel()
 	var got api.Page[api.Event]
-	if err := c.src.Query(ctx, api.EventFollow, p.events(0, p.after), &got); err != nil {
+	if err := l.src.Query(ctx, api.EventFollow, p.events(0, p.after), &got); err != nil {
 		return nil, p.after, err
 	}
 	switch n := len(got.Items); {
@@ -218,9 +236,9 @@ func position(e api.Event) string { return strconv.FormatUint(e.Position, 10) }
 
 // stream writes Server-Sent Events.
 type stream struct {
-	c   *Console
-	w   http.ResponseWriter
-	out *http.ResponseController
+	positions positions
+	w         http.ResponseWriter
+	out       *http.ResponseController
 }
 
 func (s *stream) write(ctx context.Context, f found) error {
@@ -231,7 +249,7 @@ func (s *stream) write(ctx context.Context, f found) error {
 		if !mine(ctx, f.events[i].Tenant) {
 			continue
 		}
-		if err := s.c.shown(ctx, &f.events[i]); err != nil {
+		if err := s.positions.hide(ctx, &f.events[i]); err != nil {
 			return err
 		}
 		neverNull(&f.events[i])
@@ -261,7 +279,7 @@ func (s *stream) send(name, id string, body any) error {
 	if id != "" {
 		id = "id: " + id + "\n"
 	}
-	// A reader that takes nothing any more must not hold its seat for ever.
+	// A reader that takes nothing any more must not keep its stream open for ever.
 	if err := s.out.SetWriteDeadline(time.Now().Add(writeWithin)); err != nil {
 		return err
 	}

@@ -79,7 +79,7 @@ func listen(t *testing.T, url string, header ...string) (next func(name string) 
 }
 
 func quick(c *Console) {
-	c.pace = pace{beat: 20 * time.Millisecond, retryMin: time.Millisecond, retryMax: 5 * time.Millisecond}
+	c.live.pace = pace{beat: 20 * time.Millisecond, retryMin: time.Millisecond, retryMax: 5 * time.Millisecond}
 }
 
 func text(t *testing.T, m message) string {
@@ -139,16 +139,16 @@ func TestStreamGoesOnWhereItWas(t *testing.T) {
 func TestStreamOutlivesTheSource(t *testing.T) {
 	src := newFake()
 	src.happen("one")
-	src.fail(api.EventFollow, fault.WithHint(fault.New(fault.Unavailable, "nobody answers"), "start a primary"))
+	src.fail(api.EventFollow, fault.WithHint(fault.New(fault.Unavailable, "no one answers"), "start a primary"))
 	next, _ := listen(t, open(t, Config{}, src, quick)+"/api/v1/events/stream?after=1")
-	if got := next("problem").data; got != `{"code":"unavailable","message":"nobody answers","hint":"start a primary"}` {
+	if got := next("problem").data; got != `{"code":"unavailable","message":"no one answers","hint":"start a primary"}` {
 		t.Errorf("problem %s", got)
 	}
 	for !strings.Contains(next("beat").data, `"failing":true`) {
 	}
-	src.happen("meanwhile")
+	src.happen("in between")
 	src.fail(api.EventFollow, nil)
-	if got := text(t, next("event")); got != "meanwhile" {
+	if got := text(t, next("event")); got != "in between" {
 		t.Errorf("got %q", got)
 	}
 	for !strings.Contains(next("beat").data, `"failing":false`) {
@@ -157,7 +157,7 @@ func TestStreamOutlivesTheSource(t *testing.T) {
 
 func TestStreamFromNowNeedsTheSource(t *testing.T) {
 	src := newFake()
-	src.fail(api.EventList, fault.New(fault.Unavailable, "nobody answers"))
+	src.fail(api.EventList, fault.New(fault.Unavailable, "no one answers"))
 	if status, _, body := ask(t, open(t, Config{}, src, quick)+"/api/v1/events/stream"); status != http.StatusServiceUnavailable {
 		t.Errorf("%d %s", status, body)
 	}
@@ -173,17 +173,17 @@ func TestStreamEndsWhenAskingIsVain(t *testing.T) {
 	}
 }
 
-func TestSeatsAreLimitedAndGivenBack(t *testing.T) {
+func TestStreamsAreLimited(t *testing.T) {
 	for name, limit := range map[string]func(*Console){
-		"all": func(c *Console) { c.seats.most = 1 }, "one identity": func(c *Console) { c.seats.each = 1 },
+		"all": func(c *Console) { c.live.limiter.most = 1 }, "one identity": func(c *Console) { c.live.limiter.each = 1 },
 	} {
 		t.Run(name, func(t *testing.T) {
-			seatsAreLimited(t, open(t, Config{}, newFake(), quick, limit)+"/api/v1/events/stream")
+			streamsAreLimited(t, open(t, Config{}, newFake(), quick, limit)+"/api/v1/events/stream")
 		})
 	}
 }
 
-func seatsAreLimited(t *testing.T, url string) {
+func streamsAreLimited(t *testing.T, url string) {
 	t.Helper()
 	next, leave := listen(t, url)
 	next("beat")
@@ -197,7 +197,7 @@ func seatsAreLimited(t *testing.T, url string) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("the seat was not given back: %d %s", status, body)
+			t.Fatalf("a stream that ended is still counted: %d %s", status, body)
 		}
 	}
 }

@@ -1,7 +1,6 @@
-// Package deploy_test holds what is in deploy/, and docker-compose.yml, against
-// what it must be: keys that Debian 12's docker-compose knows, nothing shared
-// between tenants, units with every guard, dashboards over metrics that exist.
-// Whether it runs is for package e2e.
+// Package deploy_test checks the files in deploy/ and docker-compose.yml: keys
+// that Debian 12's docker-compose knows, nothing shared between tenants, units
+// with every guard, dashboards over metrics that exist. Package e2e runs them.
 package deploy_test
 
 import (
@@ -107,14 +106,15 @@ func TestUnits(t *testing.T) {
 	}
 }
 
-// verifyUnit asks systemd where there is one; the checks above hold everywhere.
+// verifyUnit lets systemd check a unit on a machine that has systemd; the checks
+// above run everywhere.
 func verifyUnit(t *testing.T, path, text string) {
 	t.Helper()
 	analyze, err := exec.LookPath("systemd-analyze")
 	if err != nil {
 		return
 	}
-	// It wants the program to be there.
+	// systemd requires that the program exists.
 	copied := filepath.Join(t.TempDir(), filepath.Base(path))
 	if err := os.WriteFile(copied, []byte(strings.ReplaceAll(text, "/usr/bin/midplane", "/bin/true")), 0o644); err != nil {
 		t.Fatal(err)
@@ -124,14 +124,14 @@ func verifyUnit(t *testing.T, path, text string) {
 	}
 }
 
-// What dashboard and alerts ask for must be a metric that the reference, which
-// is made from the code, lists.
+// Dashboard and alerts may use only metrics that the reference, which is made from
+// the code, lists.
 func TestMetricsExist(t *testing.T) {
 	reference := read(t, "../docs/reference/metrics.md")
 	for _, path := range []string{"grafana/midplane.json", "prometheus/midplane.rules.yml"} {
 		for _, name := range regexp.MustCompile(`midplane_[a-z_]+`).FindAllString(expressions(t, path), -1) {
 			base := strings.TrimSuffix(name, "_bucket")
-			label := slices.Contains([]string{"midplane_tenant", "midplane_stream", "midplane_reason", "midplane_alarm", "midplane_poller", "midplane_node", "midplane_check"}, name)
+			label := slices.Contains([]string{"midplane_tenant", "midplane_stream", "midplane_reason", "midplane_alarm", "midplane_poller", "midplane_node", "midplane_check", "midplane_kind", "midplane_producer", "midplane_limit"}, name)
 			if !label && !strings.Contains(reference, "`"+base+"`") {
 				t.Errorf("%s asks for %s, which no server has", path, name)
 			}
@@ -143,7 +143,7 @@ func TestMetricsExist(t *testing.T) {
 	}
 }
 
-// expressions returns every "expr" of a file, whatever holds it.
+// expressions returns every "expr" of a file, at any depth.
 func expressions(t *testing.T, path string) string {
 	t.Helper()
 	var doc any

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds the static binary here and puts it into an image of its own:
 #   deploy/image.sh [TAG]        (default midplane:local)
-# No registry is asked for anything: the image is FROM scratch.
+# Nothing is fetched from a registry: the image is FROM scratch.
 set -eu
 tag=${1:-midplane:local}
 cd "$(dirname "$0")/.."

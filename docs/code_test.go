@@ -44,17 +44,17 @@ func source(t *testing.T) map[string]*ast.File {
 
 // packages lists every package with the first sentence of its comment.
 func packages(t *testing.T) string {
-	said := map[string]string{}
+	comments := map[string]string{}
 	for name, f := range source(t) {
 		dir := path.Dir(name)
-		if text := f.Doc.Text(); len(text) > len(said[dir]) {
-			said[dir] = text
+		if text := f.Doc.Text(); len(text) > len(comments[dir]) {
+			comments[dir] = text
 		}
 	}
 	var b strings.Builder
 	b.WriteString("| package | what it is |\n|---|---|\n")
-	for _, dir := range slices.Sorted(maps.Keys(said)) {
-		sentence := new(doc.Package).Synopsis(said[dir])
+	for _, dir := range slices.Sorted(maps.Keys(comments)) {
+		sentence := new(doc.Package).Synopsis(comments[dir])
 		words := strings.SplitN(sentence, " ", 3) // "Package x holds …" → "holds …"
 		if len(words) < 3 {
 			t.Errorf("package %s has no comment", dir)
@@ -93,13 +93,13 @@ func layers(t *testing.T) string {
 			who = append(who, "`"+text(k)+"`")
 		}
 		if len(who) == 0 {
-			who = []string{"nobody"}
+			who = []string{"none"}
 		}
 		keepers = append(keepers, fmt.Sprintf("| `%s` | %s |\n", text(e.Key), strings.Join(who, ", ")))
 	}
 	var b strings.Builder
 	b.WriteString("| layer | packages (with what is below them) |\n|---|---|\n")
-	words := []string{"vocabulary", "grammar", "abilities", "bodies", "doors"}
+	words := []string{"vocabulary", "grammar", "abilities", "bodies", "programs and tests"}
 	for n := len(words) - 1; n >= 0; n-- {
 		slices.Sort(floors[n])
 		fmt.Fprintf(&b, "| %d %s | %s |\n", n, words[n], strings.Join(floors[n], " "))
@@ -108,6 +108,44 @@ func layers(t *testing.T) string {
 	fmt.Fprintf(&b, "\nThe only imports inside a layer: %s.\n", strings.Join(beside, ", "))
 	slices.Sort(keepers)
 	b.WriteString("\n| library | its only importers outside tests |\n|---|---|\n" + strings.Join(keepers, ""))
+	return b.String()
+}
+
+// rooms reads the folders of rooms out of the test that keeps them.
+func rooms(t *testing.T) string {
+	f, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, "internal/lint/rooms_test.go"), nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := map[string]string{}
+	for _, folder := range literal(t, f, "folders") {
+		var entries []*ast.KeyValueExpr
+		if table, ok := folder.Value.(*ast.CompositeLit); ok {
+			for _, e := range table.Elts {
+				entries = append(entries, e.(*ast.KeyValueExpr))
+			}
+		} else { // a variable of its own
+			entries = literal(t, f, text(folder.Value))
+		}
+		for _, e := range entries {
+			may := map[string]string{"rooms": "–", "bodies": "–"}
+			for _, field := range e.Value.(*ast.CompositeLit).Elts {
+				kv := field.(*ast.KeyValueExpr)
+				var names []string
+				for _, n := range kv.Value.(*ast.CompositeLit).Elts {
+					names = append(names, "`"+text(n)+"`")
+				}
+				may[text(kv.Key)] = strings.Join(names, " ")
+			}
+			dir := path.Join(text(folder.Key), text(e.Key))
+			lines[dir] = fmt.Sprintf("| `%s` | %s | %s |\n", dir, may["rooms"], may["bodies"])
+		}
+	}
+	var b strings.Builder
+	b.WriteString("| package | rooms of the same folder that it may import | packages of layer 3 outside the folder |\n|---|---|---|\n")
+	for _, dir := range slices.Sorted(maps.Keys(lines)) {
+		b.WriteString(lines[dir])
+	}
 	return b.String()
 }
 
@@ -253,7 +291,7 @@ var _ = telemetry.UnitSeconds // the units above are its constants
 func rows(t *testing.T) string {
 	files := source(t)
 	var b strings.Builder
-	for _, kind := range []string{"Tenant", "Site", "Poller", "Device", "Interface", "Check", "Event", "Stream", "Schema"} {
+	for _, kind := range []string{"Tenant", "Site", "Poller", "Device", "Interface", "Check", "Event", "Stream", "Limit", "Schema"} {
 		fmt.Fprintf(&b, "### %ss\n\n| field | JSON | meaning |\n|---|---|---|\n", strings.ToLower(kind))
 		for _, f := range fields(t, files["api/rows.go"], kind) {
 			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", f.name, f.json, cell(f.comment))

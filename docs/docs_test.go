@@ -1,7 +1,7 @@
 // Package docs_test keeps the documentation true: what can be made from the
-// code is made from it and compared (go test ./docs -update writes it anew),
-// and the rest is held against the code: links, file names, command lines,
-// tenants' files, the list of decisions.
+// code is made from it and compared (go test ./docs -update writes it), and the
+// rest is checked against the code: links, file names, command lines, tenants'
+// files, the list of decisions.
 package docs_test
 
 import (
@@ -17,7 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var update = flag.Bool("update", false, "write the generated parts of the documentation anew")
+var update = flag.Bool("update", false, "write the generated parts of the documentation")
 
 const root = ".."
 
@@ -63,8 +63,10 @@ var generators = map[string]func(t *testing.T) string{
 	"metrics":     metrics,
 	"permissions": permissions,
 	"packages":    packages,
+	"problems":    problems,
 	"refusals":    refusals,
 	"roles":       roles,
+	"rooms":       rooms,
 	"routes":      routes,
 	"rows":        rows,
 	"schemas":     schemas,

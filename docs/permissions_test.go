@@ -73,8 +73,8 @@ func subjectCell(m tenancy.Matrix, r tenancy.Row, role string) string {
 
 func outcome(r tenancy.Row) string {
 	switch r.How {
-	case "nobody":
-		return r.Result + ": nobody listens there"
+	case "no-responders":
+		return r.Result + ": nothing listens there"
 	case "taken":
 		return r.Result + ": the server takes it"
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// TestContainers tells the story with docker-compose.yml as it is.
+// TestContainers runs the story with docker-compose.yml as it is.
 func TestContainers(t *testing.T) {
 	tell(t, newContainers(t))
 }
@@ -39,15 +39,17 @@ func newContainers(t *testing.T) *containers {
 	began := time.Now()
 	run(t, 8*time.Minute, c.root, nil, filepath.Join(c.root, "deploy", "image.sh"), c.image)
 	t.Logf("image built in %s", time.Since(began).Round(time.Second))
-	port := freePorts(t, 1)[0]
+	ports := freePorts(t, 4)
+	port := ports[0]
 	c.url = "http://127.0.0.1:" + strconv.Itoa(port)
-	c.env = []string{"COMPOSE_PROJECT_NAME=" + c.project, "MIDPLANE_IMAGE=" + c.image, "MIDPLANE_HTTP_PORT=" + strconv.Itoa(port)}
+	c.env = []string{"COMPOSE_PROJECT_NAME=" + c.project, "MIDPLANE_IMAGE=" + c.image, "MIDPLANE_HTTP_PORT=" + strconv.Itoa(port),
+		"MIDPLANE_N1_PORT=" + strconv.Itoa(ports[1]), "MIDPLANE_N2_PORT=" + strconv.Itoa(ports[2]), "MIDPLANE_N3_PORT=" + strconv.Itoa(ports[3])}
 	t.Cleanup(func() { c.remove(t) })
 	c.compose(t, time.Minute, "config", "--quiet")
 	return c
 }
 
-// remove takes everything away, whatever happened.
+// remove takes everything away, after a failure too.
 func (c *containers) remove(t *testing.T) {
 	if t.Failed() {
 		for _, s := range []string{"init", "n1", "n2", "n3", "primary", "setup-apply", "setup-acme", "setup-globex", "acme-syd-01", "globex-hq-01"} {
@@ -196,7 +198,7 @@ func (c *containers) apart(t *testing.T) {
 		if !slices.Equal(volumes, want) {
 			t.Errorf("the poller of %s has %v, want %v", tenant, volumes, want)
 		}
-		// Whoever is on a tenant's network sees its poller and the nodes.
+		// A tenant's network has its poller and the nodes.
 		members := strings.Fields(run(t, 20*time.Second, "", nil, "docker", "network", "inspect", "--format", "{{range .Containers}}{{.Name}} {{end}}", c.project+"_edge-"+tenant))
 		if len(members) != 4 || !slices.ContainsFunc(members, func(m string) bool { return strings.Contains(m, tenant+"-"+poller) }) {
 			t.Errorf("on the network of %s are %v, want its poller and three nodes", tenant, members)
@@ -204,7 +206,7 @@ func (c *containers) apart(t *testing.T) {
 	}
 }
 
-// freePorts returns ports of loopback that nobody listens on at this moment.
+// freePorts returns ports of loopback without a listener at this moment.
 func freePorts(t *testing.T, n int) []int {
 	t.Helper()
 	var out []int

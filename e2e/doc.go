@@ -1,4 +1,4 @@
-// Package e2e holds the scenarios that need a whole deployment, told as
+// Package e2e holds the scenarios that need a whole deployment, written as
 // stories and run against real processes: once as containers (docker-compose,
 // from docker-compose.yml as it is), once as plain processes on loopback. It
 // looks from outside: the command line, the HTTP API, a stock NATS client.

@@ -14,7 +14,7 @@ import (
 	"midplane/api"
 )
 
-// get asks the page as whoever a token belongs to, "" for nobody.
+// get asks the page as the user that a token belongs to, "" for none.
 func get(w world, token, path string) (int, string, error) {
 	req, err := http.NewRequest(http.MethodGet, w.page()+path, nil)
 	if err != nil {
@@ -32,17 +32,17 @@ func get(w world, token, path string) (int, string, error) {
 	return resp.StatusCode, string(body), err
 }
 
-// guarded: nobody gets in without an identity, a viewer of one tenant sees
+// guarded: no one gets in without an identity, a viewer of one tenant sees
 // nothing of the other, a token that is revoked is dead at once, and the audit
 // log knows of all of it.
-func (s *told) guarded(t *testing.T) {
+func (s *story) guarded(t *testing.T) {
 	acme := strings.TrimSpace(s.midplane(t, "console", "token", "create", "acme-only", "--role", "viewer", "--tenant", "acme", "--data", s.data()))
 	prom := strings.TrimSpace(s.midplane(t, "console", "token", "create", "prom", "--role", "metrics", "--data", s.data()))
 	for _, tc := range []struct {
 		who, token, path string
 		want             int
 	}{
-		{"nobody", "", "/api/v1/devices", 401}, {"nobody", "", "/metrics", 401}, {"nobody", "", "/healthz", 200}, {"nobody", "", "/", 200},
+		{"no identity", "", "/api/v1/devices", 401}, {"no identity", "", "/metrics", 401}, {"no identity", "", "/healthz", 200}, {"no identity", "", "/", 200},
 		{"a made-up token", "mpc_0000000000000000000000000000000000000000000", "/api/v1/devices", 401},
 		{"acme", acme, "/api/v1/devices", 200}, {"acme", acme, "/api/v1/tenants", 200}, {"acme", acme, "/api/v1/status", 200}, {"acme", acme, "/api/v1/events", 200},
 		{"acme", acme, "/api/v1/devices?tenant=globex", 403}, {"acme", acme, "/api/v1/devices/globex/hq/n3", 403}, {"acme", acme, "/metrics", 403},

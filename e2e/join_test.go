@@ -24,7 +24,7 @@ type enrolment struct {
 	ctx     context.Context
 	secrets map[string]string // what must stand nowhere, by what it is
 	mu      sync.Mutex
-	said    []string // output of every command
+	printed []string // output of every command
 }
 
 const joinTenant = `apiVersion: midplane/v1
@@ -87,10 +87,10 @@ func (e *enrolment) run(ctx context.Context, args ...string) (string, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if args[0] != "token" || args[1] != "create" {
-		e.said = append(e.said, string(out))
+		e.printed = append(e.printed, string(out))
 	}
 	if err != nil { // the test says the command line first, with the token
-		e.said = append(e.said, strings.TrimPrefix(err.Error(), "midplane "+strings.Join(args, " ")))
+		e.printed = append(e.printed, strings.TrimPrefix(err.Error(), "midplane "+strings.Join(args, " ")))
 	}
 	return string(out), err
 }
@@ -123,7 +123,7 @@ func (e *enrolment) join(t *testing.T, name, token string) {
 	}
 }
 
-// online waits until the control plane has heard of a poller.
+// online waits until the control plane knows of a poller.
 func (e *enrolment) online(t *testing.T, poller string) {
 	t.Helper()
 	err := e.await(func(ctx context.Context) error {
@@ -191,8 +191,8 @@ func (e *enrolment) restarts(t *testing.T) {
 		t.Fatal(err)
 	}
 	e.online(t, "syd-01")
-	if _, err := e.run(e.ctx, "poller", "--data", filepath.Join(e.Dir, "nobody"), "--http", "127.0.0.1:0"); err == nil || !strings.Contains(err.Error(), "exit status 2") {
-		t.Errorf("a folder that nobody joined in: %v", err)
+	if _, err := e.run(e.ctx, "poller", "--data", filepath.Join(e.Dir, "empty"), "--http", "127.0.0.1:0"); err == nil || !strings.Contains(err.Error(), "exit status 2") {
+		t.Errorf("a folder without a poller: %v", err)
 	}
 }
 
@@ -220,7 +220,7 @@ func (e *enrolment) raced(t *testing.T) {
 	e.online(t, "raced")
 	select {
 	case x := <-ends:
-		t.Errorf("nobody won: %v", x.err)
+		t.Errorf("no one won: %v", x.err)
 	default:
 	}
 	cancel()
@@ -240,7 +240,7 @@ func (e *enrolment) nodeKilled(t *testing.T) {
 		t.Logf("node %s killed while %s joins: online %s later", node, poller, time.Since(began).Round(10*time.Millisecond))
 		_, err := e.run(e.ctx, "poller", "join", token, "--data", filepath.Join(e.Dir, poller+"-again"), "--http", "127.0.0.1:0")
 		if err == nil || !strings.Contains(err.Error(), "exit status 3") {
-			t.Errorf("somebody else with that token: %v", err)
+			t.Errorf("another with that token: %v", err)
 		}
 		if _, err := e.StartNode(node); err != nil {
 			t.Fatal(err)
@@ -288,7 +288,7 @@ func (e *enrolment) nothingLeaked(t *testing.T) {
 	if err != nil || len(logs) < 8 {
 		t.Fatalf("%d logs: %v", len(logs), err)
 	}
-	places := map[string]string{"output": strings.Join(e.said, "\n")}
+	places := map[string]string{"output": strings.Join(e.printed, "\n")}
 	for _, path := range logs {
 		data, err := os.ReadFile(path)
 		if err != nil {

@@ -109,5 +109,5 @@ func leader(w world, tenant, stream string) (string, error) {
 			return s.Leader, nil
 		}
 	}
-	return "", fmt.Errorf("nobody leads %s/%s", tenant, stream)
+	return "", fmt.Errorf("%s/%s has no leader", tenant, stream)
 }

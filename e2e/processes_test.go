@@ -17,7 +17,7 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// TestProcesses tells the story with plain processes on loopback, as somebody
+// TestProcesses runs the story with plain processes on loopback, as a person
 // would start them by hand: TLS and all.
 func TestProcesses(t *testing.T) {
 	tell(t, newProcesses(t))
@@ -26,6 +26,7 @@ func TestProcesses(t *testing.T) {
 // processes is a deployment folder and the processes that work from it.
 type processes struct {
 	bin, dir string
+	release  map[string]string // the program of a process that is of another version
 	env      []string
 	client   []int          // ports of n1, n2, n3
 	http     map[string]int // port of each process
@@ -40,12 +41,18 @@ type process struct {
 
 func newProcesses(t *testing.T) *processes {
 	needs(t, "go", "see go.dev/dl")
-	p := &processes{dir: t.TempDir(), running: map[string]*process{}, http: map[string]int{}}
-	p.bin = filepath.Join(p.dir, "midplane")
-	p.env = []string{"XDG_CONFIG_HOME=" + filepath.Join(p.dir, "config"), "XDG_STATE_HOME=" + filepath.Join(p.dir, "state")}
+	dir := t.TempDir()
+	bin := filepath.Join(dir, "midplane")
 	began := time.Now()
-	run(t, 8*time.Minute, repo(t), []string{"CGO_ENABLED=0"}, "go", "build", "-trimpath", "-o", p.bin, "./cmd/midplane")
+	run(t, 8*time.Minute, repo(t), []string{"CGO_ENABLED=0"}, "go", "build", "-trimpath", "-o", bin, "./cmd/midplane")
 	t.Logf("built in %s", time.Since(began).Round(time.Second))
+	return deploy(t, dir, bin)
+}
+
+// deploy makes a deployment folder in dir with the program bin.
+func deploy(t *testing.T, dir, bin string) *processes {
+	p := &processes{bin: bin, dir: dir, running: map[string]*process{}, http: map[string]int{}, release: map[string]string{}}
+	p.env = []string{"XDG_CONFIG_HOME=" + filepath.Join(p.dir, "config"), "XDG_STATE_HOME=" + filepath.Join(p.dir, "state")}
 	free := freePorts(t, 12)
 	args := []string{"init", "--dir", p.dir + "/deployment", "--save-context"}
 	for i, n := range nodes {
@@ -100,7 +107,11 @@ func (p *processes) launch(t *testing.T, name string, args ...string) {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	cmd := exec.Command(p.bin, append(args, "--http", "127.0.0.1:"+strconv.Itoa(p.http[name]))...)
+	bin := p.bin
+	if other := p.release[name]; other != "" {
+		bin = other
+	}
+	cmd := exec.Command(bin, append(args, "--http", "127.0.0.1:"+strconv.Itoa(p.http[name]))...)
 	cmd.Stdout, cmd.Stderr, cmd.Env = log, log, append(os.Environ(), p.env...)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -133,14 +144,9 @@ func (p *processes) up(t *testing.T) {
 	for _, n := range nodes {
 		p.launchNode(t, n)
 	}
-	p.launch(t, "primary", "primary", "--deployment", p.dir+"/deployment", "--data", p.dir+"/data/primary")
+	p.launchPrimary(t)
 	for tenant := range pollers {
-		// Its credentials are not there yet, the first time: it waits for them.
-		args := []string{"poller", "--creds", p.creds(tenant, pollers[tenant]), "--ca", p.ca(t), "--data", p.dir + "/data/" + tenant}
-		for _, s := range p.servers() {
-			args = append(args, "--server", s)
-		}
-		p.launch(t, tenant, args...)
+		p.launchPoller(t, tenant) // the first time it waits for its credentials
 	}
 	for _, n := range append([]string{"primary"}, nodes...) {
 		p.ready(t, n)
@@ -159,20 +165,41 @@ func (p *processes) launchNode(t *testing.T, n string) {
 	p.launch(t, n, "node", "--dir", p.dir+"/deployment/nodes/"+n, "--data", p.dir+"/data/"+n)
 }
 
+func (p *processes) launchPrimary(t *testing.T) {
+	t.Helper()
+	p.launch(t, "primary", "primary", "--deployment", p.dir+"/deployment", "--data", p.dir+"/data/primary")
+}
+
+// launchPoller starts the poller of a tenant.
+func (p *processes) launchPoller(t *testing.T, tenant string) {
+	t.Helper()
+	args := []string{"poller", "--creds", p.creds(tenant, pollers[tenant]), "--ca", p.ca(t), "--data", p.dir + "/data/" + tenant}
+	for _, s := range p.servers() {
+		args = append(args, "--server", s)
+	}
+	p.launch(t, tenant, args...)
+}
+
 func (p *processes) down(t *testing.T) {
 	for _, name := range []string{"acme", "globex", "primary", "n1", "n2", "n3"} {
-		one := p.running[name]
-		_ = one.cmd.Process.Signal(syscall.SIGTERM) // it may have ended: seen below
-		select {
-		case <-one.done:
-		case <-time.After(40 * time.Second):
-			t.Fatalf("%s does not stop", name)
-		}
-		if code := one.cmd.ProcessState.ExitCode(); code != 0 {
-			t.Errorf("%s was told to stop and exits %d", name, code)
-		}
-		delete(p.running, name)
+		p.end(t, name)
 	}
+}
+
+// end stops one process in good order.
+func (p *processes) end(t *testing.T, name string) {
+	t.Helper()
+	one := p.running[name]
+	_ = one.cmd.Process.Signal(syscall.SIGTERM) // it may have ended: seen below
+	select {
+	case <-one.done:
+	case <-time.After(40 * time.Second):
+		t.Fatalf("%s does not stop", name)
+	}
+	if code := one.cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("%s was asked to stop and exits with %d", name, code)
+	}
+	delete(p.running, name)
 }
 
 func (p *processes) kill(t *testing.T, node string) {

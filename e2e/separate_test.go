@@ -13,7 +13,7 @@ import (
 	"midplane/api"
 )
 
-func (s *told) separate(t *testing.T) {
+func (s *story) separate(t *testing.T) {
 	s.apart(t)
 	// With the credentials of acme's poller, at the place where it is.
 	poller := as(t, s, s.cafile, "acme", pollers["acme"], s.poller(t, "acme"), s.servers())
@@ -38,13 +38,13 @@ func (s *told) separate(t *testing.T) {
 
 // sameNames has acme make a producer with the very name of globex' poller and
 // speak about a device with the very id of globex' device.
-func (s *told) sameNames(t *testing.T) {
+func (s *story) sameNames(t *testing.T) {
 	const name = "hq-01"
 	u := as(t, s, s.cafile, "acme", name, s.user(t, "acme", "producer", name), s.servers())
 	defer u.nc.Close()
 	ctx, stop := context.WithTimeout(context.Background(), 20*time.Second)
 	defer stop()
-	ack, err := u.js.Publish(ctx, "in."+name+".state.this-host.net.reachability.v1", []byte(`{"device":"this-host","status":"down","method":"host","address":"said-by-acme"}`))
+	ack, err := u.js.Publish(ctx, "in."+name+".state.this-host.net.reachability.v1", []byte(`{"device":"this-host","status":"down","method":"host","address":"sent-by-acme"}`))
 	if err != nil {
 		t.Fatalf("acme's own producer is refused: %v", err)
 	}
@@ -60,13 +60,13 @@ func (s *told) sameNames(t *testing.T) {
 	}
 	for _, d := range rows {
 		if d.Status != "up" || strings.Contains(d.Address+d.Message, "acme") {
-			t.Errorf("what acme said reached globex: %+v", d)
+			t.Errorf("what acme sent reached globex: %+v", d)
 		}
 	}
 }
 
 // readsOwn has the one of acme who may read everything read everything.
-func (s *told) readsOwn(t *testing.T) {
+func (s *story) readsOwn(t *testing.T) {
 	u := as(t, s, s.cafile, "acme", "ann", s.user(t, "acme", "inspector", "ann"), s.servers())
 	defer u.nc.Close()
 	ctx, stop := context.WithTimeout(context.Background(), 30*time.Second)

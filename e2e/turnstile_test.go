@@ -96,7 +96,7 @@ func open(stiles []*turnstile) *gate {
 	return g
 }
 
-// close lets everybody who is under way through, and fails when one was not.
+// close lets all that are under way through, and fails when one was not.
 func (g *gate) close(t *testing.T) {
 	t.Helper()
 	g.stop()

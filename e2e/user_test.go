@@ -15,7 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// user is somebody of a tenant with a stock NATS client.
+// user is a user of a tenant with a stock NATS client.
 type user struct {
 	tenant, name string
 	nc           *nats.Conn
@@ -23,8 +23,8 @@ type user struct {
 	errs         chan error
 }
 
-// as connects with credentials, to the first of servers that answers. Whoever
-// asks closes the connection.
+// as connects with credentials, to the first of servers that answers. The
+// caller closes the connection.
 func as(t *testing.T, w world, ca, tenant, name, creds string, servers []string) *user {
 	t.Helper()
 	pem, err := os.ReadFile(ca)
@@ -93,7 +93,7 @@ func (u *user) refused(t *testing.T, what string) {
 	select {
 	case err := <-u.errs:
 		if !errors.Is(err, nats.ErrPermissionViolation) {
-			t.Errorf("%s of %s may not %s, but heard %v", u.name, u.tenant, what, err)
+			t.Errorf("%s of %s may not %s, but received %v", u.name, u.tenant, what, err)
 		}
 	case <-time.After(10 * time.Second):
 		t.Errorf("%s of %s may %s: nothing was refused", u.name, u.tenant, what)

@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// Kind is what a message is: it decides the stream that keeps it.
+// Kind is the kind of a message. It decides which stream keeps the message.
 type Kind string
 
-// The kinds. Dead letters are not a producer's own kind: they carry a message
-// that could not be handled, with the reason.
+// The kinds. A dead letter carries another message that could not be handled,
+// with the reason.
 const (
-	KindEvent  Kind = "event"  // a thing that happened
+	KindEvent  Kind = "event"  // something happened
 	KindState  Kind = "state"  // the last known fact about an entity
 	KindMetric Kind = "metric" // samples over time
 	KindDead   Kind = "dead"   // could not be handled
@@ -23,6 +23,13 @@ const (
 	StreamState   = "STATE"
 	StreamMetrics = "METRICS"
 	StreamDead    = "DEAD"
+)
+
+// Kinds and Streams list all kinds and streams: stream i keeps the messages of
+// kind i. Both are shown and made in this order.
+var (
+	Kinds   = [...]Kind{KindEvent, KindState, KindMetric, KindDead}
+	Streams = [...]string{StreamEvents, StreamState, StreamMetrics, StreamDead}
 )
 
 // Stream returns the stream that keeps messages of kind k, or "".
@@ -42,7 +49,7 @@ func (k Kind) Stream() string {
 
 // KindOfStream is the inverse of Kind.Stream; "" for a stream that is not a tenant's.
 func KindOfStream(stream string) Kind {
-	for _, k := range []Kind{KindEvent, KindState, KindMetric, KindDead} {
+	for _, k := range Kinds {
 		if k.Stream() == stream {
 			return k
 		}
@@ -50,7 +57,7 @@ func KindOfStream(stream string) Kind {
 	return ""
 }
 
-// Severity is one of the eight of RFC 5424, most urgent first.
+// Severity is one of the eight severities of RFC 5424.
 type Severity string
 
 // The severities.
@@ -65,7 +72,7 @@ const (
 	Debug     Severity = "debug"
 )
 
-// Severities lists them in order of urgency; the index is the RFC's number.
+// Severities lists them, most urgent first; the index is the RFC's number.
 var Severities = [...]Severity{Emergency, Alert, Critical, Error, Warning, Notice, Info, Debug}
 
 // Level returns the RFC 5424 number, 0 (emergency) to 7 (debug), or -1.
@@ -79,7 +86,7 @@ func (s Severity) Level() int {
 }
 
 // Event is one message of a tenant, as producers make it, streams keep it and
-// readers fold it. Fields marked "ingress" are set by the ingress alone.
+// readers fold it. Only the ingress sets the fields marked "ingress".
 type Event struct {
 	Kind     Kind
 	Severity Severity // KindEvent only
@@ -87,9 +94,9 @@ type Event struct {
 	Type     Type
 
 	ID       string          // ce-id; also the message id when MsgID is empty
-	MsgID    string          // Nats-Msg-Id, "<producer>/…"; "" deduplicates nothing
-	Time     time.Time       // ce-time: when it was seen, UTC
-	Data     json.RawMessage // the payload, untouched
+	MsgID    string          // Nats-Msg-Id, "<producer>/…"; with "" no duplicate is detected
+	Time     time.Time       // ce-time: when the producer saw it, UTC
+	Data     json.RawMessage // the payload, unchanged
 	Producer Producer        // ingress
 	Site     Site            // ingress
 	Version  int             // ingress: registry version of Type, ce-schemaversion
@@ -100,11 +107,11 @@ type Event struct {
 	Sequence uint64 // ce-sequence: gap-free per producer, epoch and stream, from 1
 	Low      uint64 // ce-low: all of 1…Low are acknowledged
 
-	Violation   string // ce-violation: why it would have been refused under "enforce"
+	Violation   string // ce-violation: why the policy "enforce" would have refused it
 	TraceParent string // W3C
 	TraceState  string
 
-	Stream    string // where a reader found it
+	Stream    string // the stream that a reader found it in
 	StreamSeq uint64
 }
 

@@ -66,7 +66,7 @@ func TestCheckEntity(t *testing.T) {
 }
 
 func TestStreamsAndKinds(t *testing.T) {
-	for _, k := range []Kind{KindEvent, KindState, KindMetric, KindDead} {
+	for _, k := range Kinds {
 		if KindOfStream(k.Stream()) != k {
 			t.Errorf("%s: stream %q leads to %q", k, k.Stream(), KindOfStream(k.Stream()))
 		}

@@ -1,8 +1,8 @@
 package event
 
-// Names of the headers a message travels with (CloudEvents 1.0 binary mode and
-// W3C trace context, all lower case). NATS compares them with case; readers of
-// Midplane compare without.
+// Names of a message's headers (CloudEvents 1.0 binary mode and W3C trace
+// context, all lower case). NATS compares names with case; readers of Midplane
+// compare without.
 const (
 	HeaderMsgID          = "Nats-Msg-Id"
 	HeaderExpectedStream = "Nats-Expected-Stream"
@@ -21,18 +21,18 @@ const (
 	HeaderSequence = "ce-sequence"
 	HeaderLow      = "ce-low"
 
-	// Set by the ingress alone; a producer's are refused.
+	// Set by the ingress alone, which refuses them from producers.
 	HeaderProducer      = "ce-producer"
 	HeaderSite          = "ce-site"
 	HeaderSchemaVersion = "ce-schemaversion"
 	HeaderReceived      = "ce-received"
 	HeaderViolation     = "ce-violation"
 
-	// HeaderGuard, with GuardLevel, makes a stored message useless as a request:
-	// whoever may fetch a message chooses where it is delivered, and what listens
-	// there may be JetStream (CONSUMER.RESET of another's consumer takes any JSON
-	// with a "seq"). The server refuses a request that demands a level of its API
-	// that does not exist.
+	// HeaderGuard, with GuardLevel, makes a stored message useless as a request. A
+	// client that may fetch a message chooses the subject it is delivered to, and
+	// JetStream may listen there (CONSUMER.RESET of another user's consumer takes
+	// any JSON with a "seq"). The server refuses a request that demands a level of
+	// its API that does not exist.
 	HeaderGuard = "Nats-Required-Api-Level"
 )
 

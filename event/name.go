@@ -14,8 +14,9 @@ type Tenant string
 // Site is a place in a tenant's network, for instance "syd". Unique within a tenant.
 type Site string
 
-// Producer is whoever publishes into a tenant: a poller or an application,
-// for instance "syd-01". Unique within a tenant, whatever the role.
+// Producer is the name of a user that publishes into a tenant: a poller or an
+// application, for instance "syd-01". Names of all roles are unique within a
+// tenant.
 type Producer string
 
 // NoSite is the reserved site of producers that have none, and of the system.
@@ -27,10 +28,10 @@ const SystemPrefix = "midplane-"
 var nameRE = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
 // CheckName says whether s may name a tenant, site, poller or user: one token
-// of 1 to 63 lower-case letters, digits and inner hyphens. what is the noun
-// for the message. The error is Invalid. It is checked where a JWT is signed
-// and again at the door, since the server itself would let a user named "*"
-// open the whole tenant.
+// of 1 to 63 lower-case letters, digits and inner hyphens. what is the noun for
+// the error, which is Invalid. Names are checked where a JWT is signed and again
+// at the ingress, since the server itself would let a user named "*" reach the
+// whole tenant.
 func CheckName(what, s string) error {
 	if !nameRE.MatchString(s) {
 		return fault.WithHint(fault.New(fault.Invalid, "%s %q is not a valid name", what, s),
@@ -39,7 +40,7 @@ func CheckName(what, s string) error {
 	return nil
 }
 
-// CheckUserName is CheckName that also refuses the names of the system.
+// CheckUserName is CheckName, and also refuses the names of the system.
 func CheckUserName(what, s string) error {
 	if err := CheckName(what, s); err != nil {
 		return err
@@ -50,7 +51,7 @@ func CheckUserName(what, s string) error {
 	return nil
 }
 
-// Entity is what a message is about, for instance "r1", its interface
+// Entity is the thing that a message is about, for instance "r1", its interface
 // "r1/if/2" or its check "r1/check/web". Unique within tenant and site. Any
 // printable UTF-8 of at most MaxEntity bytes; package subject encodes it.
 type Entity string
@@ -80,8 +81,8 @@ func (e Entity) Interface(index string) Entity { return e + "/if/" + Entity(inde
 // Check returns the entity of a check of device e.
 func (e Entity) Check(name string) Entity { return e + "/check/" + Entity(name) }
 
-// Device returns the device that e is or belongs to: what stands before the
-// first "/if/" or "/check/".
+// Device returns the device that e is or belongs to: everything before the first
+// "/if/" or "/check/".
 func (e Entity) Device() Entity {
 	for _, part := range []string{"/if/", "/check/"} {
 		if i := strings.Index(string(e), part); i > 0 {
@@ -91,8 +92,8 @@ func (e Entity) Device() Entity {
 	return e
 }
 
-// Part returns what e is a part of its device by: "if" with the index,
-// "check" with the name, or "" when e is a device.
+// Part returns which part of its device e is: "if" with the index, "check" with
+// the name, or "" when e is a device.
 func (e Entity) Part() (kind, id string) {
 	rest := strings.TrimPrefix(string(e), string(e.Device()))
 	if rest == "" {
@@ -102,9 +103,9 @@ func (e Entity) Part() (kind, id string) {
 	return kind, id
 }
 
-// Type names what a message says: dotted lower-case words that end in a major
+// Type is the type of a message: dotted lower-case words that end in a major
 // version, for instance "net.interface.status.v1". A compatible change raises
-// the registry's version under the same type, a breaking one makes "…v2".
+// the schema's version under the same type, a breaking one makes "…v2".
 type Type string
 
 // MaxType is the longest type in bytes.

@@ -18,6 +18,10 @@ const (
 	TypeTiming       Type = "net.check.timing.v1"       // metric, entity = device/check/name
 	TypeLoad         Type = "host.load.v1"              // metric, entity = device
 
+	// What a poller sends instead of repeating what is unchanged.
+	TypeSeen         Type = "net.device.seen.v1"        // state, entity = device
+	TypeCountersList Type = "net.interface.counters.v2" // metric, entity = device
+
 	TypeReachabilityChanged Type = "net.reachability.changed.v1" // event, entity = device
 	TypeInterfaceChanged    Type = "net.interface.changed.v1"    // event, entity = device/if/index
 	TypeCheckChanged        Type = "net.check.changed.v1"        // event, entity = device/check/name
@@ -25,12 +29,12 @@ const (
 	TypeRestarted           Type = "net.device.restarted.v1"     // event, entity = device
 	TypeInventoryChanged    Type = "net.inventory.changed.v1"    // event, entity = device
 
-	// The loss ledger speaks in every stream a poller writes to.
+	// The loss ledger has a type for every stream that a poller writes to.
 	TypeLedgerEvent  Type = "midplane.ledger.event.v1"  // event, entity = poller
 	TypeLedgerState  Type = "midplane.ledger.state.v1"  // state, entity = poller
 	TypeLedgerMetric Type = "midplane.ledger.metric.v1" // metric, entity = poller
 
-	// The system about itself, site "_".
+	// What the system reports about itself, site "_".
 	TypeAlarm Type = "midplane.alarm.raised.v1" // event
 )
 
@@ -60,8 +64,8 @@ const (
 	CheckUnknown  = "unknown"
 )
 
-// Declared is what a tenant's file says of a device; the control plane
-// publishes it so that a device never polled shows as unknown.
+// Declared is what a tenant's file declares about a device. The control plane
+// publishes it, so that a device that was never polled shows as unknown.
 type Declared struct {
 	Device  Entity `json:"device"`
 	Address string `json:"address,omitempty"`
@@ -81,7 +85,7 @@ type Component struct {
 	Bytes  uint64 `json:"bytes,omitempty"` // disks and memory
 }
 
-// Inventory is what a device says of itself.
+// Inventory is what a device reports about itself.
 type Inventory struct {
 	Device      Entity      `json:"device"`
 	Name        string      `json:"name,omitempty"`        // sysName, host name
@@ -101,7 +105,7 @@ type Reachability struct {
 	Device  Entity  `json:"device"`
 	Address string  `json:"address,omitempty"`
 	Status  string  `json:"status"` // up or down
-	Method  string  `json:"method"` // ping, tcp, http, snmp, host
+	Method  string  `json:"method"` // the collector's name
 	RTT     float64 `json:"rttMs,omitempty"`
 	Loss    float64 `json:"lossPercent,omitempty"`
 	Message string  `json:"message,omitempty"`
@@ -191,7 +195,7 @@ type CertificateExpiring struct {
 	Message  string    `json:"message"`
 }
 
-// Tombstone is a range of sequences that a poller gave up on purpose.
+// Tombstone is a range of sequences whose messages a poller gave up on purpose.
 type Tombstone struct {
 	Epoch  int64  `json:"epoch"`
 	From   uint64 `json:"from"`
@@ -208,10 +212,10 @@ type Ledger struct {
 	Tombstones []Tombstone `json:"tombstones"`
 }
 
-// Alarm is the system about itself: something that must not be silent.
+// Alarm is a report of the system about itself that must not go unnoticed.
 type Alarm struct {
 	Alarm   string `json:"alarm"`  // a word: gap, purged-ahead, cursor-ahead, backlog, hole, …
-	Source  string `json:"source"` // who found it
+	Source  string `json:"source"` // the part that found it
 	Stream  string `json:"stream,omitempty"`
 	Message string `json:"message"`
 	Hint    string `json:"hint,omitempty"`

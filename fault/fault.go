@@ -19,10 +19,10 @@ type Kind string
 // The classes.
 const (
 	Invalid     Kind = "invalid"     // the input can never be right: do not retry
-	Denied      Kind = "denied"      // who asks may not do this
+	Denied      Kind = "denied"      // the user may not do this
 	NotFound    Kind = "not-found"   // what is named does not exist
-	Conflict    Kind = "conflict"    // it exists already, or changed meanwhile
-	Unavailable Kind = "unavailable" // nobody answered, or no leader: retry
+	Conflict    Kind = "conflict"    // it exists already, or has changed since it was read
+	Unavailable Kind = "unavailable" // no answer, or no leader: retry
 	Exhausted   Kind = "exhausted"   // a limit or a disk is full: retry later
 	Other       Kind = "other"       // everything not classified
 )

@@ -5,24 +5,24 @@ import (
 	"time"
 )
 
-// patience is how long a start may take a step without saying what it waits for.
+// patience is how long a step of a start may take before it is logged.
 const patience = 3 * time.Second
 
 // wait notes what the start waits for, until the returned function is called.
-// When that takes a while it is said, once: a node that waits for the others
+// When that takes a while it is logged, once: a node that waits for the others
 // must not look as if it hung.
 func (p *Platform) wait(what, hint string) (done func()) {
 	p.waits.Store(&what)
 	began := time.Now()
-	said := make(chan struct{})
+	logged := make(chan struct{})
 	timer := time.AfterFunc(patience, func() {
-		defer close(said)
+		defer close(logged)
 		p.tel.Log.Info("waiting for "+what, "hint", hint)
 	})
 	return func() {
 		p.waits.Store(nil)
 		if !timer.Stop() {
-			<-said
+			<-logged
 			p.tel.Log.Info("no longer waiting for "+what, "after", time.Since(began).Round(time.Second))
 		}
 	}

@@ -9,7 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"midplane/platform/local"
+	"midplane/internal/local"
+	"midplane/internal/ports"
 	"midplane/telemetry"
 )
 
@@ -50,7 +51,9 @@ func TestOneOfThreeSaysWhatItWaitsFor(t *testing.T) {
 	log := &logText{}
 	tel := telemetry.Nop()
 	tel.Log = slog.New(slog.NewTextHandler(log, nil))
-	c, err := local.New(local.Config{Dir: t.TempDir(), Client: "127.0.0.1:0", Admin: "admin", Primary: "primary-1", NoSync: true}, tel)
+	var reserved ports.Reserved
+	t.Cleanup(func() { _ = reserved.Close() }) // nothing was connected to it
+	c, err := local.New(local.Config{Dir: t.TempDir(), Client: "127.0.0.1:0", Admin: "admin", Primary: "primary-1", NoSync: true, Ports: reserved.Reserve}, tel)
 	if err != nil {
 		t.Fatal(err)
 	}

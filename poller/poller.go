@@ -1,13 +1,14 @@
 // Package poller is the agent at a customer's site. It runs checks on a
-// schedule, keeps what they say in an outbox on its own disk, and forwards it
-// to the ingress of its tenant; the control channel tells it what to watch.
+// schedule, keeps what they find in an outbox on its own disk, and forwards it
+// to the ingress of its tenant; what to watch comes over the control channel.
 //
 // It works on without the control plane (from the configuration it last had)
-// and without the cluster (into the outbox), and it loses nothing that a
-// collector was told is kept. The parts: schedule.go asks the collectors,
-// change/ finds what changed, outbox/ keeps, forward.go sends, channel.go asks
-// and reports. It may import poller/…, bus, api and what is below them; which
-// collectors there are is given to it.
+// and without the cluster (into the outbox), and it loses no message that the
+// outbox has accepted. This package only assembles and runs the rooms below it:
+// schedule runs the collectors of collect, heartbeat ends each run, outbox keeps
+// what they find and asks change what happened, forward sends, channel asks and reports. It may import
+// poller/…, bus, api and what is below them; which collectors there are is given
+// to it.
 package poller
 
 import (
@@ -18,28 +19,22 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nkeys"
-	"golang.org/x/sync/errgroup"
-
 	"midplane/api"
-	"midplane/bus"
-	"midplane/bus/renew"
 	"midplane/event"
 	"midplane/fault"
 	"midplane/internal/run"
 	"midplane/poller/change"
+	"midplane/poller/channel"
 	"midplane/poller/collect"
+	"midplane/poller/forward"
+	"midplane/poller/heartbeat"
 	"midplane/poller/outbox"
+	"midplane/poller/schedule"
 	"midplane/telemetry"
 )
 
-const (
-	// credsLook is how often a missing credentials file is looked for,
-	// credsSay how often that is said.
-	credsLook = 250 * time.Millisecond
-	credsSay  = 30 * time.Second
-)
+// knownWithin is how long the outbox may take to say which checks have a result.
+const knownWithin = 5 * time.Second
 
 // Config says who a poller is and where it keeps its things.
 type Config struct {
@@ -57,10 +52,13 @@ type Config struct {
 type Poller struct {
 	cfg     Config
 	tel     telemetry.Telemetry
-	channel *channel
-	sched   *scheduler
-	out     atomic.Pointer[outbox.Outbox]
-	forward atomic.Pointer[forwarder]
+	channel *channel.Channel
+	sched   *schedule.Scheduler
+	pace    *forward.Pacer
+	doors   *forward.Doors
+	heart   *heartbeat.Heart
+	out     atomic.Pointer[outbox.Outbox]     // nil before Run
+	forward atomic.Pointer[forward.Forwarder] // nil before there are credentials
 }
 
 // New returns a poller that does nothing yet. The error is Invalid.
@@ -76,12 +74,23 @@ func New(cfg Config, tel telemetry.Telemetry) (*Poller, error) {
 	if len(cfg.Servers) == 0 {
 		return nil, fault.New(fault.Invalid, "poller %s has no servers to connect to", cfg.User)
 	}
-	p := &Poller{cfg: cfg, tel: tel.With("poller", cfg.User)}
-	p.sched = newScheduler(cfg.Collectors, p.emit, p.tel)
-	secrets := newVault(cfg.Dir, func() (nkeys.KeyPair, error) { return keyOf(cfg.CredsFile) })
-	p.sched.secrets = secrets.Secret
-	p.channel = newChannel(cfg.Dir, cfg.User, secrets, p.sched.Apply, p.tel)
+	p := &Poller{cfg: cfg, tel: tel.With("poller", cfg.User), pace: forward.NewPacer()}
+	p.doors = forward.NewDoors(p.tel)
+	p.heart = heartbeat.New(sent{p}, p.tel.Log)
+	p.channel = channel.New(channel.Config{
+		User: cfg.User, Dir: cfg.Dir, CredsFile: cfg.CredsFile, Apply: p.apply, Pace: p.pace.Set, Types: p.doors.Set, Polls: p.heart.Set,
+	}, p.tel.Log)
+	p.sched = schedule.New(schedule.Config{
+		Poller: event.Producer(cfg.User), Collectors: cfg.Collectors, Emit: p.emit, Secrets: p.channel.Secret, Known: p.known, Summary: p.heart,
+	}, p.tel)
 	return p, nil
+}
+
+// apply brings a configuration into effect.
+func (p *Poller) apply(c api.PollerConfig) {
+	p.doors.Forget()
+	p.sched.Apply(c)
+	p.heart.Apply(c) // afterwards: what is gone runs no more
 }
 
 // emit is the scheduler's way into the outbox.
@@ -90,7 +99,18 @@ func (p *Poller) emit(ctx context.Context, e ...event.Event) error {
 	if out == nil {
 		return fault.New(fault.Unavailable, "the outbox is not open yet")
 	}
-	return out.Put(ctx, e...)
+	return out.Put(ctx, p.doors.Pass(e)...)
+}
+
+// known returns the checks that have a result.
+func (p *Poller) known() (map[event.Entity]bool, error) {
+	out := p.out.Load()
+	if out == nil {
+		return nil, fault.New(fault.Unavailable, "the outbox is not open yet")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), knownWithin)
+	defer cancel()
+	return out.Known(ctx, event.TypeCheck)
 }
 
 // Run polls until ctx ends. What it found and could not send waits in the
@@ -101,13 +121,17 @@ func (p *Poller) Run(ctx context.Context) error {
 	}
 	out, err := outbox.Open(ctx, outbox.Config{
 		Path: filepath.Join(p.cfg.Dir, "outbox.db"), Producer: event.Producer(p.cfg.User),
-		MaxBytes: p.cfg.OutboxBytes, Derive: change.Of,
+		MaxBytes: p.cfg.OutboxBytes, Derive: change.Of, Unchanged: change.Unchanged,
 	}, p.tel)
 	if err != nil {
 		return err
 	}
 	p.out.Store(out)
-	p.channel.restore()
+	p.channel.Restore()
+	defer forward.Observe(p.tel, p.cfg.User, p.pace, func() (int64, time.Duration) {
+		s := out.Stats()
+		return s.Depth, s.Oldest
+	})()
 	var parts run.Group
 	for _, part := range []run.Part{
 		{Name: "outbox", Run: out.Run},
@@ -124,77 +148,26 @@ func (p *Poller) Run(ctx context.Context) error {
 	return errors.Join(err, parts.Stop())
 }
 
-// link connects to the cluster, once there are credentials, and keeps
-// forwarding and the control channel going.
-func (p *Poller) link(ctx context.Context, out *outbox.Outbox) error {
-	if err := p.awaitCreds(ctx); err != nil {
-		return err
-	}
-	var f *forwarder
-	channel := &line{ctx: ctx, run: func(ctx context.Context, nc *nats.Conn) error {
-		return p.channel.run(ctx, nc, signer(p.cfg.CredsFile), p.report)
-	}, log: p.tel.Log}
-	defer channel.stop()
-	conn, err := renew.Open(bus.Config{
-		Servers: p.cfg.Servers, User: p.cfg.User, Name: "poller " + p.cfg.User,
-		CredsFile: p.cfg.CredsFile, CAFile: p.cfg.CAFile,
-	}, p.tel, func(nc *nats.Conn) error {
-		if f == nil {
-			f = newForwarder(nc, p.cfg.User, out, p.tel)
-			p.forward.Store(f)
-		} else if err := f.attach(nc); err != nil {
-			return err
-		}
-		channel.over(nc)
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return f.Run(ctx) })
-	g.Go(func() error { return conn.Run(ctx) })
-	return g.Wait()
-}
-
-// awaitCreds waits until the credentials file is there, and whole: it may be
-// written by another container at this moment.
-func (p *Poller) awaitCreds(ctx context.Context) error {
-	var said time.Time
-	for {
-		key, err := keyOf(p.cfg.CredsFile)
-		if err == nil {
-			key.Wipe()
-			if !said.IsZero() {
-				p.tel.Log.Info("the credentials are there", "file", p.cfg.CredsFile)
-			}
-			return nil
-		}
-		if time.Since(said) >= credsSay {
-			said = time.Now()
-			p.tel.Log.Warn("waiting for the credentials file; make it with: midplane user create --role poller",
-				"file", p.cfg.CredsFile, "problem", err)
-		}
-		wait(ctx, credsLook)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-	}
-}
-
 // report is what the poller says of itself.
 func (p *Poller) report() api.PollerReport {
-	r := api.PollerReport{Version: p.cfg.Version, Revision: p.channel.revision()}
+	r := api.PollerReport{Version: p.cfg.Version, Revision: p.channel.Revision()}
 	if out := p.out.Load(); out != nil {
 		s := out.Stats()
 		r.Epoch, r.Outbox, r.OldestMS, r.Problem = s.Epoch, s.Depth, s.Oldest.Milliseconds(), s.Problem
 	}
 	if f := p.forward.Load(); f != nil && r.Problem == "" {
-		r.Problem = f.problem()
+		if r.Problem = f.Problem(); r.Problem == "" { // else a stream is what it waits for
+			r.Held = p.pace.Held(time.Now(), r.Outbox, time.Duration(r.OldestMS)*time.Millisecond)
+		}
 	}
 	if r.Problem == "" {
-		r.Problem = p.channel.vault.problem()
+		r.Problem = p.sched.Problem(time.Now())
+	}
+	if r.Problem == "" {
+		r.Problem = p.channel.Problem()
+	}
+	if r.Problem == "" {
+		r.Problem = p.doors.Problem()
 	}
 	return r
 }
@@ -202,5 +175,5 @@ func (p *Poller) report() api.PollerReport {
 // Connected reports whether the poller has a connection to a node now.
 func (p *Poller) Connected() bool {
 	f := p.forward.Load()
-	return f != nil && f.nc().Status() == nats.CONNECTED
+	return f != nil && f.Connected()
 }

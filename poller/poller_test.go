@@ -13,7 +13,9 @@ import (
 	"midplane/api"
 	"midplane/event"
 	"midplane/fault"
+	"midplane/internal/testwait"
 	"midplane/poller/collect"
+	"midplane/poller/pollertest"
 	"midplane/telemetry"
 )
 
@@ -52,12 +54,12 @@ func (upCollector) Collect(ctx context.Context, target collect.Target, emit coll
 // configuration, polls, and what it found arrives, with the change that
 // follows from it. Started again without a control plane it goes on.
 func TestPoller(t *testing.T) {
-	s := broker(t, t.TempDir(), -1)
-	js := streams(t, connect(t, s.ClientURL(), "reader"))
+	s := pollertest.Broker(t, t.TempDir(), -1)
+	js := pollertest.Streams(t, pollertest.Connect(t, s.ClientURL(), "reader"))
 	dir := t.TempDir()
 	file := filepath.Join(dir, "syd-01.creds")
-	pub := creds(t, filepath.Join(dir, "tmp"))
-	var log syncBuffer
+	pub := pollertest.Creds(t, filepath.Join(dir, "tmp"))
+	var log pollertest.Log
 	tel := telemetry.Nop()
 	tel.Log = slog.New(slog.NewTextHandler(&log, nil))
 	cfg := Config{
@@ -69,38 +71,38 @@ func TestPoller(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return p, background(t, p.Run)
+		return p, pollertest.Background(t, p.Run)
 	}
 	p, stop := begin()
-	eventually(t, "it says that it waits", func() bool { return strings.Contains(log.String(), "waiting for the credentials file") })
+	testwait.True(t, "it says that it waits", func() bool { return strings.Contains(log.String(), "waiting for the credentials file") })
 	if p.Connected() {
 		t.Fatal("connected without credentials")
 	}
-	control := connect(t, s.ClientURL(), "control")
-	ctl := newControl(t, control, pub)
-	conf := configOf("syd-01", 3, "r1")
+	control := pollertest.Connect(t, s.ClientURL(), "control")
+	ctl := pollertest.NewControl(t, control, pub)
+	conf := pollertest.ConfigOf("syd-01", 3, "r1")
 	conf.Devices[0].Checks = []api.PollerCheck{{Name: "up", Collector: "up", Interval: api.Duration(100 * time.Millisecond), Timeout: api.Duration(time.Second)}}
-	ctl.mu.Lock()
-	ctl.cfg = conf
-	ctl.mu.Unlock()
+	ctl.Lock()
+	ctl.Config = conf
+	ctl.Unlock()
 	if err := os.Rename(filepath.Join(dir, "tmp"), file); err != nil {
 		t.Fatal(err)
 	}
 	count := func(k event.Kind, typ event.Type) (n int) {
-		for _, e := range stored(t, js, k) {
+		for _, e := range pollertest.Stored(t, js, k) {
 			if e.Entity == "r1" && e.Type == typ {
 				n++
 			}
 		}
 		return n
 	}
-	eventually(t, "states arrive", func() bool { return count(event.KindState, event.TypeReachability) >= 3 })
-	eventually(t, "the change arrives", func() bool { return count(event.KindEvent, event.TypeReachabilityChanged) == 1 })
-	eventually(t, "a report", func() bool {
-		ctl.mu.Lock()
-		defer ctl.mu.Unlock()
-		n := len(ctl.reports)
-		return n > 0 && ctl.reports[n-1].Revision == 3 && ctl.reports[n-1].Version == "test" && ctl.reports[n-1].Epoch > 0
+	testwait.True(t, "states arrive", func() bool { return count(event.KindState, event.TypeReachability) >= 3 })
+	testwait.True(t, "the change arrives", func() bool { return count(event.KindEvent, event.TypeReachabilityChanged) == 1 })
+	testwait.True(t, "a report", func() bool {
+		ctl.Lock()
+		defer ctl.Unlock()
+		n := len(ctl.Reports)
+		return n > 0 && ctl.Reports[n-1].Revision == 3 && ctl.Reports[n-1].Version == "test" && ctl.Reports[n-1].Epoch > 0
 	})
 	stop()
 	control.Close()
@@ -110,7 +112,7 @@ func TestPoller(t *testing.T) {
 	}
 	before := count(event.KindState, event.TypeReachability)
 	p, stop = begin()
-	eventually(t, "it goes on without a control plane", func() bool { return count(event.KindState, event.TypeReachability) > before+2 })
+	testwait.True(t, "it goes on without a control plane", func() bool { return count(event.KindState, event.TypeReachability) > before+2 })
 	if !p.Connected() {
 		t.Error("not connected")
 	}

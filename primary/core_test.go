@@ -2,12 +2,12 @@ package primary
 
 import (
 	"encoding/json"
-	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"midplane/api"
+	"midplane/event"
 	"midplane/subject"
 )
 
@@ -45,7 +45,7 @@ func (w *world) answer(m *nats.Msg) any {
 		defer w.mu.Unlock()
 		user := "midplane-primary-" + name
 		var pub []string
-		for _, s := range streams {
+		for _, s := range event.Streams {
 			for _, verb := range []string{"CREATE", "INFO", "DELETE", "MSG.NEXT"} {
 				pub = append(pub, "$JS.API.CONSUMER."+verb+"."+s+".>")
 			}
@@ -59,6 +59,12 @@ func (w *world) answer(m *nats.Msg) any {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.reports[req.Tenant] = req
+	case api.CoreResend:
+		var req api.ResendRequest
+		w.decode(m.Data, &req)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.resent[name] = append(w.resent[name], req)
 	case api.CoreFinding:
 		var req api.Finding
 		w.decode(m.Data, &req)
@@ -101,14 +107,4 @@ func (w *world) finding(key string) bool {
 	defer w.mu.Unlock()
 	_, found := w.findings[key]
 	return found
-}
-
-// eventually waits until f says true; its bound is generous and no criterion of speed.
-func eventually(t *testing.T, what string, f func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !f(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within 30 s: %s", what)
-		}
-	}
 }

@@ -3,11 +3,13 @@
 // event log, metrics, loss ledger) in its own database, and answers queries.
 // Every primary is a full copy.
 //
-// It meets the rest of Midplane on the wire only: who is to be read and with
-// which credentials it asks the control plane (core.…), where it also reports
-// its cursors and what it found wrong; it answers query.…. Folding is package
-// fold (pure), keeping is package store. It may import what is below the
-// bodies, and no other body.
+// Its rooms are consume (streams to store), fold (pure: what a message
+// changes), store (what is kept, and how), repair (finds states that are missing)
+// and query (what it answers). This package opens the database and the connections, and runs them.
+//
+// It meets the rest of Midplane on the wire only: it asks the control plane
+// (core.…) which tenants it reads, and answers query.…. It may import what is
+// below the bodies, and no other body.
 package primary
 
 import (
@@ -16,7 +18,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -26,11 +27,16 @@ import (
 	"midplane/bus"
 	"midplane/event"
 	"midplane/fault"
+	"midplane/internal/wait"
+	"midplane/primary/consume"
+	"midplane/primary/query"
+	"midplane/primary/repair"
 	"midplane/primary/store"
+	"midplane/primary/store/sqlite"
 	"midplane/telemetry"
 )
 
-// Config is what a primary has to be told.
+// Config says who a primary is, where its cluster is, and how long it keeps events.
 type Config struct {
 	Name       string   // one token; the name of the users of both credentials
 	Dir        string   // its own folder: the database
@@ -40,22 +46,15 @@ type Config struct {
 	QueryCreds string   // .creds file, role query
 	Version    string   // shown in its status
 	EventDays  int      // how long the event log is kept; 0 = 30
+
+	Repair repair.Config // when states are compared with heartbeats
 }
 
 // Primary reads, folds and answers. Make it with New, run it with Run.
 type Primary struct {
-	cfg     Config
-	tel     telemetry.Telemetry
-	metrics *metrics
-	started time.Time
-
-	store *store.Store
-	core  *api.Core
-	ready chan struct{}
-	found chan struct{} // poked when there are findings to tell
-
-	mu      sync.Mutex
-	tenants map[event.Tenant]*tenant
+	cfg   Config
+	tel   telemetry.Telemetry
+	ready chan struct{} // closed once queries are answered
 }
 
 // New checks the configuration. It does no I/O.
@@ -76,13 +75,7 @@ func New(cfg Config, tel telemetry.Telemetry) (*Primary, error) {
 	if cfg.EventDays < 0 {
 		return nil, fault.New(fault.Invalid, "primary %s: %d days of events", cfg.Name, cfg.EventDays)
 	}
-	p := &Primary{
-		cfg: cfg, tel: tel.With("primary", cfg.Name), ready: make(chan struct{}), found: make(chan struct{}, 1),
-		tenants: map[event.Tenant]*tenant{},
-	}
-	var err error
-	p.metrics, err = newMetrics(tel.Meter, p)
-	return p, err
+	return &Primary{cfg: cfg, tel: tel.With("primary", cfg.Name), ready: make(chan struct{})}, nil
 }
 
 // Ready waits until queries are answered.
@@ -97,13 +90,12 @@ func (p *Primary) Ready(ctx context.Context) error {
 
 // Run reads and answers until ctx ends; then it returns nil. It may be called once.
 func (p *Primary) Run(ctx context.Context) (err error) {
-	defer p.metrics.stop()
-	p.started = time.Now().UTC()
-	p.store, err = store.Open(ctx, store.Config{Dir: p.cfg.Dir, EventDays: p.cfg.EventDays, Source: "primary/" + p.cfg.Name})
+	started := time.Now().UTC()
+	db, err := sqlite.Open(ctx, p.cfg.Dir, store.Options{EventDays: p.cfg.EventDays, Source: "primary/" + p.cfg.Name})
 	if err != nil {
 		return stopped(ctx, err)
 	}
-	defer func() { err = errors.Join(err, p.store.Close()) }()
+	defer func() { err = errors.Join(err, db.Close()) }()
 	coreConn, err := p.connect(ctx, p.cfg.CoreCreds, "core")
 	if err != nil {
 		return stopped(ctx, err)
@@ -114,13 +106,27 @@ func (p *Primary) Run(ctx context.Context) (err error) {
 		return stopped(ctx, err)
 	}
 	defer queryConn.Close()
-	p.core = api.NewCore(coreConn, p.cfg.Name)
+	core := api.NewCore(coreConn, p.cfg.Name)
+	repairer, err := repair.New(p.cfg.Repair, db.Reader, core, p.tel)
+	if err != nil {
+		return err
+	}
+	consumer, err := consume.New(consume.Config{Name: p.cfg.Name, Servers: p.cfg.Servers, CAFile: p.cfg.CAFile, Folded: repairer.Folded},
+		db.Writer, core, p.tel)
+	if err != nil {
+		return err
+	}
+	answers := query.New(query.Config{Name: p.cfg.Name, Version: p.cfg.Version, Started: started}, db.Reader, consumer)
 
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return p.serve(ctx, queryConn) })
-	g.Go(func() error { return p.watchTenants(ctx) })
-	g.Go(func() error { return p.tellFindings(ctx) })
-	g.Go(func() error { return p.prune(ctx) })
+	g.Go(func() error {
+		p.reportUnderstands(ctx, core) // before its first cursor makes it a registered one
+		return consumer.Run(ctx)
+	})
+	g.Go(func() error { return repairer.Run(ctx) })
+	g.Go(func() error { return answers.Run(ctx, queryConn, func() { close(p.ready) }) })
+	g.Go(func() error { return p.keepReporting(ctx, core) })
+	g.Go(func() error { return p.prune(ctx, db.Writer) })
 	return stopped(ctx, g.Wait())
 }
 
@@ -145,12 +151,12 @@ func (p *Primary) connect(ctx context.Context, creds, role string) (*nats.Conn, 
 	if err != nil {
 		return nil, err
 	}
-	for said := false; !nc.IsConnected(); {
-		if !said {
+	for logged := false; !nc.IsConnected(); {
+		if !logged {
 			log.Info("waiting for the cluster", "servers", p.cfg.Servers)
-			said = true
+			logged = true
 		}
-		if err := sleep(ctx, 100*time.Millisecond); err != nil {
+		if err := wait.For(ctx, 100*time.Millisecond); err != nil {
 			nc.Close()
 			return nil, err
 		}
@@ -159,7 +165,7 @@ func (p *Primary) connect(ctx context.Context, creds, role string) (*nats.Conn, 
 }
 
 func waitFile(ctx context.Context, path string, log *slog.Logger) error {
-	for said := false; ; {
+	for logged := false; ; {
 		_, err := os.Stat(path)
 		if err == nil {
 			return nil
@@ -167,31 +173,20 @@ func waitFile(ctx context.Context, path string, log *slog.Logger) error {
 		if !errors.Is(err, os.ErrNotExist) {
 			return fault.Wrap(fault.Other, err, "credentials %s", filepath.Base(path))
 		}
-		if !said {
+		if !logged {
 			log.Info("waiting for credentials; the deployment's init writes them", "file", path)
-			said = true
+			logged = true
 		}
-		if err := sleep(ctx, 250*time.Millisecond); err != nil {
+		if err := wait.For(ctx, 250*time.Millisecond); err != nil {
 			return err
 		}
 	}
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // prune keeps the database bounded.
-func (p *Primary) prune(ctx context.Context) error {
+func (p *Primary) prune(ctx context.Context, db store.Pruner) error {
 	for {
-		n, err := p.store.Prune(ctx)
+		n, err := db.Prune(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -200,7 +195,7 @@ func (p *Primary) prune(ctx context.Context) error {
 		case n > 0:
 			p.tel.Log.Info("pruned", "rows", n)
 		}
-		if sleep(ctx, time.Hour) != nil {
+		if wait.For(ctx, time.Hour) != nil {
 			return nil
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"midplane/api"
 	"midplane/event"
+	"midplane/internal/testwait"
 	"midplane/telemetry"
 )
 
@@ -23,6 +24,7 @@ func BenchmarkRead(b *testing.B) {
 		w := newWorld(b)
 		acme := w.add("acme")
 		fill(b, acme, n)
+		q := w.query()
 		p, err := New(w.config("p1"), telemetry.Nop())
 		if err != nil {
 			b.Fatal(err)
@@ -31,11 +33,12 @@ func BenchmarkRead(b *testing.B) {
 		done := make(chan error, 1)
 		b.StartTimer()
 		go func() { done <- p.Run(ctx) }()
-		for {
-			if all := p.all(); len(all) == 1 && all[0].readers[0].status().cursor.Seq == n {
-				break
-			}
+		for folded := uint64(0); folded < n; {
 			time.Sleep(time.Millisecond)
+			var st api.PrimaryReport
+			if q.Do(ctx, api.PrimaryStatus, struct{}{}, &st) == nil && len(st.Tenants) == 1 {
+				folded = st.Tenants[0].Streams[0].Cursor
+			}
 		}
 		b.StopTimer()
 		cancel()
@@ -82,7 +85,7 @@ func TestReadsManyOnce(t *testing.T) {
 	fill(t, acme, n)
 	_, stop := run(t, w.config("p1"), telemetry.Nop())
 	q := w.query()
-	eventually(t, "all is folded", func() bool {
+	testwait.True(t, "all is folded", func() bool {
 		st := ask[api.PrimaryReport](t, q, api.PrimaryStatus, struct{}{})
 		return len(st.Tenants) == 1 && st.Tenants[0].Streams[0].Cursor == n
 	})
@@ -96,7 +99,7 @@ func TestReadsManyOnce(t *testing.T) {
 	// Consumers are not left behind.
 	stop()
 	s := ok(acme.js.Stream(context.Background(), event.StreamEvents))(t)
-	eventually(t, "its consumer is gone", func() bool {
+	testwait.True(t, "its consumer is gone", func() bool {
 		return ok(s.Info(context.Background()))(t).State.Consumers == 0
 	})
 }

@@ -8,6 +8,7 @@ import (
 
 	"midplane/api"
 	"midplane/event"
+	"midplane/internal/testwait"
 	"midplane/telemetry"
 )
 
@@ -40,9 +41,9 @@ func TestRenewsItsCredentials(t *testing.T) {
 		}
 		return n
 	}
-	eventually(t, "it reads", func() bool { return connected() == 1 })
+	testwait.True(t, "it reads", func() bool { return connected() == 1 })
 	sent, gaps := 0, 0
-	eventually(t, "renewed three times", func() bool {
+	testwait.True(t, "renewed three times", func() bool {
 		if connected() == 0 {
 			gaps++
 		}
@@ -54,7 +55,7 @@ func TestRenewsItsCredentials(t *testing.T) {
 		t.Errorf("without a connection at %d of %d looks", gaps, sent)
 	}
 	q := w.query()
-	eventually(t, "all is folded", func() bool {
+	testwait.True(t, "all is folded", func() bool {
 		st := ask[api.PrimaryReport](t, q, api.PrimaryStatus, struct{}{})
 		return len(st.Tenants) == 1 && st.Tenants[0].Streams[0].Cursor == uint64(sent)
 	})

@@ -12,6 +12,7 @@ import (
 
 	"midplane/api"
 	"midplane/event"
+	"midplane/internal/testwait"
 	"midplane/telemetry"
 )
 
@@ -30,7 +31,7 @@ func TestFoldingThatWaitsIsSeen(t *testing.T) {
 		acme.put(t, event.KindEvent, entity, "app.thing.v1", map[string]string{"message": "hello"})
 	}
 	put("a")
-	eventually(t, "the first is there", func() bool { return len(events(t, q, api.EventRequest{Tenant: "acme"})) == 1 })
+	testwait.True(t, "the first is there", func() bool { return len(events(t, q, api.EventRequest{Tenant: "acme"})) == 1 })
 
 	// Another process holds the database.
 	path := filepath.Join(cfg.Dir, "primary.db")
@@ -62,21 +63,21 @@ func TestFoldingThatWaitsIsSeen(t *testing.T) {
 		}
 		return "", 0
 	}
-	eventually(t, "it says that it waits and how far it is behind", func() bool {
+	testwait.True(t, "it says that it waits and how far it is behind", func() bool {
 		problem, lag := report()
 		return strings.Contains(problem, "EVENTS") && lag == 3
 	})
 	if _, err := conn.ExecContext(context.Background(), "ROLLBACK"); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "all is there", func() bool { return len(events(t, q, api.EventRequest{Tenant: "acme"})) == 4 })
-	eventually(t, "nothing is wrong any more", func() bool {
+	testwait.True(t, "all is there", func() bool { return len(events(t, q, api.EventRequest{Tenant: "acme"})) == 4 })
+	testwait.True(t, "nothing is wrong any more", func() bool {
 		problem, lag := report()
 		return problem == "" && lag == 0
 	})
 	stop()
 	if text := log.String(); strings.Count(text, "folding waits") != 1 || strings.Count(text, "folding goes on") != 1 {
-		t.Errorf("waiting is not said once:\n%s", text)
+		t.Errorf("waiting is not logged once:\n%s", text)
 	}
 }
 

@@ -38,8 +38,9 @@ type world struct {
 	tenants  map[event.Tenant]*worldTenant
 	reports  map[event.Tenant]api.CursorReport
 	findings map[string]api.Finding
-	life     time.Duration // of a tenant's credentials; 0: they never end
-	given    int           // how often they were
+	resent   map[string][]api.ResendRequest // by the primary that asked
+	life     time.Duration                  // of a tenant's credentials; 0: they never end
+	given    int                            // how often they were
 }
 
 type account struct {
@@ -57,7 +58,7 @@ type worldTenant struct {
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{t: t, dir: t.TempDir(), changed: make(chan struct{}), tenants: map[event.Tenant]*worldTenant{},
-		reports: map[event.Tenant]api.CursorReport{}, findings: map[string]api.Finding{}, resolver: &server.MemAccResolver{}}
+		reports: map[event.Tenant]api.CursorReport{}, findings: map[string]api.Finding{}, resent: map[string][]api.ResendRequest{}, resolver: &server.MemAccResolver{}}
 	w.operator = ok(nkeys.CreateOperator())(t)
 	sys := w.account("SYS", false)
 	w.control = w.account("CONTROL", false)
@@ -111,7 +112,7 @@ func (w *world) account(name string, js bool) account {
 	return a
 }
 
-// user signs a JWT for a key that somebody else has.
+// user signs a JWT for a key that is kept elsewhere.
 func (w *world) user(a account, name, public string, pub, sub []string) string {
 	w.t.Helper()
 	c := jwt.NewUserClaims(public)
@@ -161,14 +162,14 @@ func (w *world) query() *api.Query {
 	return api.NewQuery(w.dial(creds, "ops"), "ops")
 }
 
-// add makes a tenant with its streams, which a primary then hears of.
+// add makes a tenant with its streams, which a primary then learns of.
 func (w *world) add(id event.Tenant) *worldTenant {
 	w.t.Helper()
 	t := &worldTenant{account: w.account(string(id), true), seqs: map[string]uint64{}}
 	creds := w.creds(t.account, "midplane-control", string(id)+".creds", []string{">"}, []string{">"})
 	t.js = ok(jetstream.New(w.dial(creds, "midplane-control")))(w.t)
 	t.core = api.CoreTenant{Tenant: id, Name: string(id), Account: t.public, Incarnations: map[string]uint64{}}
-	for _, s := range streams {
+	for _, s := range event.Streams {
 		w.makeStream(t, s, 1)
 		t.core.Incarnations[s] = 1
 	}

@@ -11,15 +11,16 @@ import (
 	"midplane/fault"
 )
 
-// maxExpanded is how many subschemas a schema for the library may have once
-// every reference is written out.
+// maxExpanded is how many subschemas a schema for the library may have once every
+// reference is expanded.
 const maxExpanded = 10_000
 
-// affordable bounds what the library may spend on one payload. It tries every
-// branch, so that a few dozen lines of references to references double the
-// work at each step, and a recursive one does so at each level of the payload:
-// a single tenant's schema would stop the door for everybody. What streams
-// costs one pass whatever it looks like, and may be recursive.
+// affordable bounds the time that the library may take for one payload. The
+// library tries every branch, so that a few dozen lines of references to
+// references double the work at each step, and a recursive schema does so at
+// each level of the payload: a single tenant's schema would stop the ingress for
+// all tenants. The streaming validator makes one pass for any schema that it
+// covers, so such a schema may be recursive.
 func affordable(s Schema) error {
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(s.Schema))
 	if err != nil {
@@ -37,8 +38,8 @@ type expander struct {
 	t       event.Type
 	root    map[string]any
 	anchors map[string]map[string]any
-	size    map[string]int  // by reference, written out
-	open    map[string]bool // references being written out
+	size    map[string]int  // of each reference, expanded
+	open    map[string]bool // references that are being expanded
 }
 
 func (e *expander) collectAnchors(schema map[string]any) {
@@ -52,7 +53,7 @@ func (e *expander) collectAnchors(schema map[string]any) {
 	})
 }
 
-// expand returns how many subschemas v is, written out.
+// expand returns how many subschemas v has, expanded.
 func (e *expander) expand(at string, v any) (int, error) {
 	schema, ok := v.(map[string]any)
 	if !ok {
@@ -76,7 +77,7 @@ func (e *expander) expand(at string, v any) (int, error) {
 		total += n
 	})
 	if err == nil && total > maxExpanded {
-		err = fault.WithHint(invalid(e.t, at, "written out it has more than %d parts", maxExpanded),
+		err = fault.WithHint(invalid(e.t, at, "with its references expanded it has more than %d parts", maxExpanded),
 			"use fewer references to references")
 	}
 	return total, err
@@ -99,9 +100,9 @@ func (e *expander) reference(at, ref string) (int, error) {
 	return n, err
 }
 
-// lookup finds what ref leads to. The library has resolved it before; what is
-// not found here (percent-encoded, inside an unknown keyword) counts as the
-// whole schema and ends as recursion.
+// lookup returns the target of ref. The library has resolved it before; a target
+// that lookup does not find (percent-encoded, inside an unknown keyword) counts
+// as the whole schema, and so as recursion.
 func (e *expander) lookup(ref string) any {
 	ref = strings.TrimPrefix(ref, "#")
 	if anchor, ok := e.anchors[ref]; ok {

@@ -108,8 +108,8 @@ func FuzzAgree(f *testing.F) {
 	})
 }
 
-// FuzzSchema takes the schema from the fuzzer too: whatever both compile, both
-// must read alike, and nothing may panic or run for ever.
+// FuzzSchema takes the schema from the fuzzer too: when both validators compile it,
+// they must agree, and neither may panic or run for ever.
 func FuzzSchema(f *testing.F) {
 	for _, c := range append(subset, fallback...) {
 		f.Add([]byte(c.schema), []byte(c.example))

@@ -3,6 +3,7 @@ package schemas_test
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 
@@ -95,12 +96,18 @@ func BenchmarkCompileCatalogue(b *testing.B) {
 // TestStreamingDoesNotAllocate: valid payloads cost no garbage.
 func TestStreamingDoesNotAllocate(t *testing.T) {
 	check := func(name string, v schemas.Validator, payload []byte) {
-		if n := testing.AllocsPerRun(100, func() {
-			if bad := v.Validate(payload); bad != nil {
-				t.Fatalf("%s: %v", name, bad)
-			}
-		}); n != 0 {
-			t.Errorf("%s: %v allocations", name, n)
+		// What the whole process allocates is counted, the runtime's own too: that
+		// only adds, so the least of some counts is the validator's.
+		least := math.Inf(1)
+		for range 10 {
+			least = min(least, testing.AllocsPerRun(100, func() {
+				if bad := v.Validate(payload); bad != nil {
+					t.Fatalf("%s: %v", name, bad)
+				}
+			}))
+		}
+		if least != 0 {
+			t.Errorf("%s: %v allocations", name, least)
 		}
 	}
 	for name, d := range documents(t) {

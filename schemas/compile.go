@@ -8,17 +8,17 @@ import (
 	"strings"
 )
 
-// compiler turns a schema that the library has accepted into nodes. It gives
-// up (uncovered) at the first thing that is not in the streaming subset.
+// compiler turns a schema that the library has accepted into nodes. It gives up
+// (uncovered) at the first keyword that the streaming validator does not cover.
 type compiler struct {
-	root *node  // nil when the root is nothing but a reference
+	root *node  // nil when the root is only a reference
 	ref  object // the root in that case
 	defs object
 	made map[string]*node // by name of the definition
-	open []string         // definitions that are nothing but a reference, being followed; "" is the root
+	open []string         // definitions that are only a reference and are being followed; "" is the root
 }
 
-// uncovered names what the streaming validator does not do.
+// uncovered names what the streaming validator does not cover.
 type uncovered struct{ what string }
 
 func (u uncovered) Error() string { return "needs the library: " + u.what }
@@ -50,7 +50,7 @@ func compileStreaming(schema []byte) (*streaming, error) {
 	return &streaming{root: c.root}, c.fill(c.root, obj)
 }
 
-// node compiles one subschema. A reference gives the node it leads to.
+// node compiles one subschema. A reference gives the node of its target.
 func (c *compiler) node(schema []byte) (*node, error) {
 	switch strings.TrimSpace(string(schema)) {
 	case "true":
@@ -69,7 +69,7 @@ func (c *compiler) node(schema []byte) (*node, error) {
 	return n, c.fill(n, obj)
 }
 
-// fill compiles obj, which is no reference, into n, which may be referred to
+// fill compiles obj, which is no reference, into n. Other nodes may refer to n
 // already.
 func (c *compiler) fill(n *node, obj object) error {
 	*n = *anything
@@ -81,8 +81,8 @@ func (c *compiler) fill(n *node, obj object) error {
 	return c.objectRules(n, obj)
 }
 
-// reference follows a $ref: "#", or "#/$defs/name" of the root, with nothing
-// but annotations beside it.
+// reference follows a $ref: "#", or "#/$defs/name" of the root, with only
+// annotations beside it.
 func (c *compiler) reference(obj object) (*node, error) {
 	for key := range obj {
 		if key != "$ref" && !slices.Contains(annotations, key) {
@@ -116,9 +116,9 @@ func (c *compiler) rootReference() (*node, error) {
 	return n, err
 }
 
-// definition compiles a definition once. One that uses itself inside a
-// property or item finds the node it is about to become; one that is only a
-// reference back to itself says nothing at all.
+// definition compiles a definition once. A definition that uses itself inside a
+// property or item gets its own, unfinished node there; one that is only a
+// reference back to itself has no meaning.
 func (c *compiler) definition(name string) (*node, error) {
 	if n := c.made[name]; n != nil {
 		return n, nil

@@ -10,7 +10,7 @@ import (
 // maxCount is the largest minLength, maxItems and so on.
 const maxCount = 1 << 31
 
-// count reads a number that counts something; 3.0 is 3.
+// count reads the number of a keyword like maxItems; 3.0 counts as 3.
 func count(raw json.RawMessage) (int, error) {
 	r, ok := new(big.Rat).SetString(string(raw))
 	if !ok || !r.IsInt() || r.Sign() < 0 || r.Cmp(big.NewRat(maxCount, 1)) > 0 {
@@ -39,7 +39,7 @@ func typesOf(raw json.RawMessage) (kinds, error) {
 	return k, nil
 }
 
-// manyStrings is where looking up beats comparing one by one.
+// manyStrings is the number from which a lookup is faster than comparing one by one.
 const manyStrings = 8
 
 func (n *node) choose(rule string, values []json.RawMessage) error {
@@ -73,7 +73,7 @@ func (n *node) choose(rule string, values []json.RawMessage) error {
 		}
 	}
 	c.text = choiceText(texts)
-	if rule == "const" { // the library looks at it first
+	if rule == "const" { // the library checks it first
 		n.choices = append([]choice{c}, n.choices...)
 	} else {
 		n.choices = append(n.choices, c)
@@ -144,8 +144,8 @@ func (c *compiler) properties(o *objRules, raw json.RawMessage) error {
 	return nil
 }
 
-// require marks the required properties. One that "properties" does not name
-// gets a place of its own, under the rule for additional ones.
+// require marks the required properties. A property that "properties" does not
+// name gets a place of its own, under the rule for additional properties.
 func (o *objRules) require(raw json.RawMessage) error {
 	if raw == nil {
 		return nil
@@ -176,7 +176,7 @@ func (o *objRules) add(name string, n *node) error {
 	return nil
 }
 
-// keysInOrder returns the keys of a JSON object as they stand in the text.
+// keysInOrder returns the keys of a JSON object in the order of the text.
 func keysInOrder(raw json.RawMessage) []string {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	if _, err := d.Token(); err != nil { // the opening brace

@@ -7,9 +7,9 @@ import (
 )
 
 // dateTime is the format "date-time" of both validators: RFC 3339 with capital
-// T and Z and without leap seconds. That is narrower than the RFC, and just
-// what time.Time and most other readers decode: a message that passed the door
-// must not break whoever reads it.
+// T and Z and without leap seconds. That is narrower than the RFC, and just what
+// time.Time and most other readers decode: a message that the ingress accepted
+// must not break a reader.
 func dateTime(b []byte) bool {
 	if len(b) < len("2006-01-02T15:04:05Z") {
 		return false
@@ -32,7 +32,7 @@ func dateTime(b []byte) bool {
 	return zone(fractionOf(b[19:]))
 }
 
-// fractionOf skips the fraction of a second; nil when it has no digit.
+// fractionOf skips the fraction of a second; it returns nil when there is no digit.
 func fractionOf(b []byte) []byte {
 	if b[0] != '.' {
 		return b
@@ -77,7 +77,7 @@ func daysIn(year, month int) int {
 	return 31
 }
 
-// dateTimeFormat gives the library the same idea of it.
+// dateTimeFormat is the same check for the library.
 var dateTimeFormat = &jsonschema.Format{
 	Name: "date-time",
 	Validate: func(v any) error {

@@ -1,11 +1,12 @@
-// Package schemas holds the rules of the schema registry and the validators
-// that keep them at the door.
+// Package schemas holds the rules for schemas and the validators with which the
+// ingress checks payloads.
 //
 // A Schema says what a message of one type may hold (JSON Schema, draft
-// 2020-12). Compile turns it into a Validator: a streaming one of our own, one
-// pass over the bytes without allocation, where every keyword is covered, the
-// jsonschema library otherwise. The library is the judge: the two are tested
-// against each other. A Set is what one tenant may publish. DESIGN.md says why.
+// 2020-12). Compile turns it into a Validator: when our own streaming validator
+// covers every keyword, that one, which makes one pass over the bytes without
+// allocation; otherwise the jsonschema library. Tests compare the two, and the
+// library is the judge. A Set holds the types that one tenant may publish.
+// DESIGN.md gives the reasons.
 //
 // It may import event and fault, and nothing else of Midplane; it does no I/O.
 package schemas

@@ -15,7 +15,7 @@ var (
 	oneSubschema  = []string{"items", "additionalProperties", "contains", "propertyNames", "not", "if", "then", "else", "unevaluatedItems", "unevaluatedProperties"}
 	listSubschema = []string{"allOf", "anyOf", "oneOf", "prefixItems"}
 	mapSubschema  = []string{"properties", "patternProperties", "dependentSchemas"}
-	defSubschema  = []string{"$defs", "definitions"} // apply only where a reference leads there
+	defSubschema  = []string{"$defs", "definitions"} // apply only where a reference names them
 )
 
 // below calls f for every subschema directly below schema that applies by
@@ -44,8 +44,9 @@ func below(schema map[string]any, defs bool, f func(at string, sub any)) {
 	}
 }
 
-// checkDocument refuses what would compile but must not be in the registry: a
-// schema that is not whole by itself, or that says nothing of payloads.
+// checkDocument refuses schemas that would compile but must not be in the
+// registry: those that refer to something outside themselves, or that say nothing
+// about payloads.
 func checkDocument(t event.Type, doc any) error {
 	root, ok := doc.(map[string]any)
 	if !ok {
@@ -61,7 +62,7 @@ func checkDocument(t event.Type, doc any) error {
 func checkSubschema(t event.Type, at string, v any) error {
 	schema, ok := v.(map[string]any)
 	if !ok {
-		return nil // true, false, or what the metaschema will refuse
+		return nil // true, false, or a value that the metaschema will refuse
 	}
 	if ref, ok := schema["$ref"].(string); ok && !strings.HasPrefix(ref, "#") {
 		return fault.WithHint(invalid(t, at+"/$ref", "it refers to something outside the schema"),
@@ -87,7 +88,7 @@ func checkSubschema(t event.Type, at string, v any) error {
 	return err
 }
 
-// checkCounts: the library silently takes the low bits of a huge count.
+// checkCounts refuses huge counts, of which the library silently takes the low bits.
 func checkCounts(t event.Type, at string, schema map[string]any) error {
 	for _, key := range []string{"minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties", "minContains", "maxContains"} {
 		n, ok := schema[key].(json.Number)

@@ -1,8 +1,8 @@
 package schemas
 
-// keySet finds a key that stands twice among those that no property names.
-// The first few are compared one by one without allocation, more than that (a
-// hostile payload has a hundred thousand) go into a map.
+// keySet finds a key that stands twice among the keys that no property names. It
+// compares the first few one by one without allocation, and puts further ones (a
+// hostile payload has a hundred thousand) into a map.
 type keySet struct {
 	few  [8][]byte
 	n    int

@@ -12,17 +12,16 @@ import (
 	"midplane/fault"
 )
 
-// library validates with the complete library, the judge of what is valid.
+// library validates with the complete library, which decides what is valid.
 type library struct{ schema *jsonschema.Schema }
 
-// Validate implements Validator. The library decodes into maps, where of a
-// doubled key only the last is left, so what holds for every payload is
-// checked before.
+// Validate implements Validator. The library decodes into maps, where of a doubled
+// key only the last is left, so the rules for every payload are checked before.
 func (l *library) Validate(payload []byte) (bad *Violation) {
 	if bad := wellFormed(payload); bad != nil {
 		return bad
 	}
-	// A payload must not take the node down, whatever the library trips over.
+	// A payload must not stop the node, even if the library panics on it.
 	defer func() {
 		if r := recover(); r != nil {
 			bad = &Violation{Rule: "schema", Message: "cannot be validated"}
@@ -40,7 +39,8 @@ const location = "schema://midplane/root"
 
 type noLoader struct{}
 
-// Load refuses: a schema stands alone, and no network and no file is touched.
+// Load refuses everything: a schema refers to nothing outside itself, and the
+// library must read no file and no network.
 func (noLoader) Load(url string) (any, error) {
 	return nil, fmt.Errorf("%s is outside the schema", url)
 }
@@ -77,9 +77,9 @@ func compileLibrary(s Schema) (v *library, err error) {
 	return &library{schema: compiled}, nil
 }
 
-// compileError says what the library says, in one line and without the URL
-// that we gave the schema. Of a schema that is no schema it says the innermost
-// complaint: the metaschema is deep.
+// compileError returns the library's error in one line and without the URL that we
+// gave the schema. When the document is no valid schema it returns the innermost
+// cause, since the metaschema is deeply nested.
 func compileError(t event.Type, err error) error {
 	var meta *jsonschema.SchemaValidationError
 	var found *jsonschema.ValidationError

@@ -11,8 +11,8 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 )
 
-// firstViolation picks one of what the library found: the first by field and
-// rule, since the library walks over maps in no order.
+// firstViolation picks one of the violations that the library found: the first by
+// field and rule, since the library walks over maps in no fixed order.
 func firstViolation(err error) *Violation {
 	if err == nil {
 		return nil
@@ -30,8 +30,8 @@ func firstViolation(err error) *Violation {
 	})
 }
 
-// violations lists every single thing that is wrong. What hangs below anyOf,
-// oneOf and the like is not wrong by itself, so it ends there.
+// violations lists every single violation. Errors below anyOf, oneOf and the like
+// are not wrong by themselves, so it does not descend into them.
 func violations(e *jsonschema.ValidationError, into []*Violation) []*Violation {
 	switch k := e.ErrorKind.(type) {
 	case *kind.Schema, *kind.Group, *kind.Reference, *kind.AllOf:
@@ -64,7 +64,7 @@ func at(e *jsonschema.ValidationError, v *Violation) *Violation {
 	return v
 }
 
-// single words one kind of error as the streaming validator does.
+// single words one kind of error as the streaming validator words it.
 func single(k jsonschema.ErrorKind) *Violation {
 	switch k := k.(type) {
 	case *kind.FalseSchema:

@@ -10,13 +10,13 @@ import (
 // maxLine is the longest rendering in runes.
 const maxLine = 200
 
-// Line renders a payload of type s as one line for a person, of at most 200
-// runes and without control characters. The template s.Line has placeholders:
-// {status} is the payload's field, {from.name} a field inside an object, and
-// {message|name} the first that is there and not empty. Numbers stand as in
-// the payload; null, objects and arrays are empty. Without a template it is
-// the payload's "message"; where nothing comes of it, the type. The payload
-// need not be valid.
+// Line renders a payload of type s as one line for a person, of at most 200 runes
+// and without control characters. The template s.Line has placeholders: {status}
+// is the payload's field, {from.name} a field inside an object, and
+// {message|name} the first of these fields that exists and is not empty. Numbers
+// are printed as in the payload; null, objects and arrays are empty. Without a
+// template the line is the payload's "message"; when the result is empty, it is
+// the type. The payload need not be valid.
 func Line(s Schema, payload []byte) string {
 	template := s.Line
 	if template == "" {
@@ -45,7 +45,7 @@ func Line(s Schema, payload []byte) string {
 	return line
 }
 
-// checkLine reports an Invalid error for a template that cannot be meant.
+// checkLine reports an Invalid error for a malformed template.
 func checkLine(template string) error {
 	hint := "placeholders are like {status}, {from.name} or {message|name}"
 	for template != "" {
@@ -80,7 +80,7 @@ func firstField(payload []byte, names string) string {
 	return ""
 }
 
-// field returns the scalar at a dotted path, "" when there is none.
+// field returns the scalar at a dotted path; "" when there is none.
 func (s *scanner) field(path string) string {
 	name, rest, nested := strings.Cut(path, ".")
 	if s.space() != '{' {
@@ -125,7 +125,8 @@ func (s *scanner) scalar() string {
 }
 
 // oneLine makes s safe for a terminal and a table: one line, no control
-// characters, nothing that turns the direction of writing, no double spaces.
+// characters, no characters that change the direction of writing, no double
+// spaces.
 func oneLine(s string) string {
 	var b strings.Builder
 	n, space := 0, true // a leading space is dropped

@@ -56,7 +56,7 @@ func mutant(t *rapid.T, example json.RawMessage) []byte {
 
 // tree is a JSON value that can hold what JSON cannot: doubled keys, raw text.
 type tree struct {
-	raw   string // a scalar, or whatever replaced a value
+	raw   string // a scalar, or the text that replaced a value
 	open  byte   // '{', '[' or 0
 	keys  []string
 	below []*tree

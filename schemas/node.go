@@ -39,9 +39,9 @@ func (k kinds) String() string {
 	return strings.Join(names, " or ")
 }
 
-// node is one subschema, compiled. It is never changed afterwards, so that one
-// tree serves any number of goroutines. Subschemas that refer to themselves
-// make a graph: the depth limit of payloads ends the walk.
+// node is one compiled subschema. It never changes afterwards, so that any number
+// of goroutines can use one tree. Subschemas that refer to themselves make a
+// graph; the depth limit of payloads ends a walk over it.
 type node struct {
 	never   bool // the schema false
 	types   kinds
@@ -111,7 +111,7 @@ var noArr = arrRules{min: -1, max: -1}
 // maxProps is how many named properties one object of a streaming schema has.
 const maxProps = 256
 
-// seen is a set of named properties.
+// seen is the set of named properties that a payload's object has.
 type seen [maxProps / 64]uint64
 
 type property struct {
@@ -131,8 +131,8 @@ type objRules struct {
 // anyObject is an object without rules.
 var anyObject = &objRules{min: -1, max: -1, extra: anything}
 
-// ahead is how many properties are compared before looking up: a payload in
-// the schema's order leaves out some of the optional ones.
+// ahead is how many properties are compared before a lookup: a payload in the
+// schema's order leaves out only some of the optional properties.
 const ahead = 4
 
 // find returns the position of the property key, trying first those that

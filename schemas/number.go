@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// number is a number as it stands in the payload.
+// number is a number as written in the payload.
 type number struct {
 	raw      []byte
 	negative bool
@@ -61,8 +61,8 @@ func (s *scanner) number() (number, *Violation) {
 	return n, nil
 }
 
-// exponent reads what follows the e at b[i]. A huge one is refused: it costs
-// little to send, and an exact comparison with it would cost everything.
+// exponent reads the exponent behind the e at b[i]. A huge one is refused: it is
+// cheap to send, and an exact comparison with it would take very long.
 func (s *scanner) exponent() *Violation {
 	b, i := s.b, s.i+1
 	if i < len(b) && (b[i] == '+' || b[i] == '-') {
@@ -82,8 +82,8 @@ func (s *scanner) exponent() *Violation {
 	return nil
 }
 
-// integer reports whether the value, not the spelling, is an integer: 1.0 and
-// 1e3 are, as draft 2020-12 has it.
+// integer reports whether the value is an integer, however it is written: 1.0 and
+// 1e3 are integers in draft 2020-12.
 func (n *number) integer() bool {
 	if n.whole || n.zero || !n.exponent {
 		return !n.fraction
@@ -106,7 +106,7 @@ type bound struct {
 	text    string
 }
 
-// newBound reads a number that the scanner has passed.
+// newBound reads a number that the scanner has accepted.
 func newBound(raw string) *bound {
 	r, ok := new(big.Rat).SetString(raw)
 	if !ok {
@@ -120,8 +120,8 @@ func newBound(raw string) *bound {
 	return b
 }
 
-// cmp compares exactly. Rounding to the nearest float64 keeps the order, so
-// that two different floats decide; equal ones may hide a difference.
+// cmp compares exactly. Rounding to the nearest float64 keeps the order, so two
+// different floats decide; equal floats may hide a difference.
 func (n *number) cmp(b *bound) int {
 	sign := 1
 	if n.zero {

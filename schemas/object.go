@@ -2,9 +2,9 @@ package schemas
 
 import "strconv"
 
-// object reads an object and checks it. A key that stands twice is refused:
-// one reader takes the first value, another the last, and the one that was
-// checked need not be the one that is read.
+// object reads an object and checks it. A key that stands twice is refused: one
+// reader takes the first value, another the last, so the value that was checked
+// need not be the one that is read.
 func (s *scanner) object(r *objRules) *Violation {
 	if r == nil {
 		r = anyObject
@@ -56,7 +56,7 @@ func (s *scanner) object(r *objRules) *Violation {
 	return r.complete(&named, count)
 }
 
-// complete checks what can only be known at the end of an object.
+// complete checks the rules that need the whole object.
 func (r *objRules) complete(named *seen, count int) *Violation {
 	if count < r.min {
 		return outside("minProperties", strconv.Itoa(r.min))

@@ -7,15 +7,15 @@ import (
 	"unicode/utf8"
 )
 
-// scanner walks over JSON text and knows its grammar (RFC 8259), but nothing
-// of schemas. Every method leaves i behind what it read, or says why not.
+// scanner walks over JSON text by its grammar (RFC 8259) and knows no schemas.
+// Every method moves i behind what it has read, or returns a violation.
 type scanner struct {
 	b     []byte
 	i     int
 	depth int
 }
 
-// text is a string as it stands in the payload, between its quotes.
+// text is a string as written in the payload, between its quotes.
 type text struct {
 	raw     []byte
 	escaped bool // has at least one backslash
@@ -45,7 +45,7 @@ func (s *scanner) space() byte {
 	return 0
 }
 
-// ends says whether only white space is left.
+// ends returns a violation unless only white space is left.
 func (s *scanner) ends() *Violation {
 	if s.space(); s.i < len(s.b) {
 		return s.malformed("something after the value")
@@ -79,9 +79,9 @@ const (
 	highs = 0x8080808080808080
 )
 
-// plain8 returns how many of eight bytes, from the lowest, are ordinary
-// characters of a string: ASCII, no control character, quote or backslash. A
-// byte that is not makes a borrow, so that only those below it are sure.
+// plain8 returns how many of eight bytes, from the lowest, are ordinary characters
+// of a string: ASCII, no control character, quote or backslash. A byte that is
+// not ordinary causes a borrow, so only the bytes below it are certain.
 func plain8(w uint64) int {
 	quote := w ^ (lows * '"')
 	slash := w ^ (lows * '\\')

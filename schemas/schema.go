@@ -19,20 +19,20 @@ const Draft = "https://json-schema.org/draft/2020-12/schema"
 type Schema struct {
 	Type    event.Type      `json:"type"`
 	Kind    event.Kind      `json:"kind"`    // event, state or metric
-	Version int             `json:"version"` // of the registry: raised by every compatible change
+	Version int             `json:"version"` // every compatible change raises it
 	Schema  json.RawMessage `json:"schema"`  // JSON Schema, draft 2020-12, references inside only
 	Example json.RawMessage `json:"example"` // a valid payload
 	Line    string          `json:"line"`    // see Line; "" for the payload's message
 }
 
-// Check reports everything that is wrong with s itself: its names, its schema,
-// its line, and an example that its own schema refuses. The error is Invalid.
+// Check reports the first mistake in s itself: in its names, its schema, its line,
+// or an example that its own schema refuses. The error is Invalid.
 func (s Schema) Check() error {
 	_, err := s.checked()
 	return err
 }
 
-// checked is Check that keeps what it compiled.
+// checked is Check, and returns the compiled validator.
 func (s Schema) checked() (Validator, error) {
 	v, err := Compile(s)
 	if err != nil {
@@ -77,15 +77,15 @@ func (s Schema) head() error {
 	return nil
 }
 
-// Validator says whether payloads keep to a schema. It is safe for concurrent
-// use. nil means valid.
+// Validator says whether payloads obey a schema. It is safe for concurrent use.
+// nil means valid.
 type Validator interface {
 	Validate(payload []byte) *Violation
 }
 
-// Compile makes the validator of s: streaming where every keyword is covered,
-// the library otherwise. It looks at type, kind and schema, not at example and
-// line. The error is Invalid.
+// Compile makes the validator of s: the streaming one when it covers every
+// keyword, the library otherwise. It looks at type, kind and schema, not at
+// example and line. The error is Invalid.
 func Compile(s Schema) (Validator, error) {
 	if err := s.head(); err != nil {
 		return nil, err
@@ -110,7 +110,7 @@ func Streaming(v Validator) bool {
 	return ok
 }
 
-// wellFormed checks what every payload must keep, whatever its schema.
+// wellFormed checks the rules that hold for every payload, under any schema.
 func wellFormed(payload []byte) *Violation {
 	s := scanner{b: payload}
 	if bad := s.value(anything); bad != nil {

@@ -15,13 +15,13 @@ type Entry struct {
 	Validator Validator
 }
 
-// Set is the types that somebody may publish. It never changes, so that it
-// needs no lock.
+// Set holds the types that a tenant's producers may publish. It never changes, so
+// that it needs no lock.
 type Set struct{ entries map[event.Type]Entry }
 
-// NewSet checks and compiles the schemas of all lists. A type that stands
-// twice is a Conflict: a tenant cannot redefine one of Midplane's. Other
-// errors are Invalid.
+// NewSet checks and compiles the schemas of all lists. A type that stands twice is
+// a Conflict: a tenant cannot redefine one of Midplane's types. Other errors are
+// Invalid.
 func NewSet(lists ...[]Schema) (*Set, error) {
 	set := &Set{entries: map[event.Type]Entry{}}
 	for _, list := range lists {
@@ -32,8 +32,9 @@ func NewSet(lists ...[]Schema) (*Set, error) {
 	return set, nil
 }
 
-// With returns s and the schemas of extra; errors are those of NewSet. What s
-// has compiled is shared: hundreds of tenants have one catalogue in common.
+// With returns a set of s and the schemas of extra; errors are those of NewSet. The
+// two sets share the validators of s, since hundreds of tenants have one
+// catalogue in common.
 func (s *Set) With(extra []Schema) (*Set, error) {
 	if len(extra) == 0 {
 		return s, nil

@@ -25,7 +25,7 @@ func TestSet(t *testing.T) {
 		t.Error("With changed the set that it was called on")
 	}
 	if _, ok := set.Lookup("acme.none.v1"); ok {
-		t.Error("found a type that nobody defined")
+		t.Error("found a type that was not defined")
 	}
 	theirs, _ := catalog.Set().Lookup(event.TypePing)
 	ours, _ := set.Lookup(event.TypePing)

@@ -14,8 +14,8 @@ func (v *streaming) Validate(payload []byte) *Violation {
 	return s.ends()
 }
 
-// value reads one value and checks it against n: type, const, enum and format
-// first and alone, then the rest, in the library's order.
+// value reads one value and checks it against n, in the library's order: type,
+// const, enum and format first, and the other rules only when these hold.
 func (s *scanner) value(n *node) *Violation {
 	if n.never {
 		return falseSchema()
@@ -57,7 +57,8 @@ func falseSchema() *Violation {
 	return &Violation{Rule: "false", Message: "is not allowed here"}
 }
 
-// refuseContainer: a const or enum of scalars has no object and no array.
+// refuseContainer refuses an object or array where a const or enum of scalars is
+// demanded.
 func (n *node) refuseContainer() *Violation {
 	if len(n.choices) == 0 {
 		return nil

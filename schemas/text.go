@@ -21,8 +21,8 @@ func (t text) runes() int {
 	return n
 }
 
-// next decodes the first code point of b, the rest of a scanned string, and
-// says how many bytes it takes there.
+// next decodes the first code point of b, which is the rest of a scanned string,
+// and returns how many bytes it has.
 func (t text) next(b []byte) (rune, int) {
 	if b[0] != '\\' {
 		return utf8.DecodeRune(b)
@@ -50,8 +50,8 @@ func (t text) next(b []byte) (rune, int) {
 	return r, 6
 }
 
-// bytes returns the string itself: a part of the payload, or a copy when it
-// has escapes.
+// bytes returns the decoded string: a part of the payload, or a copy when it has
+// escapes.
 func (t text) bytes() []byte {
 	if !t.escaped {
 		return t.raw

@@ -5,8 +5,7 @@ import (
 	"unicode"
 )
 
-// Rules that belong to no keyword: what every payload must keep, whatever its
-// schema says.
+// Rules that belong to no keyword and hold for every payload, under any schema.
 const (
 	RuleJSON      = "json"      // malformed, or something after the value
 	RuleUTF8      = "utf-8"     // not UTF-8, or half of a surrogate pair
@@ -15,8 +14,8 @@ const (
 	RuleNumber    = "number"    // longer than MaxNumber, or an exponent beyond MaxExponent
 )
 
-// What every payload must keep to. MaxDepth counts objects and arrays inside
-// one another, MaxNumber the bytes of one number, MaxExponent either sign.
+// Limits of every payload. MaxDepth counts objects and arrays inside one another,
+// MaxNumber the bytes of one number; MaxExponent bounds exponents of either sign.
 const (
 	MaxDepth    = 64
 	MaxNumber   = 256
@@ -25,7 +24,7 @@ const (
 
 // Violation says why a payload is not valid.
 type Violation struct {
-	Field   string // JSON pointer, "" for the payload itself; a missing or unknown property is named here
+	Field   string // JSON pointer, "" for the payload itself; also of a missing or unknown property
 	Rule    string // the schema's keyword ("enum", "required", …) or one of the rules above
 	Message string // what was expected, for a person; never a value of the payload
 }
@@ -39,12 +38,12 @@ func (v *Violation) Error() string {
 	return field + ": " + v.Message + " (" + v.Rule + ")"
 }
 
-// maxToken is the longest part of a Field in runes: keys come from whoever
-// sent the payload, and a Violation travels in headers and logs.
+// maxToken is the longest part of a Field in runes: the sender of a payload chooses
+// its keys, and a Violation goes into headers and logs.
 const maxToken = 64
 
-// under puts v below key: the pointer is built while the error travels up, so
-// that the good case never pays for it.
+// under puts v below key: the pointer is built while the error is returned upwards,
+// so that a valid payload never costs that work.
 func (v *Violation) under(key string) *Violation {
 	if strings.Count(v.Field, "/") < 16 {
 		v.Field = "/" + token(key) + v.Field
@@ -75,7 +74,7 @@ func token(key string) string {
 	return b.String()
 }
 
-// Messages of the streaming validator and of the library alike.
+// Messages of both the streaming validator and the library.
 
 func wrongType(got, want string) *Violation {
 	return &Violation{Rule: "type", Message: "is of type " + got + ", want " + want}

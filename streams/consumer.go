@@ -15,15 +15,15 @@ import (
 	"midplane/subject"
 )
 
-// What every durable consumer is given.
+// Settings of every durable consumer.
 const (
 	AckWait       = 60 * time.Second
 	MaxDeliver    = 10
 	MaxAckPending = 1000
 )
 
-// MaxFilters bounds the product of a subscription's lists: the server compares
-// every filter with every other.
+// MaxFilters bounds the number of filters that a subscription's lists multiply
+// out to: the server compares every filter with every other.
 const MaxFilters = 256
 
 // DurableName returns the name of the durable consumer of a declared
@@ -51,9 +51,10 @@ func Durable(app, name, stream string, filters []string) jetstream.ConsumerConfi
 }
 
 // Filters returns the subject filters for messages of kind k with one of the
-// severities, one of the types and one of the sites; an empty list means any.
-// A type without its version stands for all below it ("net.interface"). No two
-// filters overlap: the server refuses those. The error is Invalid.
+// severities, one of the types and one of the sites; an empty list means any. A
+// type without its version stands for all types that begin with it
+// ("net.interface"). No two filters overlap, since the server refuses filters
+// that do. The error is Invalid.
 func Filters(k event.Kind, severities []event.Severity, types []string, sites []event.Site) ([]string, error) {
 	switch {
 	case k.Stream() == "":
@@ -83,7 +84,7 @@ func Filters(k event.Kind, severities []event.Severity, types []string, sites []
 	return out, nil
 }
 
-// checkFilter keeps wildcards and empty tokens out of what becomes a subject.
+// checkFilter keeps wildcards and empty tokens out of the subjects of filters.
 func checkFilter(severities []event.Severity, types []string, sites []event.Site) error {
 	for _, s := range severities {
 		if s.Level() < 0 {
@@ -119,7 +120,7 @@ func orAny[T ~string](list []T) []T {
 	return list
 }
 
-// outermost drops every type that another one of the list covers.
+// outermost drops every type that another type of the list covers.
 func outermost(types []string) []string {
 	all := unique(types)
 	return slices.DeleteFunc(slices.Clone(all), func(t string) bool {
@@ -129,9 +130,9 @@ func outermost(types []string) []string {
 	})
 }
 
-// PlanConsumers returns the steps that turn the consumers of a stream into
-// those of want. Consumers without our metadata are nobody's business, unless
-// they have a name of want: then they become ours.
+// PlanConsumers returns the steps that turn the consumers of a stream into those
+// of want. A consumer without our metadata is left alone, unless it has a name
+// of want: then it becomes ours.
 func PlanConsumers(stream string, want, have []jetstream.ConsumerConfig) []Step {
 	var steps []Step
 	for _, h := range have {
@@ -159,7 +160,7 @@ func consumerName(stream string, c jetstream.ConsumerConfig) string {
 
 func mergeConsumer(w, h jetstream.ConsumerConfig) (jetstream.ConsumerConfig, []string) {
 	var c []string
-	if h.FilterSubject != "" { // the server keeps a single filter apart
+	if h.FilterSubject != "" { // the server keeps a single filter in a field of its own
 		h.FilterSubjects, h.FilterSubject = []string{h.FilterSubject}, ""
 	}
 	if !sameSet(w.FilterSubjects, h.FilterSubjects) {
@@ -178,10 +179,10 @@ func mergeConsumer(w, h jetstream.ConsumerConfig) (jetstream.ConsumerConfig, []s
 	return h, c
 }
 
-// EnsureConsumers makes the declared consumers of a stream exist as they
-// should and deletes those of ours that are no longer declared. It returns the
-// steps that were done; doing it again changes nothing. Temporary errors are
-// tried again while ctx lives.
+// EnsureConsumers makes the declared consumers of a stream exist as configured,
+// and deletes those of ours that are no longer declared. It returns the steps
+// that were done; doing it again changes nothing. After a temporary error it
+// tries again while ctx lives.
 func EnsureConsumers(ctx context.Context, js jetstream.JetStream, stream string, want []jetstream.ConsumerConfig) ([]Step, error) {
 	var done []Step
 	err := retry(ctx, "consumers of "+stream, func(ctx context.Context) error {

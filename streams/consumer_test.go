@@ -60,7 +60,7 @@ func TestFiltersRefuse(t *testing.T) {
 	}
 }
 
-// Every message that is asked for matches exactly one filter, no other does.
+// Every wanted message matches exactly one filter, and no other message does.
 func TestFiltersMatchOnce(t *testing.T) {
 	types := []string{"net", "net.reachability", "net.reachability.v1", "net.reachability.changed.v1", "host.load.v1", "net.v1", "net.v1.x.v1"}
 	sites := []event.Site{"syd", "mel", "_"}

@@ -11,23 +11,24 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"midplane/fault"
+	"midplane/internal/wait"
 )
 
-// One request may take this long; a wedged leader must not use up the caller's
-// whole time.
+// requestTimeout is how long one request may take; a leader that hangs must not
+// use up the caller's whole time.
 const requestTimeout = 5 * time.Second
 
-// Pauses between attempts: from the first to the last, doubling.
+// The pauses between attempts double from the first to the last.
 const (
 	firstPause = 50 * time.Millisecond
 	lastPause  = time.Second
 )
 
-// Ensure makes the streams of want exist as they should: it reads what is
-// there, plans, and carries the plan out. It returns the steps that were done.
-// Doing it again changes nothing. What is temporary (JetStream not yet enabled
-// for a new account, no leader, no answer) is tried again while ctx lives;
-// then the error is Unavailable. Nothing is ever deleted.
+// Ensure makes the streams of want exist as configured: it reads the existing
+// ones, plans, and carries the plan out. It returns the steps that were done.
+// Doing it again changes nothing. After a temporary error (JetStream not yet
+// enabled for a new account, no leader, no answer) it tries again while ctx
+// lives; then the error is Unavailable. Nothing is ever deleted.
 func Ensure(ctx context.Context, js jetstream.JetStream, want []jetstream.StreamConfig) ([]Step, error) {
 	var done []Step
 	err := retry(ctx, "streams", func(ctx context.Context) error {
@@ -46,7 +47,7 @@ func Ensure(ctx context.Context, js jetstream.JetStream, want []jetstream.Stream
 	return done, err
 }
 
-// read returns the configurations of those of want that exist.
+// read returns the configurations of those streams of want that exist.
 func read(ctx context.Context, js jetstream.JetStream, want []jetstream.StreamConfig) ([]jetstream.StreamConfig, error) {
 	var have []jetstream.StreamConfig
 	for _, w := range want {
@@ -76,9 +77,8 @@ func applyStream(ctx context.Context, js jetstream.JetStream, s Step) error {
 	return err
 }
 
-// retry runs one pass until it succeeds, fails for good, or ctx ends. A pass
-// begins by reading what is there, so that one whose answer was lost is not
-// done twice.
+// retry runs pass until it succeeds, fails for good, or ctx ends. A pass begins
+// by reading what exists, so that a step whose answer was lost is not done twice.
 func retry(ctx context.Context, what string, pass func(context.Context) error) error {
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		err := pass(ctx)
@@ -88,37 +88,19 @@ func retry(ctx context.Context, what string, pass func(context.Context) error) e
 		if ctx.Err() == nil && !temporary(err) {
 			return classify(err, what)
 		}
-		t := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-			t.Stop()
+		if wait.For(ctx, pause) != nil {
 			return fault.WithHint(fault.New(fault.Unavailable, "%s: gave up waiting: %w", what, err), "%s", lateHint(err))
-		case <-t.C:
 		}
 	}
 }
 
 func lateHint(err error) string {
 	var api *jetstream.APIError
-	if errors.As(err, &api) && api.ErrorCode == codeNoPeers {
+	if errors.As(err, &api) && api.ErrorCode == CodeNoPeers {
 		return "start the nodes that are down: a stream is made only when as many nodes are up as it has replicas"
 	}
 	return "is the cluster running, and does it have a quorum? see: midplane status"
 }
-
-// Error codes of the server that decide what to do, whatever the HTTP-like
-// code says.
-const (
-	codeNoPeers       = 10005 // no suitable peers: nodes are still coming up
-	codeStorageFull   = 10002
-	codeUnavailable   = 10008 // system temporarily unavailable
-	codeNotEnabled    = 10039 // the account's JWT has not reached the node yet
-	codeNoResources   = 10047
-	codeNameInUse     = 10058 // somebody made it meanwhile: read again
-	codeMaxStreams    = 10027
-	codeMaxConsumers  = 10026
-	codeStreamOffline = 10118
-)
 
 // temporary reports whether another pass can succeed.
 func temporary(err error) bool {
@@ -127,8 +109,8 @@ func temporary(err error) bool {
 		if tooLarge(api) {
 			return false
 		}
-		switch int(api.ErrorCode) {
-		case codeNoPeers, codeUnavailable, codeNotEnabled, codeNameInUse, codeStreamOffline:
+		switch api.ErrorCode {
+		case CodeNoPeers, CodeUnavailable, CodeNotEnabled, CodeNameInUse, CodeStreamOffline:
 			return true
 		}
 		return api.Code == 503
@@ -139,10 +121,10 @@ func temporary(err error) bool {
 		errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) || errors.Is(err, jetstream.ErrJetStreamNotEnabled)
 }
 
-// tooLarge reports that the nodes are there, and have less room than the stream
-// may take: waiting does not make more.
+// tooLarge reports whether all nodes are up and have less room than the stream
+// may take: waiting does not help.
 func tooLarge(api *jetstream.APIError) bool {
-	return int(api.ErrorCode) == codeNoPeers && strings.Contains(api.Description, "insufficient storage") && !strings.Contains(api.Description, "offline")
+	return api.ErrorCode == CodeNoPeers && strings.Contains(api.Description, "insufficient storage") && !strings.Contains(api.Description, "offline")
 }
 
 func classify(err error, what string) error {
@@ -152,8 +134,8 @@ func classify(err error, what string) error {
 			return fault.WithHint(fault.Wrap(fault.Exhausted, err, "%s", what),
 				"the nodes have less room for streams than the quotas of all tenants together: lower quota.storage, or give the nodes more disk and --max-store")
 		}
-		switch int(api.ErrorCode) {
-		case codeStorageFull, codeNoResources, codeMaxStreams, codeMaxConsumers:
+		switch api.ErrorCode {
+		case CodeStorageFull, CodeNoResources, CodeMaxStreams, CodeMaxConsumers:
 			return fault.WithHint(fault.Wrap(fault.Exhausted, err, "%s", what),
 				"raise the tenant's storage quota, or free disk on the nodes")
 		}

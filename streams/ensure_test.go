@@ -67,8 +67,8 @@ func TestEnsureIsIdempotentAndChanges(t *testing.T) {
 	}
 }
 
-// Whatever somebody did by hand to what we depend on is put back; what we do
-// not care for stays.
+// A change by hand to a field that we depend on is undone; other fields keep
+// their values.
 func TestEnsureRepairs(t *testing.T) {
 	ctx := testContext(t)
 	_, _, js := broker(t)
@@ -97,15 +97,15 @@ func TestEnsureRepairs(t *testing.T) {
 	}
 }
 
-// What the ingress publishes behind the capability is found under the plain
-// subject, and nobody gets in without it.
+// A message that the ingress publishes under the capability is stored under the
+// plain subject, and without the capability nothing is stored.
 func TestStoredUnderPlainSubject(t *testing.T) {
 	ctx := testContext(t)
 	_, nc, js := broker(t)
 	if _, err := streams.Ensure(ctx, js, streams.Tenant(limits(), "cap")); err != nil {
 		t.Fatal(err)
 	}
-	for _, k := range []event.Kind{event.KindEvent, event.KindState, event.KindMetric, event.KindDead} {
+	for _, k := range event.Kinds {
 		in := subject.In{Producer: "p", Kind: k, Severity: event.Info, Entity: "r1", Type: "x.v1", DeadStream: "EVENTS", DeadReason: "invalid"}
 		st := in.StoredAs("syd")
 		for range 2 {
@@ -154,7 +154,7 @@ func TestEnsureWaitsForJetStream(t *testing.T) {
 	done := make(chan result, 1)
 	asked := make(chan struct{}, 1000)
 	sub, err := nc.Subscribe("$JS.API.STREAM.INFO.EVENTS", func(m *nats.Msg) {
-		// what a node says that has not got the account's JWT yet
+		// the answer of a node that does not have the account's JWT yet
 		_ = m.Respond([]byte(`{"error":{"code":503,"err_code":10039,"description":"JetStream not enabled for account"}}`))
 		asked <- struct{}{}
 	})
@@ -186,7 +186,7 @@ func TestEnsureWaitsForJetStream(t *testing.T) {
 
 func TestEnsureGivesUpWithItsContext(t *testing.T) {
 	_, nc, _ := broker(t)
-	js, err := jetstream.NewWithAPIPrefix(nc, "nobody.listens.here")
+	js, err := jetstream.NewWithAPIPrefix(nc, "nothing.listens.here")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,8 +17,8 @@ const (
 	Delete = "delete" // consumers only; a stream is never deleted by a plan
 )
 
-// Step is one thing to do to make what is what it should be. Detail names what
-// changes, never a subject that a stream listens on: it is a secret.
+// Step is one step towards the wanted streams or consumers. Detail names what
+// changes, but never a subject that a stream listens on: that is a secret.
 type Step struct {
 	Verb   string // Create, Update or Delete
 	What   string // "stream EVENTS", "consumer EVENTS/billing_outages"
@@ -28,7 +28,7 @@ type Step struct {
 	consumer jetstream.ConsumerConfig
 }
 
-// String prints it for a person.
+// String describes the step for a person.
 func (s Step) String() string {
 	if s.Detail == "" {
 		return s.Verb + " " + s.What
@@ -36,12 +36,12 @@ func (s Step) String() string {
 	return s.Verb + " " + s.What + ": " + s.Detail
 }
 
-// Plan returns the steps that turn have into want, none when nothing is to be
-// done. What is there and not wanted stays. Only fields that a tenant's
-// streams depend on are compared; the rest (placement, defaults that the
-// server filled in, its own metadata) stays as it is.
+// Plan returns the steps that turn have into want, none when they agree. A
+// stream that exists and is not wanted stays. Only fields that a tenant's
+// streams depend on are compared; the rest (placement, defaults that the server
+// filled in, its own metadata) stays as it is.
 func Plan(want, have []jetstream.StreamConfig) []Step {
-	// What gives space back comes first, or the account has none for the rest.
+	// Steps that free space come first, or the account has none for the others.
 	var shrink, steps []Step
 	for _, w := range want {
 		i := slices.IndexFunc(have, func(h jetstream.StreamConfig) bool { return h.Name == w.Name })
@@ -61,8 +61,8 @@ func Plan(want, have []jetstream.StreamConfig) []Step {
 	return append(shrink, steps...)
 }
 
-// change notes a difference and takes the wanted value. hide keeps the values
-// out of the text.
+// change records a difference and takes the wanted value. With hide the values
+// are left out of the text.
 func change[T any](changes *[]string, name string, have *T, want T, hide bool) {
 	if reflect.DeepEqual(*have, want) {
 		return
@@ -75,7 +75,8 @@ func change[T any](changes *[]string, name string, have *T, want T, hide bool) {
 	*have = want
 }
 
-// mergeStream lays what we want over what is there and says what differs.
+// mergeStream applies the wanted fields to the existing configuration and returns
+// what differed.
 func mergeStream(w, h jetstream.StreamConfig) (jetstream.StreamConfig, []string) {
 	var c []string
 	if !sameSet(w.Subjects, h.Subjects) {
@@ -107,8 +108,8 @@ func mergeStream(w, h jetstream.StreamConfig) (jetstream.StreamConfig, []string)
 	return h, c
 }
 
-// mergeMetadata keeps other people's keys and drops the server's own, which it
-// sets anew.
+// mergeMetadata keeps keys that are not ours, and drops the server's own keys,
+// which the server sets again.
 func mergeMetadata(c *[]string, want, have map[string]string) map[string]string {
 	out := maps.Clone(have)
 	maps.DeleteFunc(out, func(k, _ string) bool { return strings.HasPrefix(k, "_nats.") })

@@ -9,8 +9,8 @@ import (
 	"midplane/fault"
 )
 
-// TestTooLargeIsNotWaitedFor: nodes that are away come back; room that is not
-// there does not. The texts are the server's.
+// TestTooLargeIsNotWaitedFor: a node that is away comes back, but waiting makes no
+// room on disks. The texts are the server's.
 func TestTooLargeIsNotWaitedFor(t *testing.T) {
 	for text, wait := range map[string]bool{
 		"no suitable peers for placement":                                     true,
@@ -18,7 +18,7 @@ func TestTooLargeIsNotWaitedFor(t *testing.T) {
 		"no suitable peers for placement, peer offline, insufficient storage": true,
 		"no suitable peers for placement, insufficient storage":               false,
 	} {
-		err := fmt.Errorf("create stream EVENTS: %w", &jetstream.APIError{Code: 400, ErrorCode: codeNoPeers, Description: text})
+		err := fmt.Errorf("create stream EVENTS: %w", &jetstream.APIError{Code: 400, ErrorCode: CodeNoPeers, Description: text})
 		if temporary(err) != wait {
 			t.Errorf("%s: temporary is %v", text, !wait)
 		}

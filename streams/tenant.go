@@ -1,8 +1,8 @@
-// Package streams says, as data, what exists in a tenant's JetStream account:
-// its four streams, the durable consumers that were declared, and what of it
-// may be trimmed. Plans are pure; only Ensure, EnsureConsumers, Purge and
-// FirstSince talk to a server, over a connection that they are given. It may
-// import event, fault, subject and the NATS client.
+// Package streams describes as data what exists in a tenant's JetStream account:
+// its four streams, the declared durable consumers, and which messages may be
+// trimmed. Plans are pure; only Ensure, EnsureConsumers, Purge, FirstSince and
+// GetMessage talk to a server, over a connection that their caller gives them.
+// It may import event, fault, subject and the NATS client.
 package streams
 
 import (
@@ -14,20 +14,21 @@ import (
 	"midplane/subject"
 )
 
-// MetaOwner is the metadata key by which a stream or consumer is known as
-// ours, Owner its value. What does not carry it is never deleted.
+// MetaOwner is the metadata key that marks a stream or consumer as ours, Owner
+// its value. A consumer without it is never deleted.
 const (
 	MetaOwner = "owner"
 	Owner     = "midplane"
 )
 
 // DuplicateWindow is how long a stream remembers message ids. It only has to
-// outlast a paused node that wakes; beyond it the readers' keys are the
-// guarantee. Hours would cost gigabytes: about 210 bytes per id and node.
+// outlast the pause of a node that then goes on; after it, readers find
+// duplicates by their own keys. Hours would cost gigabytes: about 210 bytes per
+// id and node.
 const DuplicateWindow = 10 * time.Minute
 
 // Limits is how much a tenant's streams may hold. Bytes are those of one copy,
-// whatever the number of replicas.
+// not multiplied by the number of replicas.
 type Limits struct {
 	Events, State, Metrics, Dead int64 // MaxBytes
 
@@ -48,8 +49,8 @@ const (
 	shareMetrics = 25
 )
 
-// Split divides a tenant's storage quota (bytes of one copy) among its
-// streams: events 45 %, state 20 %, metrics 25 %, dead letters the rest.
+// Split divides a tenant's storage quota (bytes of one copy) among its streams:
+// events 45 %, state 20 %, metrics 25 %, and the rest for dead letters.
 func Split(storage int64) Limits {
 	part := func(percent int64) int64 { return storage/100*percent + storage%100*percent/100 }
 	l := Limits{Events: part(shareEvents), State: part(shareState), Metrics: part(shareMetrics)}
@@ -74,15 +75,12 @@ func (l Limits) MaxBytes(k event.Kind) int64 {
 	return max(n, 1)
 }
 
-// Kinds are the kinds that have a stream, in the order the streams are made.
-var kinds = [...]event.Kind{event.KindEvent, event.KindState, event.KindMetric, event.KindDead}
-
 // Tenant returns the streams of a tenant whose ingress publishes under caps:
 // one capability, or two while one is rotated out. The configurations carry
 // the capabilities, so they are never printed or logged.
 func Tenant(limits Limits, caps ...subject.Capability) []jetstream.StreamConfig {
-	out := make([]jetstream.StreamConfig, 0, len(kinds))
-	for _, k := range kinds {
+	out := make([]jetstream.StreamConfig, 0, len(event.Kinds))
+	for _, k := range event.Kinds {
 		out = append(out, stream(k, limits, caps))
 	}
 	return out
@@ -95,13 +93,13 @@ func stream(k event.Kind, l Limits, caps []subject.Capability) jetstream.StreamC
 		MaxConsumers:      -1,
 		MaxMsgs:           -1,
 		MaxBytes:          l.MaxBytes(k),
-		Discard:           jetstream.DiscardNew, // a full stream says so; nothing unread is dropped
+		Discard:           jetstream.DiscardNew, // a full stream refuses; nothing unread is dropped
 		MaxMsgsPerSubject: -1,
 		MaxMsgSize:        l.MaxMsgSize,
 		Storage:           jetstream.FileStorage,
 		Replicas:          l.Replicas,
 		Duplicates:        DuplicateWindow,
-		DenyDelete:        true, // single messages; prefixes are purged by the trimmer
+		DenyDelete:        true, // of single messages; the trimmer purges
 		Compression:       jetstream.NoCompression,
 		SubjectTransform: &jetstream.SubjectTransformConfig{
 			Source: subject.TransformFrom(k), Destination: subject.TransformTo(k),

@@ -6,31 +6,31 @@ import (
 	"midplane/event"
 )
 
-// When a stream is trimmed, and how far. Above TrimAbove percent of MaxBytes
-// it is brought down to trimTo percent, so that purges are few and large;
-// above urgentAbove percent every message that may go goes.
+// When a stream is trimmed, and how far. Above TrimAbove percent of MaxBytes it
+// is trimmed to trimTo percent, so that purges are few and large; above
+// urgentAbove percent also purges of few messages are done.
 const (
 	TrimAbove   = 80
 	trimTo      = 60
 	urgentAbove = 95
 )
 
-// A purge is worth its while from so many messages, or from so many percent
-// of the stream: many small ones hurt.
+// A purge is done only for at least this many messages, or this many percent of
+// the stream: many small purges are expensive.
 const (
 	minPurge        = 1000
 	minPurgePercent = 1
 )
 
-// Cursor is how far a registered reader has dealt with a stream: the primary's
-// after its commit, or the ack floor of a declared subscription.
+// Cursor is how far a registered reader has processed a stream: a primary's
+// committed cursor, or the ack floor of a declared subscription.
 type Cursor struct {
 	Owner string
-	Seq   uint64 // all up to here are dealt with; 0: nothing, or not known
-	Hold  bool   // nothing it has not dealt with may be dropped
+	Seq   uint64 // everything up to this sequence is processed; 0: nothing, or not known
+	Hold  bool   // messages that this reader has not processed must not be dropped
 }
 
-// Trim is what the trimmer knows of one stream.
+// Trim is what the trimmer knows about one stream.
 type Trim struct {
 	Kind        event.Kind
 	First, Last uint64
@@ -38,26 +38,27 @@ type Trim struct {
 	MaxBytes    int64 // 0 or less: no limit
 	Cursors     []Cursor
 
-	AgeFloor uint64 // first sequence younger than the retention; 0: not known, or kept for ever
+	AgeFloor uint64 // first sequence younger than the retention; 0: not known, or no retention limit
 	DupFloor uint64 // first sequence younger than the duplicate window; 0: not known, so nothing is purged
 }
 
-// Decision is what to do. PurgeTo is absolute: every sequence below it goes; 0
-// means nothing. HeldBy names what keeps data that should go: a cursor's
-// owner, or HeldByWindow.
+// Decision is what to do. PurgeTo is absolute: every sequence below it is purged;
+// 0 means none. HeldBy names what prevents a purge that is due: a cursor's owner,
+// or HeldByWindow.
 type Decision struct {
 	PurgeTo   uint64
 	Reason    string
 	HeldBy    string
-	Overtakes []Cursor // readers that do not hold and lose messages by it
+	Overtakes []Cursor // readers that do not hold, and lose messages by this purge
 }
 
-// HeldByWindow is Decision.HeldBy when only the duplicate window is in the
-// way: a purged id is forgotten, and its retry would be stored again.
+// HeldByWindow is Decision.HeldBy when only the duplicate window prevents a purge:
+// a stream forgets the id of a purged message, and would store its retry again.
 const HeldByWindow = "the duplicate window"
 
-// Floor returns the lowest sequence that every holding cursor has dealt with,
-// and whose it is; ok is false when none holds.
+// Floor returns the highest sequence up to which every holding cursor has
+// processed the stream, and the owner of the cursor that is there; ok is false
+// when no cursor holds.
 func Floor(cursors []Cursor) (seq uint64, owner string, ok bool) {
 	for _, c := range cursors {
 		if c.Hold && (!ok || c.Seq < seq) {
@@ -67,12 +68,12 @@ func Floor(cursors []Cursor) (seq uint64, owner string, ok bool) {
 	return seq, owner, ok
 }
 
-// Plan decides. It never lets go of anything that a holding cursor has not
-// passed or that is inside the duplicate window, never empties a stream by a
-// sequence of 0 and never reaches beyond Last+1 (both would do more than was
-// meant). Without a registered reader nothing is purged, but for dead letters,
-// which nobody is obliged to read. STATE is never trimmed from the front; see
-// TrimState.
+// Plan decides what to purge. It never purges a message that a holding cursor has
+// not passed or that is inside the duplicate window. It never returns a sequence
+// of 0, which would empty the stream, nor one beyond Last+1, which would move the
+// next sequence. Without a registered reader nothing is purged, except dead
+// letters, which have no obligatory reader. STATE is never trimmed from the
+// front; see TrimState.
 func (t Trim) Plan() Decision {
 	if t.Kind == event.KindState {
 		return Decision{Reason: "state is kept"}
@@ -109,7 +110,7 @@ func (t Trim) Plan() Decision {
 	return d
 }
 
-// want returns how far age and space ask for, within First…Last+1, and why.
+// want returns how far age and space demand a purge, within First…Last+1, and why.
 func (t Trim) want() (uint64, string) {
 	age := min(t.AgeFloor, t.Last+1)
 	space := t.spaceFloor()

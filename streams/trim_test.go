@@ -19,7 +19,7 @@ func genTrim(t *rapid.T) streams.Trim {
 	}
 	seq := rapid.OneOf(rapid.Uint64Range(0, last+5), rapid.Uint64Range(first, last+1), rapid.Just(uint64(0)), rapid.Just(^uint64(0)))
 	tr := streams.Trim{
-		Kind:  rapid.SampledFrom([]event.Kind{event.KindEvent, event.KindMetric, event.KindDead, event.KindState}).Draw(t, "kind"),
+		Kind:  rapid.SampledFrom(event.Kinds[:]).Draw(t, "kind"),
 		First: first, Last: last,
 		Bytes:    rapid.Uint64Range(0, 1<<40).Draw(t, "bytes"),
 		MaxBytes: rapid.Int64Range(-1, 1<<40).Draw(t, "max"),

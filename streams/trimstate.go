@@ -8,24 +8,25 @@ import (
 )
 
 // Removed is a device that the tenant's file no longer declares. Seq is the
-// sequence of the message in STATE that says so.
+// sequence of the message in STATE that declares the removal.
 type Removed struct {
 	Site   event.Site
 	Device event.Entity
 	Seq    uint64
 }
 
-// SubjectPurge lets the messages of one stored subject go, those below Before.
+// SubjectPurge purges the messages of one stored subject below sequence Before.
 type SubjectPurge struct {
 	Subject string
 	Before  uint64
 }
 
-// TrimState plans what goes from STATE: everything about removed devices (and
+// TrimState plans what to purge from STATE: everything about removed devices (and
 // their interfaces and checks), once every registered cursor has passed the
-// message that says so and it is older than the duplicate window. subjects are
-// the stored subjects of the stream. A device that is declared again must not
-// be among removed. Without a registered reader nothing goes.
+// message that declares the removal, and that message is older than the
+// duplicate window. subjects are the stored subjects of the stream. A device
+// that is declared again must not be among removed. Without a registered reader
+// nothing is purged.
 func TrimState(removed []Removed, subjects []string, cursors []Cursor, dupFloor uint64) []SubjectPurge {
 	floor, _, registered := Floor(cursors)
 	if !registered || dupFloor == 0 {

@@ -10,7 +10,8 @@ import (
 const AuditAll = "audit.>"
 
 // Audit returns the subject of the record of an act: audit.<who>.<verb…>. A who
-// that is no plain name (nobody knows who a wrong token belongs to) is encoded.
+// that is no plain name (for instance the id in a wrong enrolment token, which
+// belongs to no user) is encoded.
 func Audit(who, verb string) string {
 	if who == "" {
 		who = "_"

@@ -7,29 +7,37 @@ import (
 	"midplane/fault"
 )
 
-// Capability is a tenant's secret first tokens of what its streams listen on:
-// "w.<random>." in front of the stored subject.
+// Capability is a tenant's secret. The tenant's streams listen on the stored
+// subjects with "w.<capability>." in front of them.
 type Capability string
 
-// Prefix returns "w.<random>.".
+// Prefix returns "w.<capability>.".
 func (c Capability) Prefix() string { return "w." + string(c) + "." }
 
-// Subject returns what the ingress publishes to so that a stream stores st.
+// Subject returns the subject to which the ingress publishes a message so that
+// a stream stores it under st.
 func (c Capability) Subject(st Stored) string { return c.Prefix() + st.String() }
 
 // API returns the prefix under which the control plane alone reaches the whole
-// JetStream API of the tenant. Whoever knew it could aim an empty answer at it
-// and delete a stream.
+// JetStream API of the tenant. A client that knew it could aim an empty answer
+// at it and delete a stream.
 func (c Capability) API() string { return "a." + string(c) }
+
+// CapabilityAll and CapabilityAPIAll match the subjects of every capability; only
+// tests hold a permission for them.
+const (
+	CapabilityAll    = "w.>"
+	CapabilityAPIAll = "a.>"
+)
 
 // Listen returns the subject that the stream of kind k listens on.
 func (c Capability) Listen(k event.Kind) string { return c.Prefix() + string(k) + ".>" }
 
-// TransformFrom and TransformTo are the stream's subject transform: one for
-// every capability, so that two can be valid while one is rotated out.
+// TransformFrom and TransformTo are the stream's subject transform. It fits every
+// capability, so that two can be valid while one is rotated out.
 func TransformFrom(k event.Kind) string { return "w.*." + string(k) + ".>" }
 
-// TransformTo is where TransformFrom leads.
+// TransformTo is the destination of the transform from TransformFrom.
 func TransformTo(k event.Kind) string { return string(k) + ".>" }
 
 // StoredOf returns the filter that matches everything a stream of kind k keeps.
@@ -68,15 +76,18 @@ func star(s string) string {
 	return s
 }
 
-// InboxPrefix returns the inbox prefix of a user; nobody else may subscribe below it.
-func InboxPrefix(user string) string { return "_INBOX." + user }
+// InboxPrefix returns the inbox prefix of a user; no other may subscribe below it.
+func InboxPrefix(user string) string { return inbox + user }
+
+// InboxOf matches every answer to a user.
+func InboxOf(user string) string { return InboxPrefix(user) + ".>" }
 
 // ControlOf returns the subject of one request of the control channel as a
 // tenant's user publishes it.
 func ControlOf(user, verb string) string { return "control." + user + "." + verb }
 
-// ControlExport is what CONTROL exports; token 2 is the tenant's account key,
-// enforced by the server.
+// ControlExport is what CONTROL exports to tenants; token 2 is the tenant's
+// account key, which the server enforces.
 const ControlExport = "control.*.>"
 
 // ControlAccountToken is the position of the account key in ControlExport.
@@ -112,21 +123,52 @@ func ParseEnrol(s string) (id string, err error) {
 	return id, event.CheckName("token", id)
 }
 
-// Hint returns the subject on which a poller is told to ask now.
+// Hint returns the subject of hints to a poller (api.Hint).
 func Hint(poller string) string { return "hint." + poller }
 
-// Doors of the services in CONTROL. The name of who asks is in the subject,
-// enforced by its JWT, so that audit knows.
+// HintAll matches every hint.
+const HintAll = "hint.>"
+
+// Named stands for the name of the connection's user in the permissions of a
+// role: the server puts the name there.
+const Named = "{{name()}}"
+
+// The services in CONTROL, by the first token of their requests (the word door in
+// these names has nothing to do with the ingress). The asking user's name is in
+// the subject, where its JWT enforces it, so that the audit log can rely on it.
 const (
 	DoorAdmin = "admin" // operators: tenants, users, streams
 	DoorQuery = "query" // operators: what the primary knows
 	DoorCore  = "core"  // primaries
+	// Requests to DoorControl come from the tenants' accounts, where their subjects
+	// are those of ControlOf. Requests to DoorEnrol are made with a token, on the
+	// subject of EnrolOf.
+	DoorControl = "control"
+	DoorEnrol   = "enrol"
 )
+
+// DoorAll matches every request to a service.
+func DoorAll(door string) string { return door + ".>" }
+
+// ServiceOf returns the subject on which a service listens for a verb, from users
+// of any name.
+func ServiceOf(door, verb string) string {
+	switch door {
+	case DoorControl: // the account's key comes first
+		return "control.*.*." + verb
+	case DoorEnrol: // it has one verb only
+		return EnrolExport
+	}
+	return door + ".*." + verb
+}
+
+// IsQuery reports whether a subject is a request that primaries answer.
+func IsQuery(s string) bool { return strings.HasPrefix(s, DoorQuery+".") }
 
 // Request returns "<door>.<name>.<verb>".
 func Request(door, name, verb string) string { return door + "." + name + "." + verb }
 
-// ParseRequest splits what Request built.
+// ParseRequest splits a subject that Request has built.
 func ParseRequest(s string) (door, name, verb string, err error) {
 	door, rest, _ := strings.Cut(s, ".")
 	name, verb, ok := strings.Cut(rest, ".")

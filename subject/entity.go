@@ -9,9 +9,9 @@ import (
 
 const hexDigits = "0123456789ABCDEF"
 
-// plain reports whether b may stand for itself in an encoded entity. Dots
-// would split the token, "*" and ">" are wildcards, and a slash must not look
-// like one of ours to a person who greps.
+// plain reports whether b may stand for itself in an encoded entity. Dots would
+// split the token, "*" and ">" are wildcards, and a slash in an id must not look
+// like one of ours to a person who searches for it.
 func plain(b byte) bool {
 	return b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' || b == '-' || b == '_'
 }
@@ -34,8 +34,8 @@ func EncodeEntity(e event.Entity) string {
 	return b.String()
 }
 
-// DecodeEntity is the inverse of EncodeEntity. Anything EncodeEntity would not
-// have produced is Invalid, so that two tokens never mean one entity.
+// DecodeEntity is the inverse of EncodeEntity. A token that EncodeEntity would not
+// have produced is Invalid, so that an entity never has two tokens.
 func DecodeEntity(token string) (event.Entity, error) {
 	if strings.IndexByte(token, '%') < 0 {
 		for i := 0; i < len(token); i++ {

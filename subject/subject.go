@@ -1,9 +1,10 @@
 // Package subject is the only place that builds or parses NATS subjects.
 //
-// Inside a tenant's account a producer publishes to in.<producer>.…, the
-// ingress stores under the same words behind a secret capability, and readers
-// find event.…, state.…, metric.… and dead.…. Package subject imports event
-// and fault only and does no I/O; parse and build are inverse (fuzzed).
+// Inside a tenant's account a producer publishes to in.<producer>.…. The ingress
+// forwards a message to w.<secret>.…, where <secret> is the tenant's capability,
+// and streams store it under event.…, state.…, metric.… or dead.…. Package
+// subject imports event and fault only and does no I/O; parsing and building are
+// inverse to each other (fuzzed).
 package subject
 
 import (
@@ -16,7 +17,7 @@ import (
 // MaxLen is the longest subject in bytes that is built or accepted.
 const MaxLen = 512
 
-// In is what a producer's subject says.
+// In holds the parts of a subject that a producer publishes to.
 type In struct {
 	Producer event.Producer
 	Kind     event.Kind
@@ -24,18 +25,28 @@ type In struct {
 	Entity   event.Entity
 	Type     event.Type
 
-	// KindDead only: the stream of the original and why it was given up.
+	// KindDead only: the stream of the original message and why it was given up.
 	DeadStream string
 	DeadReason string
 }
 
-// InPrefix returns "in.<producer>.", what every subject of that producer begins with.
+// CutIn returns the producer's token and the rest of a subject that begins
+// "in.<producer>."; ok is false when it does not. Neither is checked.
+func CutIn(s string) (producer, rest string, ok bool) {
+	if rest, ok = strings.CutPrefix(s, "in."); !ok {
+		return "", "", false
+	}
+	return strings.Cut(rest, ".")
+}
+
+// InPrefix returns "in.<producer>.", with which every subject of that producer
+// begins.
 func InPrefix(p event.Producer) string { return "in." + string(p) + "." }
 
 // String builds the subject that a producer publishes to.
 func (in In) String() string { return InPrefix(in.Producer) + in.rest() }
 
-// rest is everything behind the producer (and, stored, behind site or producer).
+// rest is everything behind the producer.
 func (in In) rest() string {
 	switch in.Kind {
 	case event.KindEvent:
@@ -46,8 +57,8 @@ func (in In) rest() string {
 	return string(in.Kind) + "." + EncodeEntity(in.Entity) + "." + string(in.Type)
 }
 
-// ParseIn parses a producer's subject. Every token is checked; the error is
-// Invalid and says which one is wrong.
+// ParseIn parses a producer's subject. It checks every token; the error is
+// Invalid and names the wrong one.
 func ParseIn(s string) (In, error) {
 	var in In
 	rest, ok := strings.CutPrefix(s, "in.")
@@ -103,11 +114,11 @@ func parseTail(rest string) (event.Entity, event.Type, error) {
 // Reasons of dead letters.
 const (
 	DeadSchema      = "schema"       // ingress: payload breaks its schema
-	DeadUnknownType = "unknown-type" // ingress: no such type
+	DeadUnknownType = "unknown-type" // ingress: the type does not exist
 	DeadHeader      = "header"       // ingress: a header is not allowed
 	DeadSize        = "size"         // ingress: too large
 	DeadRate        = "rate"         // ingress: over a rate
-	DeadDenied      = "denied"       // ingress: not this producer's to say
+	DeadDenied      = "denied"       // ingress: this producer may not publish this
 )
 
 var (
@@ -118,7 +129,7 @@ var (
 // ReasonOfApp reports whether an application may give reason for a dead letter.
 func ReasonOfApp(reason string) bool { return contains(appReasons, reason) }
 
-// ReasonOfIngress reports whether reason is one of the ingress' own.
+// ReasonOfIngress reports whether the ingress gives reason for a dead letter.
 func ReasonOfIngress(reason string) bool { return contains(ingressReasons, reason) }
 
 func contains(list []string, s string) bool {
@@ -130,13 +141,14 @@ func contains(list []string, s string) bool {
 	return false
 }
 
-// Stored is what a stored subject says.
+// Stored holds the parts of the subject of a stored message.
 type Stored struct {
 	In              // Producer is set for KindDead only
 	Site event.Site // not for KindDead
 }
 
-// StoredAs returns what in becomes when a producer of site publishes it.
+// StoredAs returns the subject under which a message to in is stored, when its
+// producer belongs to site.
 func (in In) StoredAs(site event.Site) Stored {
 	st := Stored{In: in, Site: site}
 	if in.Kind != event.KindDead {

@@ -12,7 +12,7 @@ import (
 func genIn(t *rapid.T) In {
 	in := In{
 		Producer: event.Producer(rapid.StringMatching(`[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?`).Draw(t, "producer")),
-		Kind:     rapid.SampledFrom([]event.Kind{event.KindEvent, event.KindState, event.KindMetric, event.KindDead}).Draw(t, "kind"),
+		Kind:     rapid.SampledFrom(event.Kinds[:]).Draw(t, "kind"),
 		Entity:   event.Entity(rapid.StringMatching(`[ -~äß]{1,40}`).Draw(t, "entity")),
 		Type:     event.Type(rapid.StringMatching(`[a-z][a-z0-9-]{0,8}(\.[a-z][a-z0-9]{0,8}){0,3}\.v[1-9]`).Draw(t, "type")),
 	}
@@ -20,7 +20,7 @@ func genIn(t *rapid.T) In {
 	case event.KindEvent:
 		in.Severity = rapid.SampledFrom(event.Severities[:]).Draw(t, "severity")
 	case event.KindDead:
-		in.DeadStream = rapid.SampledFrom([]string{"EVENTS", "STATE", "METRICS", "DEAD"}).Draw(t, "stream")
+		in.DeadStream = rapid.SampledFrom(event.Streams[:]).Draw(t, "stream")
 		in.DeadReason = rapid.SampledFrom(appReasons).Draw(t, "reason")
 	}
 	return in

@@ -2,8 +2,8 @@ package telemetry
 
 import "go.opentelemetry.io/otel/attribute"
 
-// Attribute names of spans and metrics. Tenant, stream and reason are of low
-// cardinality; entities and message ids belong to spans only, never to metrics.
+// Attribute names of spans and metrics. Tenant, stream and reason have few values;
+// entities and message ids belong to spans only, never to metrics.
 // The messaging.* names follow OpenTelemetry's semantic conventions.
 const (
 	AttrTenant   = attribute.Key("midplane.tenant")
@@ -17,6 +17,7 @@ const (
 	AttrStream   = attribute.Key("midplane.stream")
 	AttrNode     = attribute.Key("midplane.node")
 	AttrCheck    = attribute.Key("midplane.check")
+	AttrLimit    = attribute.Key("midplane.limit")
 
 	AttrSystem      = attribute.Key("messaging.system")
 	AttrOperation   = attribute.Key("messaging.operation.name")
@@ -44,17 +45,30 @@ const (
 // and, for counters, "_total".
 const (
 	MetricIngressAccepted   = "midplane.ingress.accepted"         // counter: tenant, kind
+	MetricIngressBytes      = "midplane.ingress.accepted.size"    // counter, bytes: tenant, kind
+	MetricIngressLimited    = "midplane.ingress.limited"          // counter: tenant, producer, limit
 	MetricIngressRefused    = "midplane.ingress.refused"          // counter: tenant, reason
-	MetricIngressDropped    = "midplane.ingress.dropped"          // counter: tenant, reason (never answered)
+	MetricIngressDropped    = "midplane.ingress.dropped"          // counter: tenant, reason (of messages dropped without an answer)
 	MetricIngressLatency    = "midplane.ingress.latency"          // histogram, seconds
 	MetricOutboxDepth       = "midplane.outbox.depth"             // gauge, messages: poller
 	MetricOutboxAge         = "midplane.outbox.oldest.age"        // gauge, seconds: poller
 	MetricOutboxGivenUp     = "midplane.outbox.given.up"          // counter: poller, reason
 	MetricCollect           = "midplane.collect.duration"         // histogram, seconds: check's collector
+	MetricCollectLag        = "midplane.collect.lag"              // histogram, seconds: check's collector (from due to begun)
 	MetricCollectSkipped    = "midplane.collect.skipped"          // counter: check's collector (the run before was still under way)
+	MetricCollectPolls      = "midplane.collect.polls"            // counter: poller, check's collector
+	MetricCollectPlaces     = "midplane.collect.places.used"      // gauge: poller, kind (usual or slow)
+	MetricCollectBound      = "midplane.collect.places.bound"     // gauge: poller, kind (usual or slow)
+	MetricOutboxPut         = "midplane.outbox.put"               // counter, messages: poller, kind
+	MetricOutboxPutBytes    = "midplane.outbox.put.size"          // counter, bytes: poller, kind
+	MetricForwardPace       = "midplane.forward.pace"             // gauge, messages a second: poller
+	MetricForwardShare      = "midplane.forward.share"            // gauge, messages a second: poller
+	MetricForwardHeld       = "midplane.forward.held"             // gauge, 1 or 0: poller
 	MetricPrimaryLag        = "midplane.primary.lag"              // gauge, messages: tenant, stream
 	MetricPrimaryFolded     = "midplane.primary.folded"           // counter: tenant, kind
 	MetricPrimaryAlarms     = "midplane.primary.alarms"           // counter: tenant, alarm
+	MetricPrimaryCompared   = "midplane.primary.compared"         // counter: tenant, outcome
+	MetricPrimaryDifferent  = "midplane.primary.different"        // gauge: tenant
 	MetricTenantBytes       = "midplane.tenant.storage.used"      // gauge, bytes: tenant, stream
 	MetricTenantMessages    = "midplane.tenant.messages"          // gauge: tenant, stream
 	MetricConnectionsClosed = "midplane.connections.closed"       // counter: tenant, reason

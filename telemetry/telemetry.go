@@ -1,6 +1,6 @@
 // Package telemetry carries traces through messages and names every attribute
-// and metric once. It stands on the OpenTelemetry API only, so that every
-// layer may use it; package telemetry/export, a door, decides where the data
+// and metric once. It uses the OpenTelemetry API only, so that every layer may
+// import it; package telemetry/export, of the top layer, decides where the data
 // goes.
 package telemetry
 
@@ -15,7 +15,8 @@ import (
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 )
 
-// Telemetry is what every long-lived thing below the doors is given.
+// Telemetry is the logger, meter and tracer that every long-lived component below
+// the top layer gets as an argument.
 type Telemetry struct {
 	Log    *slog.Logger
 	Meter  metric.Meter
@@ -69,8 +70,8 @@ func Inject(ctx context.Context) (traceparent, tracestate string) {
 	return c.parent, c.state
 }
 
-// Extract returns ctx with the remote span that the W3C headers name. Headers
-// that are not well formed change nothing.
+// Extract returns ctx with the remote span that the W3C headers name. Malformed
+// headers are ignored.
 func Extract(ctx context.Context, traceparent, tracestate string) context.Context {
 	if traceparent == "" {
 		return ctx
@@ -78,7 +79,8 @@ func Extract(ctx context.Context, traceparent, tracestate string) context.Contex
 	return propagation.TraceContext{}.Extract(ctx, &carrier{traceparent, tracestate})
 }
 
-// Sampled reports whether a traceparent asks to be recorded, without parsing it whole.
+// Sampled reports whether a traceparent asks to be recorded, without parsing all
+// of it.
 func Sampled(traceparent string) bool {
 	return len(traceparent) >= 55 && (traceparent[54]-'0')&1 == 1
 }

@@ -1,8 +1,8 @@
 package telemetry
 
-// Units of metrics (UCUM). Prometheus spells the first two out at the end of
-// the name ("_seconds", "_bytes") and leaves the annotation away; a metric of
-// theirs with any other unit would be shown under another name.
+// Units of metrics (UCUM). The Prometheus exporter appends the first two to the
+// name ("_seconds", "_bytes") and leaves out the annotation in braces; any other
+// unit would change a metric's name.
 const (
 	UnitSeconds  = "s"
 	UnitBytes    = "By"

@@ -11,7 +11,7 @@ import (
 const (
 	DefaultStorage     Bytes = 1 << 30
 	DefaultConnections       = 100
-	DefaultMessageRate       = 2000
+	DefaultMessageRate       = 6000
 	DefaultMessageSize Bytes = 256 << 10
 
 	DefaultConnectionsPerUser = 4

@@ -12,7 +12,7 @@ import (
 	"midplane/tenants"
 )
 
-// Whatever a file holds, loading does not panic; what it refuses it refuses as
+// Loading any file does not panic; what it refuses it refuses as
 // Invalid, with a place; what it takes is valid, survives the way to the
 // control plane and back unchanged, and leaves no device unwatched.
 func FuzzLoad(f *testing.F) {

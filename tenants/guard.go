@@ -73,7 +73,7 @@ func (g *guard) line(line []byte) string {
 	return ""
 }
 
-// group counts the lines of a group of fields. Whatever stands further left
+// group counts the lines of a group of fields. A line that stands further left
 // ends the groups inside; an item or a bracket is no field.
 func (g *guard) group(indent int, item bool) {
 	if g.deep > indent {

@@ -15,7 +15,6 @@ import (
 	"strconv"
 	"strings"
 
-	"midplane/event"
 	"midplane/fault"
 	"midplane/schemas"
 )
@@ -84,27 +83,11 @@ func LoadFS(fsys fs.FS, dir string, opt Options) ([]*Loaded, error) {
 	if len(names) > maxFiles {
 		return nil, fault.New(fault.Invalid, "%s holds %d files, at most %d are allowed", dir, len(names), maxFiles)
 	}
-	var out []*Loaded
-	var mistakes []*Mistake
-	seen := map[event.Tenant]string{}
+	r := newReading(opt)
 	for _, name := range names {
-		one, bad := load(fsys, dir, name, opt)
-		mistakes = append(mistakes, bad...)
-		if one == nil {
-			continue
-		}
-		if was, twice := seen[one.Spec.ID]; twice && one.Spec.ID != "" {
-			one.add(one.find("id", false), "id", "one file per tenant", "tenant %q is already in %s", clip(string(one.Spec.ID)), was)
-			mistakes = append(mistakes, one.mistakes[len(one.mistakes)-1])
-			continue
-		}
-		seen[one.Spec.ID] = one.file
-		out = append(out, &Loaded{File: one.file, Spec: one.Spec})
+		r.add(load(fsys, dir, name, opt))
 	}
-	if err := join(mistakes); err != nil {
-		return nil, err
-	}
-	return out, nil
+	return r.result()
 }
 
 func yamlFiles(fsys fs.FS) ([]string, error) {
@@ -137,7 +120,12 @@ func load(fsys fs.FS, dir, name string, opt Options) (*loadedSource, []*Mistake)
 		return nil, []*Mistake{{File: shown, Message: err.Error(), Hint: fault.HintOf(err)}}
 	}
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) // what some editors begin a file with
-	src := newSource(shown, data)
+	return parseFile(fsys, path.Dir(name), newSource(shown, data), data, opt)
+}
+
+// parseFile understands one tenant's text; its schemas' files are named
+// relative to folder of fsys.
+func parseFile(fsys fs.FS, folder string, src *source, data []byte, opt Options) (*loadedSource, []*Mistake) {
 	node := src.parse(data)
 	if node == nil {
 		return nil, src.mistakes
@@ -149,7 +137,7 @@ func load(fsys fs.FS, dir, name string, opt Options) (*loadedSource, []*Mistake)
 	var doc document
 	decoder{src}.value(node, reflect.ValueOf(&doc).Elem(), "", 0)
 	spec := doc.spec()
-	spec.Schemas = src.schemas(fsys, path.Dir(name), doc.Schemas)
+	spec.Schemas = src.schemas(fsys, folder, doc.Schemas)
 	spec.normalise()
 	// What could not be decoded is empty now; complaining of that too would
 	// only hide the real mistake.
@@ -160,8 +148,8 @@ func load(fsys fs.FS, dir, name string, opt Options) (*loadedSource, []*Mistake)
 	slices.SortStableFunc(src.mistakes, func(a, b *Mistake) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
-	if src.untold > 0 {
-		src.mistakes = append(src.mistakes, &Mistake{File: src.file, Message: "and " + strconv.Itoa(src.untold) + " more mistakes"})
+	if src.more > 0 {
+		src.mistakes = append(src.mistakes, &Mistake{File: src.file, Message: "and " + strconv.Itoa(src.more) + " more mistakes"})
 	}
 	return &loadedSource{src, spec}, src.mistakes
 }
@@ -188,49 +176,6 @@ func (s *source) size(spec *Spec) {
 	case len(data) > MaxSpec:
 		s.add(place{1, 1}, "", "split the tenant in two", "the tenant has %d bytes with its schemas, at most %d are allowed", len(data), MaxSpec)
 	}
-}
-
-// schemas reads the files that the tenant's schemas are in.
-func (s *source) schemas(fsys fs.FS, dir string, list []schemaEntry) []schemas.Schema {
-	var out []schemas.Schema
-	for i, e := range list {
-		at := "schemas[" + strconv.Itoa(i) + "]"
-		sc := schemas.Schema{Type: e.Type, Kind: e.Kind, Version: e.Version, Line: e.Line, Example: json.RawMessage(e.Example)}
-		switch {
-		case e.File == "" && !s.known(at+".file"):
-			s.add(s.find(at, false), at+".file", "like: file: schemas/door.json", "the schema names no file")
-		case e.File != "":
-			sc.Schema = s.jsonFile(fsys, dir, at+".file", e.File)
-		}
-		if e.ExampleFile != "" {
-			if len(e.Example) > 0 {
-				s.add(s.find(at+".exampleFile", false), at+".exampleFile", "keep one of the two", "both example and exampleFile are given")
-			}
-			sc.Example = s.jsonFile(fsys, dir, at+".exampleFile", e.ExampleFile)
-		}
-		out = append(out, sc)
-	}
-	return out
-}
-
-// jsonFile reads a file that the field at path names.
-func (s *source) jsonFile(fsys fs.FS, dir, at, name string) json.RawMessage {
-	refuse := func(hint, format string, args ...any) json.RawMessage {
-		s.add(s.find(at, false), at, hint, format, args...)
-		return nil
-	}
-	if !filepath.IsLocal(name) || strings.Contains(name, "\\") || !fs.ValidPath(path.Join(dir, name)) {
-		return refuse("name it relative to this file, without ..", "file %q is not inside the tenants' folder", clip(name))
-	}
-	data, err := readBounded(fsys, path.Join(dir, name), maxSchemaFile)
-	if err != nil {
-		return refuse(fault.HintOf(err), "%s", err.Error())
-	}
-	if !json.Valid(data) {
-		var x any
-		return refuse("", "file %s is not JSON: %v", clip(name), json.Unmarshal(data, &x))
-	}
-	return data
 }
 
 // readBounded reads a regular file. It looks before it opens: opening a pipe
@@ -260,7 +205,7 @@ func readBounded(fsys fs.FS, name string, limit int64) ([]byte, error) {
 	return data, nil
 }
 
-// reason leaves out the name that is said already.
+// reason leaves out the name that the message has already.
 func reason(err error) error {
 	var pe *fs.PathError
 	if errors.As(err, &pe) {

@@ -15,7 +15,7 @@ import (
 	"midplane/tenants"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files")
 
 var options = tenants.Options{Collectors: []string{"ping", "tcp", "http", "snmp", "host"}}
 
@@ -91,7 +91,7 @@ func write(t *testing.T, dir string, files map[string]string) string {
 
 const head = "apiVersion: midplane/v1\nkind: Tenant\n"
 
-// All mistakes of a folder are told at once, sorted by file and line.
+// All mistakes of a folder are reported at once, sorted by file and line.
 func TestAllMistakesTogether(t *testing.T) {
 	dir := write(t, t.TempDir(), map[string]string{
 		"b.yaml":      head + "id: b\npolicy: maybe\nquota: {storage: lots, connections: -1}\ncolour: red\n",
@@ -168,7 +168,7 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// Whatever is printed of a broken file, secrets are not.
+// No secret is printed of a broken file.
 func TestSecretsAreNeverShown(t *testing.T) {
 	for name, body := range map[string]string{
 		"flow":            "sites: [{id: syd, devices: [{id: r, adress: 1, snmp: {community: hunter2, bad: 1}}]}]\n",

@@ -134,7 +134,7 @@ var (
 )
 
 // mask hides secrets in a line of a file. A secret hides the rest of its line:
-// where it ends cannot be told in a file that may be broken.
+// where it ends cannot be known in a file that may be broken.
 func mask(line string) string {
 	line = userinfo.ReplaceAllString(line, "$1***@")
 	m := secretField.FindStringSubmatchIndex(line)

@@ -172,7 +172,7 @@ func changedDevice(h, w Device) string {
 	d.value("address", h.Address, w.Address)
 	d.value("poller", cmp.Or(h.Poller, "any"), cmp.Or(w.Poller, event.Producer("any")))
 	if !reflect.DeepEqual(h.SNMP, w.SNMP) {
-		d = append(d, "snmp") // references only, but nobody wants to read ten fields
+		d = append(d, "snmp") // references only, but ten fields are too many to read
 	}
 	was, is := byName(h.Checks, checkName), byName(w.Checks, checkName)
 	for _, c := range h.Checks {
@@ -216,20 +216,6 @@ func changedSubscription(h, w Subscription) string {
 		d = append(d, "filter")
 	}
 	d.value("whenFull", h.WhenFull, w.WhenFull)
-	return d.String()
-}
-
-func changedSchema(h, w schemas.Schema) string {
-	var d diff
-	d.value("kind", h.Kind, w.Kind)
-	d.value("version", h.Version, w.Version)
-	d.value("line", h.Line, w.Line)
-	if string(h.Schema) != string(w.Schema) {
-		d = append(d, "schema")
-	}
-	if string(h.Example) != string(w.Example) {
-		d = append(d, "example")
-	}
 	return d.String()
 }
 

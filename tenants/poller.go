@@ -2,13 +2,13 @@ package tenants
 
 import (
 	"hash/fnv"
-	"maps"
 	"slices"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"midplane/api"
 	"midplane/event"
+	"midplane/internal/spread"
 	"midplane/streams"
 )
 
@@ -79,6 +79,19 @@ func (s *Spec) PollerConfig(poller event.Producer) (api.PollerConfig, bool) {
 	return api.PollerConfig{}, false
 }
 
+// Pace returns how fast each of a number of pollers may send: it begins with its
+// part of what one of the nodes lets in of the tenant, since all may be
+// connected to the same one, and never sends more than one producer may.
+func (s *Spec) Pace(nodes, pollers int) api.Pace {
+	q := s.Quota
+	parts := max(nodes, 1) * max(pollers, 1)
+	limit := api.Rate{Messages: q.ProducerMessageRate, Bytes: int64(q.ProducerByteRate)}
+	return api.Pace{Limit: limit, Share: api.Rate{
+		Messages: max(1, min(limit.Messages, q.MessageRate/parts)),
+		Bytes:    max(1, min(limit.Bytes, int64(q.ByteRate)/int64(parts))),
+	}}
+}
+
 // Secrets returns the names of the secrets that the spec refers to as
 // "secret:NAME", in order, each once.
 func (s *Spec) Secrets() []string {
@@ -113,22 +126,8 @@ func weight(p event.Producer, d event.Entity) uint64 {
 	h.Write([]byte(p))
 	h.Write([]byte{0})
 	h.Write([]byte(d))
-	// FNV alone leaves its high bits nearly alone for a change in the last
-	// bytes, and the highest decides; this is the finalizer of splitmix64.
-	x := h.Sum64()
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
+	return spread.Mix(h.Sum64()) // the highest bits decide
 }
-
-// Names of the collectors that the default checks use.
-const (
-	collectorPing = "ping"
-	collectorSNMP = "snmp"
-)
-
-// paramReachability marks the check that says whether its device is up.
-const paramReachability = "reachability"
 
 func (d Device) forPoller() api.PollerDevice {
 	out := api.PollerDevice{ID: d.ID, Name: d.Name, Address: d.Address}
@@ -142,35 +141,6 @@ func (d Device) forPoller() api.PollerDevice {
 		})
 	}
 	return out
-}
-
-// resolvedChecks returns the device's checks, or the default ones. Without a
-// ping, one of them is marked to say whether the device is up: SNMP, or else
-// the first, unless the file has already decided.
-func (d Device) resolvedChecks() []Check {
-	if len(d.Checks) == 0 {
-		checks := []Check{{Name: collectorPing, Collector: collectorPing, Interval: api.Duration(DefaultInterval), Timeout: api.Duration(DefaultTimeout)}}
-		if d.SNMP != nil {
-			checks = append(checks, Check{Name: collectorSNMP, Collector: collectorSNMP, Interval: api.Duration(DefaultSNMPInterval), Timeout: api.Duration(DefaultTimeout)})
-		}
-		return checks
-	}
-	checks := slices.Clone(d.Checks)
-	for i := range checks {
-		checks[i].Params = maps.Clone(checks[i].Params)
-	}
-	decided := slices.ContainsFunc(checks, func(c Check) bool {
-		_, says := c.Params[paramReachability]
-		return says || c.Collector == collectorPing
-	})
-	if !decided {
-		i := max(slices.IndexFunc(checks, func(c Check) bool { return c.Collector == collectorSNMP }), 0)
-		if checks[i].Params == nil {
-			checks[i].Params = map[string]string{}
-		}
-		checks[i].Params[paramReachability] = "true"
-	}
-	return checks
 }
 
 // Limits returns the limits of the tenant's streams.

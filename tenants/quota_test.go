@@ -17,8 +17,8 @@ func TestQuotaDefaults(t *testing.T) {
 		return s.Quota, nil
 	}
 	got, err := load(`{}`)
-	want := tenants.Quota{Storage: tenants.DefaultStorage, Connections: 100, MessageRate: 2000, MessageSize: 256 << 10, ConnectionsPerUser: 4,
-		Subscriptions: 256, Consumers: 64, MaxAckPending: 10_000, ByteRate: 2000 * 4096, ProducerMessageRate: 500, ProducerByteRate: 500 * 4096}
+	want := tenants.Quota{Storage: tenants.DefaultStorage, Connections: 100, MessageRate: 6000, MessageSize: 256 << 10, ConnectionsPerUser: 4,
+		Subscriptions: 256, Consumers: 64, MaxAckPending: 10_000, ByteRate: 6000 * 4096, ProducerMessageRate: 1500, ProducerByteRate: 1500 * 4096}
 	if err != nil || got != want {
 		t.Errorf("%+v, %v", got, err)
 	}

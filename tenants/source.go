@@ -32,12 +32,13 @@ func placeOf(tk *token.Token) place {
 // source is one file as text, with the places of its fields once it is decoded.
 type source struct {
 	file     string
+	before   int // lines of the file that come before these, of other documents
 	lines    []string
 	keys     map[string]place // path of a field → its name
 	values   map[string]place // path of a field → its value
 	meant    map[string]bool  // paths of fields that a misspelt name most likely meant
 	mistakes []*Mistake
-	untold   int // mistakes beyond maxMistakes
+	more     int // mistakes beyond maxMistakes
 }
 
 func newSource(file string, data []byte) *source {
@@ -47,19 +48,19 @@ func newSource(file string, data []byte) *source {
 	}
 }
 
-// maxMistakes is how many mistakes of one file are told.
+// maxMistakes is how many mistakes of one file are reported.
 const maxMistakes = 50
 
 // add notes a mistake at a place.
 func (s *source) add(at place, path, hint, format string, args ...any) {
 	if len(s.mistakes) >= maxMistakes {
-		s.untold++
+		s.more++
 		return
 	}
 	at.line = min(at.line, len(s.lines))
 	at.column = min(at.column, utf8.RuneCountInString(s.lines[at.line-1])+1)
 	s.mistakes = append(s.mistakes, &Mistake{
-		File: s.file, Line: at.line, Column: at.column, Path: path,
+		File: s.file, Line: s.before + at.line, Column: at.column, Path: path,
 		Message: fmt.Sprintf(format, args...), Source: s.show(at.line), Hint: hint,
 	})
 }
@@ -150,7 +151,7 @@ func (s *source) parse(data []byte) ast.Node {
 	return body
 }
 
-// syntax notes what the parser says.
+// syntax notes an error of the parser.
 func (s *source) syntax(err error) {
 	var se *yaml.SyntaxError
 	if errors.As(err, &se) {

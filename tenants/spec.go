@@ -27,7 +27,7 @@ const (
 // What happens to a subscription's unread messages when its stream is full.
 const (
 	WhenFullHold = "hold" // they stay, and producers wait
-	WhenFullSkip = "skip" // they may go, and the application is told
+	WhenFullSkip = "skip" // they may go, and the application is notified
 )
 
 // Spec is a tenant as its file declares it. After loading, defaults are filled
@@ -116,7 +116,7 @@ type Subscription struct {
 	WhenFull    string `json:"whenFull"`
 }
 
-// Filter says which messages; an empty list means any. A type without its
+// Filter selects messages; an empty list means any. A type without its
 // version stands for all that begin with its words.
 type Filter struct {
 	Severity []event.Severity `json:"severity,omitempty"`
@@ -131,6 +131,7 @@ type schemaEntry struct {
 	Kind        event.Kind `json:"kind"`
 	Version     int        `json:"version"`
 	File        string     `json:"file"`
+	Schema      rawJSON    `json:"schema"`
 	Example     rawJSON    `json:"example"`
 	ExampleFile string     `json:"exampleFile"`
 	Line        string     `json:"line"`

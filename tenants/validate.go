@@ -2,9 +2,6 @@ package tenants
 
 import (
 	"fmt"
-	"regexp"
-	"slices"
-	"strings"
 	"time"
 
 	"midplane/event"
@@ -22,7 +19,7 @@ const (
 	// A client that renews opens a connection before it closes the old one.
 	MinConnectionsPerUser       = 2
 	MaxConnectionsPerUser       = 1000
-	MinSubscriptions            = 64 // the system\'s own connections need some, too
+	MinSubscriptions            = 64 // the system's own connections need some, too
 	MaxSubscriptions            = 100_000
 	MaxConsumers                = 10_000
 	MaxAckPending               = 1_000_000
@@ -35,18 +32,10 @@ const (
 	MaxRetention = 3660 * 24 * time.Hour
 )
 
-// Options say what a spec may refer to, as far as the caller knows.
+// Options are what a spec may refer to, as far as the caller knows.
 type Options struct {
 	Collectors []string // names of collectors; empty: any
-}
-
-// checker walks a spec and collects what is wrong.
-type checker struct {
-	problems
-	opt     Options
-	spec    *Spec
-	users   map[string]string // name of a poller or application → what it is
-	pollers map[event.Producer]event.Site
+	Stored     bool     // the spec is in the registry: rules that came after it was stored do not count
 }
 
 // Validate reports everything that is wrong with s, or nil. The error is
@@ -57,113 +46,93 @@ func (s *Spec) Validate(opt Options) error {
 }
 
 func (s *Spec) check(opt Options) []problem {
-	c := &checker{opt: opt, spec: s, users: map[string]string{}, pollers: map[event.Producer]event.Site{}}
-	c.head()
-	c.quota()
-	c.pollerIDs()
-	c.sites()
-	c.subscriptions()
-	c.schemas()
-	return c.list
+	p := &problems{}
+	s.checkHead(p)
+	s.checkQuota(p)
+	taken := takenNames(p, s.Sites)
+	siteChecker{p, opt, taken}.sites(s.Sites)
+	subscriptionChecker{p, s.Sites, taken}.subscriptions(s.Subscriptions)
+	s.checkSchemas(p)
+	return p.list
 }
 
-func (c *checker) head() {
-	s := c.spec
+func (s *Spec) checkHead(p *problems) {
 	if s.APIVersion != APIVersion {
-		c.add("apiVersion", "write: apiVersion: "+APIVersion, "apiVersion %q is not known", clip(s.APIVersion))
+		p.add("apiVersion", "write: apiVersion: "+APIVersion, "apiVersion %q is not known", clip(s.APIVersion))
 	}
 	if s.Kind != KindTenant {
-		c.add("kind", "write: kind: "+KindTenant, "kind %q is not known", clip(s.Kind))
+		p.add("kind", "write: kind: "+KindTenant, "kind %q is not known", clip(s.Kind))
 	}
 	if s.ID == "" {
-		c.add("id", "add the tenant's short name, like: id: acme", "the tenant has no id")
+		p.add("id", "add the tenant's short name, like: id: acme", "the tenant has no id")
 	} else {
-		c.addErr("id", event.CheckUserName("tenant", string(s.ID)))
+		p.addErr("id", event.CheckUserName("tenant", string(s.ID)))
 	}
-	c.text("name", s.Name, 120)
-	c.text("contact", s.Contact, 200)
-	c.oneOf("policy", s.Policy, PolicyEnforce, PolicyWarn)
+	p.text("name", s.Name, 120)
+	p.text("contact", s.Contact, 200)
+	p.oneOf("policy", s.Policy, PolicyEnforce, PolicyWarn)
 }
 
-func (c *checker) quota() {
-	q, r := c.spec.Quota, c.spec.Retention
-	inRange(c, "quota.storage", q.Storage, MinStorage, MaxStorage)
-	inRange(c, "quota.connections", q.Connections, 1, MaxConnections)
-	inRange(c, "quota.messageRate", q.MessageRate, 1, MaxMessageRate)
-	inRange(c, "quota.messageSize", q.MessageSize, MinMessageSize, MaxMessageSize)
-	inRange(c, "quota.connectionsPerUser", q.ConnectionsPerUser, MinConnectionsPerUser, MaxConnectionsPerUser)
-	inRange(c, "quota.subscriptions", q.Subscriptions, MinSubscriptions, MaxSubscriptions)
-	inRange(c, "quota.consumers", q.Consumers, 1, MaxConsumers)
-	inRange(c, "quota.maxAckPending", q.MaxAckPending, 1, MaxAckPending)
+func (s *Spec) checkQuota(p *problems) {
+	q, r := s.Quota, s.Retention
+	inRange(p, "quota.storage", q.Storage, MinStorage, MaxStorage)
+	inRange(p, "quota.connections", q.Connections, 1, MaxConnections)
+	inRange(p, "quota.messageRate", q.MessageRate, 1, MaxMessageRate)
+	inRange(p, "quota.messageSize", q.MessageSize, MinMessageSize, MaxMessageSize)
+	inRange(p, "quota.connectionsPerUser", q.ConnectionsPerUser, MinConnectionsPerUser, MaxConnectionsPerUser)
+	inRange(p, "quota.subscriptions", q.Subscriptions, MinSubscriptions, MaxSubscriptions)
+	inRange(p, "quota.consumers", q.Consumers, 1, MaxConsumers)
+	inRange(p, "quota.maxAckPending", q.MaxAckPending, 1, MaxAckPending)
 	// Those that follow from another number are as wrong as it is; it is named once.
 	if q.MessageRate > 0 {
-		inRange(c, "quota.byteRate", q.ByteRate, MinByteRate, MaxByteRate)
-		inRange(c, "quota.producerMessageRate", q.ProducerMessageRate, 1, MaxMessageRate)
-		inRange(c, "quota.producerByteRate", q.ProducerByteRate, MinByteRate, MaxByteRate)
+		inRange(p, "quota.byteRate", q.ByteRate, MinByteRate, MaxByteRate)
+		inRange(p, "quota.producerMessageRate", q.ProducerMessageRate, 1, MaxMessageRate)
+		inRange(p, "quota.producerByteRate", q.ProducerByteRate, MinByteRate, MaxByteRate)
 	}
-	inRange(c, "retention.events", r.Events.Std(), MinRetention, MaxRetention)
-	inRange(c, "retention.metrics", r.Metrics.Std(), MinRetention, MaxRetention)
-	inRange(c, "retention.dead", r.Dead.Std(), MinRetention, MaxRetention)
+	inRange(p, "retention.events", r.Events.Std(), MinRetention, MaxRetention)
+	inRange(p, "retention.metrics", r.Metrics.Std(), MinRetention, MaxRetention)
+	inRange(p, "retention.dead", r.Dead.Std(), MinRetention, MaxRetention)
 }
 
-// inRange checks lo ≤ v ≤ hi and says whether it is so.
-func inRange[T ~int | ~int64](c *checker, path string, v, lo, hi T) bool {
-	good := v >= lo && v <= hi
-	if !good {
-		c.add(path, fmt.Sprintf("allowed is %s to %s", show(lo), show(hi)), "%s is out of range", show(v))
-	}
-	return good
+// names are those that are taken in a tenant.
+type names struct {
+	users   map[string]string // name of a poller → what it is
+	pollers map[event.Producer]event.Site
 }
 
-var printable = regexp.MustCompile(`^[^\p{Cc}]*$`)
-
-// text checks a display text.
-func (c *checker) text(path, s string, limit int) {
-	switch {
-	case len(s) > limit:
-		c.add(path, fmt.Sprintf("at most %d bytes", limit), "the text is too long (%d bytes)", len(s))
-	case !printable.MatchString(s):
-		c.add(path, "one line of text", "the text has a control character or a line break")
-	}
-}
-
-func (c *checker) oneOf(path, v string, allowed ...string) {
-	if slices.Contains(allowed, v) {
-		return
-	}
-	hint := "one of: " + strings.Join(allowed, ", ")
-	if best := closest(v, allowed); best != "" && v != "" {
-		hint = fmt.Sprintf("did you mean %q?", best)
-	}
-	field := path[strings.LastIndex(path, ".")+1:]
-	field, _, _ = strings.Cut(field, "[")
-	c.add(path, hint, "%s %q is not known", field, clip(v))
-}
-
-// pollerIDs registers every poller first, so that everything else can refer to
-// any of them.
-func (c *checker) pollerIDs() {
-	for i, site := range c.spec.Sites {
-		for j, p := range site.Pollers {
+// takenNames takes the name of every poller first, so that everything else can
+// refer to any of them.
+func takenNames(p *problems, sites []Site) names {
+	n := names{users: map[string]string{}, pollers: map[event.Producer]event.Site{}}
+	for i, site := range sites {
+		for j, poller := range site.Pollers {
 			path := fmt.Sprintf("sites[%d].pollers[%d].id", i, j)
-			if p.ID == "" {
-				c.add(path, "like: {id: syd-01}", "the poller has no id")
+			if poller.ID == "" {
+				p.add(path, "like: {id: syd-01}", "the poller has no id")
 				continue
 			}
-			c.addErr(path, event.CheckUserName("poller", string(p.ID)))
-			if was, taken := c.users[string(p.ID)]; taken {
-				c.add(path, "a name is used once in a tenant, whatever its role", "%q is already the name of %s", clip(string(p.ID)), was)
+			p.addErr(path, event.CheckUserName("poller", string(poller.ID)))
+			if was, taken := n.users[string(poller.ID)]; taken {
+				p.add(path, "a name is used once in a tenant, in any role", "%q is already the name of %s", clip(string(poller.ID)), was)
 				continue
 			}
-			c.users[string(p.ID)] = fmt.Sprintf("a poller of site %q", clip(string(site.ID)))
-			c.pollers[p.ID] = site.ID
+			n.users[string(poller.ID)] = fmt.Sprintf("a poller of site %q", clip(string(site.ID)))
+			n.pollers[poller.ID] = site.ID
 		}
 	}
+	return n
 }
 
-func (c *checker) sites() {
+// siteChecker checks sites and their devices.
+type siteChecker struct {
+	*problems
+	opt   Options
+	taken names
+}
+
+func (c siteChecker) sites(list []Site) {
 	seen := map[event.Site]bool{}
-	for i, site := range c.spec.Sites {
+	for i, site := range list {
 		path := fmt.Sprintf("sites[%d]", i)
 		if site.ID == "" {
 			c.add(path+".id", "like: id: syd", "the site has no id")
@@ -176,7 +145,7 @@ func (c *checker) sites() {
 		seen[site.ID] = true
 		c.text(path+".name", site.Name, 120)
 		if len(site.Pollers) == 0 && len(site.Devices) > 0 {
-			c.add(path+".pollers", "add: pollers: [{id: "+clip(string(site.ID))+"-01}]", "nobody watches the devices of site %q: it has no poller", clip(string(site.ID)))
+			c.add(path+".pollers", "add: pollers: [{id: "+clip(string(site.ID))+"-01}]", "the devices of site %q are not watched: it has no poller", clip(string(site.ID)))
 		}
 		c.devices(path, site)
 	}

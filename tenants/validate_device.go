@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"midplane/api"
 	"midplane/event"
 	"midplane/subject"
 )
@@ -26,7 +25,7 @@ const (
 	minTimeout   = 50 * time.Millisecond
 )
 
-func (c *checker) devices(site string, s Site) {
+func (c siteChecker) devices(site string, s Site) {
 	seen := map[event.Entity]bool{}
 	for i, d := range s.Devices {
 		path := fmt.Sprintf("%s.devices[%d]", site, i)
@@ -41,13 +40,13 @@ func (c *checker) devices(site string, s Site) {
 			c.assigned(path+".poller", d.Poller, s)
 		}
 		if d.SNMP != nil {
-			c.snmp(path+".snmp", *d.SNMP)
+			snmpChecker{c.problems, path + ".snmp"}.settings(*d.SNMP)
 		}
 		c.checks(path, d)
 	}
 }
 
-func (c *checker) deviceID(path string, id event.Entity) {
+func (c siteChecker) deviceID(path string, id event.Entity) {
 	if id == "" {
 		c.add(path, "like: id: r1", "the device has no id")
 		return
@@ -68,7 +67,7 @@ func (c *checker) deviceID(path string, id event.Entity) {
 
 var hostName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}))*\.?$`)
 
-func (c *checker) address(path, a string) {
+func (c siteChecker) address(path, a string) {
 	if a == "" {
 		c.add(path, "like: address: 192.0.2.1", "the device has no address")
 		return
@@ -82,7 +81,7 @@ func (c *checker) address(path, a string) {
 }
 
 // assigned checks that a device's poller is one of its site.
-func (c *checker) assigned(path string, p event.Producer, s Site) {
+func (c siteChecker) assigned(path string, p event.Producer, s Site) {
 	if len(s.Pollers) == 0 || slices.ContainsFunc(s.Pollers, func(x Poller) bool { return x.ID == p }) {
 		return // a site without pollers is a mistake of its own
 	}
@@ -94,85 +93,13 @@ func (c *checker) assigned(path string, p event.Producer, s Site) {
 	if best := closest(string(p), names); best != "" {
 		hint = fmt.Sprintf("did you mean %q?", best)
 	}
-	if other, ok := c.pollers[p]; ok {
+	if other, ok := c.taken.pollers[p]; ok {
 		hint = fmt.Sprintf("%s is at site %s", p, other)
 	}
 	c.add(path, hint, "poller %q is not one of site %q", clip(string(p)), clip(string(s.ID)))
 }
 
-// reference matches how a secret is named: as the poller sees it.
-var reference = regexp.MustCompile(`^(env:[A-Za-z_][A-Za-z0-9_]{0,127}|file:[^\p{Cc}\s][^\p{Cc}]{0,999}|secret:[A-Za-z0-9][A-Za-z0-9_-]{0,62})$`)
-
-// secret checks a field that must hold a reference. The value is never shown.
-func (c *checker) secret(path, what, v string) {
-	if !reference.MatchString(v) {
-		c.addSecret(path, "write secret:NAME (midplane secret set), or env:NAME or file:PATH as the poller sees it; the value itself is not shown here",
-			"%s must be a reference to a secret, not the secret", what)
-	}
-}
-
-var (
-	authProtocols = []string{"MD5", "SHA", "SHA224", "SHA256", "SHA384", "SHA512"}
-	privProtocols = []string{"DES", "AES", "AES192", "AES256", "AES192C", "AES256C"}
-)
-
-func (c *checker) snmp(path string, s api.SNMP) {
-	inRange(c, path+".port", s.Port, 1, 65535)
-	inRange(c, path+".maxRepetitions", s.MaxRepetition, 0, 255)
-	c.text(path+".context", s.Context, 64)
-	switch s.Version {
-	case "2c":
-		if s.Community == "" {
-			c.add(path+".community", "add: community: env:NAME", "SNMP 2c needs a community")
-		} else {
-			c.secret(path+".community", "the community", s.Community)
-		}
-		for _, f := range [][2]string{{"user", s.User}, {"authProtocol", s.AuthProtocol}, {"authSecret", s.AuthSecret},
-			{"privProtocol", s.PrivProtocol}, {"privSecret", s.PrivSecret}, {"context", s.Context}} {
-			if f[1] != "" {
-				c.addSecret(path+"."+f[0], `for version "3", or leave it out`, "%s has no meaning in SNMP 2c", f[0])
-			}
-		}
-	case "3":
-		c.snmp3(path, s)
-	case "":
-		c.add(path+".version", `add: version: "2c" and community, or version: "3" and user`, "the SNMP version is missing")
-	default:
-		c.oneOf(path+".version", s.Version, "2c", "3")
-	}
-}
-
-func (c *checker) snmp3(path string, s api.SNMP) {
-	if s.User == "" {
-		c.add(path+".user", "add: user: NAME", "SNMP 3 needs a user")
-	}
-	c.text(path+".user", s.User, 32)
-	if s.Community != "" {
-		c.addSecret(path+".community", `for version "2c", or leave it out`, "community has no meaning in SNMP 3")
-	}
-	c.protocol(path, "auth", s.AuthProtocol, s.AuthSecret, authProtocols)
-	c.protocol(path, "priv", s.PrivProtocol, s.PrivSecret, privProtocols)
-	if s.PrivProtocol != "" && s.AuthProtocol == "" {
-		c.add(path+".privProtocol", "add authProtocol and authSecret", "SNMP 3 has no privacy without authentication")
-	}
-}
-
-// protocol checks a pair of protocol and secret.
-func (c *checker) protocol(path, what, protocol, secret string, allowed []string) {
-	switch {
-	case protocol == "" && secret == "":
-	case protocol == "":
-		c.addSecret(path+"."+what+"Secret", "add: "+what+"Protocol: "+allowed[1], "%sSecret needs %sProtocol", what, what)
-	case secret == "":
-		c.oneOf(path+"."+what+"Protocol", protocol, allowed...)
-		c.add(path+"."+what+"Protocol", "add: "+what+"Secret: env:NAME", "%sProtocol needs %sSecret", what, what)
-	default:
-		c.oneOf(path+"."+what+"Protocol", protocol, allowed...)
-		c.secret(path+"."+what+"Secret", what+"Secret", secret)
-	}
-}
-
-func (c *checker) checks(device string, d Device) {
+func (c siteChecker) checks(device string, d Device) {
 	seen := map[string]bool{}
 	for i, k := range d.Checks {
 		path := fmt.Sprintf("%s.checks[%d]", device, i)
@@ -186,7 +113,7 @@ func (c *checker) checks(device string, d Device) {
 		}
 		seen[k.Name] = true
 		c.collector(path+".collector", k.Collector, d)
-		if inRange(c, path+".interval", k.Interval.Std(), minInterval, maxInterval) {
+		if inRange(c.problems, path+".interval", k.Interval.Std(), minInterval, maxInterval) {
 			c.inTime(path, k)
 		}
 		if len(k.Params) > maxParams {
@@ -196,15 +123,16 @@ func (c *checker) checks(device string, d Device) {
 			c.param(path+".params."+name, name, k.Params[name])
 		}
 	}
+	c.deciders(device, d)
 }
 
-func (c *checker) inTime(path string, k Check) {
+func (c siteChecker) inTime(path string, k Check) {
 	if t := k.Timeout.Std(); t < minTimeout || t > k.Interval.Std() {
 		c.add(path+".timeout", fmt.Sprintf("at least %s, at most the interval (%s)", show(minTimeout), show(k.Interval)), "%s is out of range", show(t))
 	}
 }
 
-func (c *checker) collector(path, name string, d Device) {
+func (c siteChecker) collector(path, name string, d Device) {
 	switch {
 	case name == "":
 		c.add(path, "like: collector: ping", "the check has no collector")
@@ -222,7 +150,7 @@ var paramName = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_-]{0,63}$`)
 
 // param checks what can be checked without knowing the collector: bounds, and
 // that no secret stands there in clear.
-func (c *checker) param(path, name, v string) {
+func (c siteChecker) param(path, name, v string) {
 	switch {
 	case !paramName.MatchString(name):
 		c.add(path, "letters and digits", "parameter %q is not a good name", clip(name))

@@ -11,9 +11,16 @@ import (
 	"midplane/streams"
 )
 
-func (c *checker) subscriptions() {
+// subscriptionChecker checks the subscriptions of applications.
+type subscriptionChecker struct {
+	*problems
+	sites []Site
+	taken names
+}
+
+func (c subscriptionChecker) subscriptions(list []Subscription) {
 	seen := map[string]bool{}
-	for i, s := range c.spec.Subscriptions {
+	for i, s := range list {
 		path := fmt.Sprintf("subscriptions[%d]", i)
 		c.application(path+".application", s.Application)
 		if s.Name == "" {
@@ -28,28 +35,28 @@ func (c *checker) subscriptions() {
 		}
 		c.oneOf(path+".whenFull", s.WhenFull, WhenFullHold, WhenFullSkip)
 		if event.KindOfStream(s.Stream) == "" {
-			c.oneOf(path+".stream", s.Stream, event.StreamEvents, event.StreamState, event.StreamMetrics, event.StreamDead)
+			c.oneOf(path+".stream", s.Stream, event.Streams[:]...)
 			continue
 		}
 		c.filter(path+".filter", s)
 	}
 }
 
-func (c *checker) application(path, app string) {
+func (c subscriptionChecker) application(path, app string) {
 	if app == "" {
 		c.add(path, "the name of the user that reads, like: application: billing", "the subscription has no application")
 		return
 	}
 	c.addErr(path, event.CheckUserName("application", app))
-	if was, taken := c.users[app]; taken {
-		c.add(path, "a name is used once in a tenant, whatever its role", "%q is already the name of %s", clip(app), was)
+	if was, taken := c.taken.users[app]; taken {
+		c.add(path, "a name is used once in a tenant, in any role", "%q is already the name of %s", clip(app), was)
 	}
 }
 
-func (c *checker) filter(path string, s Subscription) {
+func (c subscriptionChecker) filter(path string, s Subscription) {
 	before := len(c.list)
 	for i, site := range s.Filter.Site {
-		known := site == event.NoSite || slices.ContainsFunc(c.spec.Sites, func(x Site) bool { return x.ID == site })
+		known := site == event.NoSite || slices.ContainsFunc(c.sites, func(x Site) bool { return x.ID == site })
 		if !known {
 			c.add(fmt.Sprintf("%s.site[%d]", path, i), c.siteHint(string(site)), "there is no site %q", clip(string(site)))
 		}
@@ -78,9 +85,9 @@ func (c *checker) filter(path string, s Subscription) {
 	c.addErr(path, err)
 }
 
-func (c *checker) siteHint(s string) string {
+func (c subscriptionChecker) siteHint(s string) string {
 	var names []string
-	for _, x := range c.spec.Sites {
+	for _, x := range c.sites {
 		names = append(names, string(x.ID))
 	}
 	if best := closest(s, names); best != "" {
@@ -92,33 +99,33 @@ func (c *checker) siteHint(s string) string {
 // maxSchemas bounds what a door compiles for one tenant.
 const maxSchemas = 200
 
-func (c *checker) schemas() {
-	if len(c.spec.Schemas) > maxSchemas {
-		c.add("schemas", "", "%d schemas, at most %d are allowed", len(c.spec.Schemas), maxSchemas)
+func (s *Spec) checkSchemas(p *problems) {
+	if len(s.Schemas) > maxSchemas {
+		p.add("schemas", "", "%d schemas, at most %d are allowed", len(s.Schemas), maxSchemas)
 		return
 	}
 	seen := map[event.Type]bool{}
-	for i, s := range c.spec.Schemas {
+	for i, sc := range s.Schemas {
 		path := fmt.Sprintf("schemas[%d]", i)
 		switch {
-		case s.Type == "":
-			c.add(path+".type", "like: type: acme.door.opened.v1", "the schema has no type")
+		case sc.Type == "":
+			p.add(path+".type", "like: type: acme.door.opened.v1", "the schema has no type")
 			continue
-		case seen[s.Type]:
-			c.add(path+".type", "a breaking change is a new type, …v2", "type %q is given twice", clip(string(s.Type)))
+		case seen[sc.Type]:
+			p.add(path+".type", "a breaking change is a new type, …v2", "type %q is given twice", clip(string(sc.Type)))
 			continue
-		case ours(s.Type):
-			c.add(path+".type", "begin your own types with another word, like "+string(c.spec.ID)+".", "type %q belongs to Midplane", clip(string(s.Type)))
-			continue
-		}
-		seen[s.Type] = true
-		if len(s.Schema) == 0 {
-			c.add(path+".file", "name a file that holds a JSON Schema", "type %q has no schema", clip(string(s.Type)))
+		case ours(sc.Type):
+			p.add(path+".type", "begin your own types with another word, like "+string(s.ID)+".", "type %q belongs to Midplane", clip(string(sc.Type)))
 			continue
 		}
-		c.addErr(path, s.Check())
-		if n := Bytes(len(s.Example)); n > c.spec.Quota.MessageSize {
-			c.add(path, "", "the example is larger than a message may be (%d bytes)", n)
+		seen[sc.Type] = true
+		if len(sc.Schema) == 0 {
+			p.add(path+".file", "name a file that holds a JSON Schema", "type %q has no schema", clip(string(sc.Type)))
+			continue
+		}
+		p.addErr(path, sc.Check())
+		if n := Bytes(len(sc.Example)); n > s.Quota.MessageSize {
+			p.add(path, "", "the example is larger than a message may be (%d bytes)", n)
 		}
 	}
 }

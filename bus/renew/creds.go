@@ -4,21 +4,21 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nkeys"
 
 	"midplane/fault"
+	"midplane/internal/atomicfile"
+	"midplane/internal/spread"
 )
 
 // leeway is what this machine's clock may differ from the nodes'.
 const leeway = time.Minute
 
-// Creds is what a .creds file says of itself, without its key.
+// Creds is what a .creds file holds, without its key.
 type Creds struct {
 	JWT     string
 	Name    string
@@ -62,18 +62,20 @@ func parse(token string) (Creds, error) {
 	return c, nil
 }
 
-// Due returns when the half of the JWT's life is over; zero when it never ends.
+// Due returns when the JWT is to be renewed; zero when it never ends. Users that
+// were made at the same time do not renew at the same time: each has a place of
+// its own on a grid of half a life, and skips one that comes before three tenths
+// of the life are over (nodes give no new life in the first quarter). So it is
+// renewed before eight tenths are, and from then on at every half.
 func (c Creds) Due() time.Time {
 	if c.Expires.IsZero() {
 		return time.Time{}
 	}
-	return c.Issued.Add(c.Expires.Sub(c.Issued) / 2)
+	half := c.Expires.Sub(c.Issued) / 2
+	return spread.Next(c.Issued.Add(half*6/10), spread.Phase(c.Name, half), half)
 }
 
-// early is how long before Due it may be renewed: not all clients ask at once.
-func (c Creds) early() time.Duration { return max(c.Expires.Sub(c.Issued)/20, 0) }
-
-// Ended is Denied when the JWT's life is over: nobody lets it in any more, and
+// Ended is Denied when the JWT's life is over: no node lets it in any more, and
 // so it cannot be renewed either.
 func (c Creds) Ended(now time.Time) error {
 	if c.Expires.IsZero() || now.Before(c.Expires.Add(leeway)) {
@@ -102,9 +104,9 @@ func signer(path string) func([]byte) ([]byte, error) {
 	}
 }
 
-// write puts a new JWT in the place of the one in the file, as a whole: whatever
-// happens meanwhile, the file holds one of them and the key.
-func write(path string, next Creds) (err error) {
+// write puts a new JWT in the place of the one in the file, as a whole: at any
+// moment the file holds one of them and the key.
+func write(path string, next Creds) error {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return fault.Wrap(fault.NotFound, err, "credentials")
@@ -116,27 +118,5 @@ func write(path string, next Creds) (err error) {
 	}
 	now := bytes.Replace(data, []byte(old), []byte(next.JWT), 1)
 	defer clear(now)
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // mode 0600
-	if err != nil {
-		return fault.Wrap(fault.Other, err, "write credentials")
-	}
-	defer func() {
-		if err != nil {
-			err = fault.Wrap(fault.Other, errors.Join(err, os.Remove(f.Name())), "write credentials")
-		}
-	}()
-	if _, err = f.Write(now); err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err = os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	if dir, err := os.Open(filepath.Dir(path)); err == nil { // some systems cannot open a directory
-		_ = dir.Sync() // and some cannot sync one
-		_ = dir.Close()
-	}
-	return nil
+	return fault.Wrap(fault.Other, atomicfile.Write(path, now), "write credentials")
 }

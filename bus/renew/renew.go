@@ -1,5 +1,5 @@
-// Package renew keeps a user connected whose credentials live for a day: at
-// half of their life it asks for new ones over the control channel, writes them
+// Package renew keeps a user connected whose credentials live for a day: about
+// half-way through their life it asks for new ones over the control channel, writes them
 // in the place of the old, and opens a new connection before it closes the old
 // one, since a connection cannot take a new JWT. Pollers stand on it, and
 // applications may. It may import bus, api and what is below them.
@@ -7,7 +7,6 @@ package renew
 
 import (
 	"context"
-	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
@@ -16,19 +15,21 @@ import (
 	"midplane/api"
 	"midplane/bus"
 	"midplane/fault"
+	"midplane/internal/wait"
 	"midplane/telemetry"
 )
 
 const (
 	askTimeout = 10 * time.Second
-	// openTimeout is how long a new connection may take; the old one serves meanwhile.
+	// openTimeout is how long a new connection may take; the old one serves until then.
 	openTimeout = 30 * time.Second
 	// linger is how long the old connection stays beside the new one: interest
 	// in what the new one listens to has then reached every node.
 	linger = 2 * time.Second
-	// fileEvery is how often the file is looked at: somebody else may renew it.
+	// fileEvery is how often the file is looked at: another program may renew it.
 	fileEvery = time.Minute
-	sayEvery  = 10 * time.Minute
+	// reportEvery is how often a failure is logged.
+	reportEvery = 10 * time.Minute
 )
 
 // Once asks for a new JWT over nc, a connection of the user that the .creds file
@@ -54,12 +55,12 @@ func Once(ctx context.Context, nc *nats.Conn, path string) (Creds, error) {
 
 // Conn is a connection that renews its credentials.
 type Conn struct {
-	cfg bus.Config
-	tel telemetry.Telemetry
-	use func(*nats.Conn) error
-	cur atomic.Pointer[nats.Conn]
-	had Creds // what cur was opened with
-	say time.Time
+	cfg      bus.Config
+	tel      telemetry.Telemetry
+	use      func(*nats.Conn) error
+	cur      atomic.Pointer[nats.Conn]
+	had      Creds     // what cur was opened with
+	reported time.Time // when a failure was last logged
 }
 
 // Open connects as bus.Connect does, with a .creds file that Run renews. use is
@@ -91,45 +92,31 @@ func (c *Conn) Close() { c.cur.Load().Close() }
 
 // Run renews until ctx ends.
 func (c *Conn) Run(ctx context.Context) error {
-	wait := time.Duration(0)
+	after := time.Duration(0) // a failure
 	for {
-		sleep(ctx, max(wait, c.untilDue()))
-		if ctx.Err() != nil {
+		if wait.For(ctx, max(after, c.untilDue())) != nil {
 			return nil
 		}
 		switch err := c.renew(ctx); {
 		case err == nil:
-			wait = 0
+			after = 0
 		case ctx.Err() != nil:
 			return nil
 		default:
-			wait = min(max(2*wait, time.Second), fileEvery)
-			c.told(err)
+			after = min(max(2*after, time.Second), fileEvery)
+			c.report(err)
 		}
 	}
 }
 
-// untilDue is how long nothing is to be done: a little less than half of the
-// life, not for all clients at the same moment.
+// untilDue is how long nothing is to be done but, once in a while, to look at
+// the file.
 func (c *Conn) untilDue() time.Duration {
 	due := c.had.Due()
 	if due.IsZero() {
 		return fileEvery
 	}
-	early := time.Duration(rand.Int64N(int64(c.had.early()) + 1))
-	return min(time.Until(due)-early, fileEvery)
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	if d <= 0 {
-		return
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
+	return min(time.Until(due), fileEvery)
 }
 
 // renew asks when it is time, and goes over to what the file has.
@@ -139,7 +126,7 @@ func (c *Conn) renew(ctx context.Context) error {
 		return err
 	}
 	due := file.Due()
-	if !due.IsZero() && !time.Now().Before(due.Add(-file.early())) {
+	if !due.IsZero() && !time.Now().Before(due) {
 		old := c.cur.Load()
 		if !old.IsConnected() {
 			if err := file.Ended(time.Now()); err != nil {
@@ -167,7 +154,7 @@ func (c *Conn) goOver(ctx context.Context, file Creds) error {
 	if err != nil {
 		return err
 	}
-	for began := time.Now(); !next.IsConnected(); sleep(ctx, 20*time.Millisecond) {
+	for began := time.Now(); !next.IsConnected(); _ = wait.For(ctx, 20*time.Millisecond) {
 		if time.Since(began) > openTimeout || ctx.Err() != nil {
 			next.Close()
 			return fault.New(fault.Unavailable, "the new connection was not made within %s", openTimeout)
@@ -180,16 +167,16 @@ func (c *Conn) goOver(ctx context.Context, file Creds) error {
 	old := c.cur.Swap(next)
 	c.had = file
 	c.tel.Log.Info("credentials renewed", "user", file.Name, "expires", file.Expires.UTC().Format(time.RFC3339))
-	sleep(ctx, linger)
+	_ = wait.For(ctx, linger)
 	if err := old.Drain(); err != nil {
 		old.Close() // it was not connected
 	}
 	return nil
 }
 
-// told says why the credentials are not renewed, now and then.
-func (c *Conn) told(err error) {
-	if time.Since(c.say) < sayEvery {
+// report logs why the credentials are not renewed, now and then.
+func (c *Conn) report(err error) {
+	if time.Since(c.reported) < reportEvery {
 		return
 	}
 	level := c.tel.Log.Warn
@@ -199,6 +186,6 @@ func (c *Conn) told(err error) {
 		c.tel.Log.Debug("credentials not renewed yet, trying on", "user", c.had.Name, "error", err)
 		return
 	}
-	c.say = time.Now()
+	c.reported = time.Now()
 	level("credentials not renewed, trying on", "user", c.had.Name, "expires", c.had.Expires.UTC().Format(time.RFC3339), "error", err, "hint", fault.HintOf(err))
 }

@@ -1,6 +1,10 @@
 package main
 
-import "midplane/api"
+import (
+	_ "embed"
+
+	"midplane/api"
+)
 
 // What the fake answers. Some times are not UTC and some lists are null on
 // purpose: the output must have neither.
@@ -19,6 +23,11 @@ var canned = map[string]string{
 	api.StreamList: `[
 	{"id":"EVENTS","tenant":"acme","kind":"event","messages":1200,"bytes":524288,"maxBytes":1048576,"firstSeq":1,"lastSeq":1200,"leader":"n1","replicas":["n2","n3 (behind)"],"readFloor":1100,"heldBy":"primary core-1"},
 	{"id":"STATE","tenant":"acme","kind":"state","messages":12,"bytes":2048,"maxBytes":1048576,"firstSeq":1,"lastSeq":90,"leader":"","replicas":null,"readFloor":90}]`,
+	api.LimitList: `[
+	{"tenant":"acme","producer":"","limit":"byteRate","value":24576000,"used":2048,"refused":0,"heldBackSince":null,"hint":"raise quota.byteRate"},
+	{"tenant":"acme","producer":"","limit":"maxAckPending","value":10000,"used":null,"refused":0,"heldBackSince":null,"hint":"raise quota.maxAckPending"},
+	{"tenant":"acme","producer":"feed","limit":"producerMessageRate","value":1500,"used":1500,"refused":42,"heldBackSince":"2026-03-01T10:00:00+02:00","hint":"raise quota.producerMessageRate"},
+	{"tenant":"globex","producer":"","limit":"messageRate","value":6000,"used":0,"refused":0,"heldBackSince":null,"hint":"raise quota.messageRate"}]`,
 	api.SchemaList: `[
 	{"id":"net.ping.v1","tenant":"","type":"net.ping.v1","kind":"metric","version":1,"schema":{"type":"object"},"example":{"rttMs":1.5,"lossPercent":0}},
 	{"id":"acme.door.v1","tenant":"acme","type":"acme.door.v1","kind":"event","version":2,"schema":{"type":"object"},"example":{"open":true}}]`,
@@ -49,15 +58,8 @@ const cannedDetail = `{
 	"metrics":[{"entity":"r1","type":"net.ping.v1","name":"rttMs","value":1.5,"time":"2026-03-01T08:00:00Z","points":[{"time":"2026-03-01T07:59:00Z","value":9.25},{"time":"2026-03-01T08:00:00Z","value":1.5}]}],
 	"events":[{"tenant":"acme","site":"syd","id":"e1","time":"2026-03-01T08:00:00Z","received":"2026-03-01T08:00:00Z","severity":"notice","type":"net.reachability.changed.v1","entity":"r1","message":"r1 is up","producer":"syd-01","traceId":"","stream":"EVENTS","seq":1,"position":1}]}`
 
-const cannedCluster = `{
-	"nodes":[{"id":"n1","live":true,"lastSeen":"2026-03-01T08:00:00Z","revision":41,"tenants":2,"version":"v1"},
-	         {"id":"n2","live":true,"lastSeen":"2026-03-01T08:00:00Z","revision":41,"tenants":2,"version":"v1"},
-	         {"id":"n3","live":false,"lastSeen":"2026-03-01T07:00:00Z","revision":40,"tenants":0,"version":"v1"}],
-	"leader":"n1","metaLeader":"n2","revision":41,
-	"problems":[{"severity":"warning","tenant":"globex","message":"the door of node n2 is behind","hint":"wait a second"}],
-	"primaries":[{"id":"core-1","lastSeen":"2026-03-01T08:00:00Z","live":true}]}`
+//go:embed testdata/cluster.json
+var cannedCluster string
 
-const cannedPrimary = `{"name":"core-1","version":"v1","started":"2026-03-01T07:00:00Z","tenants":[
-	{"tenant":"acme","reading":true,"streams":[{"stream":"EVENTS","cursor":10,"last":12,"lag":2,"folded":"2026-03-01T08:00:00Z"},{"stream":"METRICS","cursor":1,"last":60001,"lag":60000}]},
-	{"tenant":"globex","reading":false,"problem":"EVENTS: the cursor is ahead of the stream","streams":null}],
-	"alarms":[{"alarm":"gap","source":"core-1","stream":"EVENTS","message":"12 to 14 of syd-01 are missing","hint":"look at the poller's log"}]}`
+//go:embed testdata/primary.json
+var cannedPrimary string

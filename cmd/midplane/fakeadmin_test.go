@@ -8,6 +8,7 @@ import (
 
 	"midplane/api"
 	"midplane/fault"
+	"midplane/tenants"
 	"midplane/tenants/account"
 )
 
@@ -24,12 +25,14 @@ func (f *fake) admin(_ context.Context, verb string, body []byte) (any, error) {
 		}
 	}
 	switch verb {
-	case api.TenantList, api.SiteList, api.PollerList, api.StreamList, api.SchemaList:
+	case api.TenantList, api.SiteList, api.PollerList, api.StreamList, api.LimitList, api.SchemaList:
 		return f.page(verb, body)
 	case api.NodeStatus:
 		return json.RawMessage(cannedCluster), nil
 	case api.TenantSpec:
 		return api.SpecAnswer{Spec: f.specs[ref.Tenant], Revision: f.revs[ref.Tenant]}, nil
+	case api.TenantCheck:
+		return f.check(body)
 	case api.TenantPut:
 		return f.put(body)
 	case api.TenantStatus:
@@ -47,6 +50,17 @@ func (f *fake) admin(_ context.Context, verb string, body []byte) (any, error) {
 		return f.subscribe(verb, body)
 	case api.AuditList:
 		return auditPage(body)
+	case api.UpgradeStatus, api.UpgradeFinish:
+		return upgrade(verb)
+	case api.NodeDrop:
+		var n api.NodeRef
+		if err := api.Decode(body, &n); err != nil {
+			return nil, err
+		}
+		if n.Node != "n3" {
+			return nil, fault.WithHint(fault.New(fault.Conflict, "node %s is live", n.Node), "stop it first")
+		}
+		return nil, nil
 	case api.PrimaryDrop:
 		var p api.PrimaryRef
 		if err := api.Decode(body, &p); err != nil {
@@ -69,8 +83,29 @@ func (f *fake) admin(_ context.Context, verb string, body []byte) (any, error) {
 	return nil, fault.New(fault.NotFound, "no verb %s", verb)
 }
 
+// check says what put would change. The control plane refuses the tenant
+// "refused", which no command finds fault with.
+func (f *fake) check(body []byte) (any, error) {
+	var req api.PutTenant
+	if err := api.Decode(body, &req); err != nil {
+		return nil, err
+	}
+	spec, err := tenants.ParseJSON(req.Spec)
+	if err != nil {
+		return nil, err
+	}
+	if spec.ID == "refused" {
+		return nil, fault.New(fault.Conflict, "poller refused/p: the name is taken by a user of role app")
+	}
+	out := api.TenantPlan{Tenant: string(spec.ID), Revision: f.revs[string(spec.ID)]}
+	for _, s := range tenants.Plan(nil, spec) {
+		out.Steps = append(out.Steps, api.TenantStep(s))
+	}
+	return out, nil
+}
+
 // put stores a spec by compare-and-set. The tenant "contested" is always being
-// changed by somebody else; the first answer about "flaky" gets lost.
+// changed by another command; the first answer about "flaky" gets lost.
 func (f *fake) put(body []byte) (any, error) {
 	var req api.PutTenant
 	if err := api.Decode(body, &req); err != nil {
@@ -83,7 +118,7 @@ func (f *fake) put(body []byte) (any, error) {
 		return nil, fault.Wrap(fault.Invalid, err, "spec")
 	}
 	if spec.ID == "contested" || req.Revision != f.revs[spec.ID] {
-		return nil, fault.New(fault.Conflict, "tenant %s was changed meanwhile", spec.ID)
+		return nil, fault.New(fault.Conflict, "tenant %s was changed by another command", spec.ID)
 	}
 	f.specs[spec.ID] = req.Spec
 	f.revs[spec.ID] += 10

@@ -62,7 +62,8 @@ func (f *fake) events(req api.EventRequest) api.Page[api.Event] {
 	return page
 }
 
-// follow fails first, as in a fail-over, then tells of one new event, then of none.
+// follow fails first, as in a fail-over, then answers with one new event, then
+// with none.
 func (f *fake) follow(ctx context.Context, req api.EventRequest) (any, error) {
 	f.mu.Lock()
 	f.follows++
@@ -100,7 +101,7 @@ func (f *fake) page(verb string, body []byte) (any, error) {
 		return nil, err
 	}
 	rows = slices.DeleteFunc(rows, func(r map[string]any) bool {
-		return req.Tenant != "" && r["tenant"] != req.Tenant || req.Site != "" && r["site"] != req.Site
+		return req.Tenant != "" && r["tenant"] != req.Tenant || req.Site != "" && r["site"] != req.Site || req.Producer != "" && r["producer"] != req.Producer
 	})
 	at := 0
 	if req.After != "" {

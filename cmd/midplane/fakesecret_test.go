@@ -8,7 +8,7 @@ import (
 )
 
 // secret keeps names and never looks at values. Tenant acme's file refers to
-// "unset", which nobody has set.
+// "unset", which is not set.
 func (f *fake) secret(verb string, body []byte) (any, error) {
 	at := time.Now().UTC()
 	switch verb {

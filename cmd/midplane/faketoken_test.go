@@ -1,16 +1,11 @@
 package main
 
 import (
-	"context"
-	"strings"
-	"testing"
 	"time"
 
 	"midplane/api"
-	"midplane/event"
 	"midplane/fault"
 	"midplane/tenants/account"
-	"midplane/tenants/enrol"
 )
 
 // token is the fake's part about enrolment. The token "t2" was redeemed.
@@ -54,40 +49,4 @@ func (f *fake) token(verb string, body []byte) (any, error) {
 		return row, nil
 	}
 	return nil, fault.New(fault.NotFound, "no verb %s", verb)
-}
-
-// A token that is pasted comes in lines, and ends when it is whole, whether or
-// not standard input ends then.
-func TestReadToken(t *testing.T) {
-	keys, err := account.NewKeys(account.EnrolRoles)
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, seed, err := account.NewUserKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	jwt, err := account.IssueUser(keys, account.RoleToken, account.User{Name: "t1", Key: key})
-	if err != nil {
-		t.Fatal(err)
-	}
-	word, err := enrol.Token{Tenant: event.Tenant("acme"), Poller: "syd-01", Servers: []string{"nats://127.0.0.1:4222"}, JWT: jwt, Seed: seed}.Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	broken := word[:80] + "\n" + word[80:160] + "\r\n  " + word[160:] + "\n"
-	for name, in := range map[string]string{"one line": word + "\n", "no line end": word, "broken": broken, "something after it": word + "\nls -l\n", "broken, something after it": broken + "ls -l\n"} {
-		a := &app{stdin: strings.NewReader(in)}
-		text, err := a.readToken(context.Background())
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		if tok, err := enrol.Parse(text); err != nil || tok.ID != "t1" {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-	a := &app{stdin: strings.NewReader("one\ntwo\n")}
-	if text, err := a.readToken(context.Background()); err != nil || text != "onetwo" {
-		t.Errorf("%q %v", text, err)
-	}
 }

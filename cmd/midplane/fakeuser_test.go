@@ -26,6 +26,12 @@ func (f *fake) endUser(verb string, body []byte) (any, error) {
 		return nil, fault.New(fault.Conflict, "%s/%s is no %s but has role %s", req.Tenant, req.Name, req.Role, u.Role)
 	}
 	out := api.Revoked{Tenant: req.Tenant, Name: req.Name, Role: u.Role, Revoked: cannedTime, Existed: f.revoked[req.Name]}
+	for i, tok := range f.tokens {
+		if tok.Poller == req.Name && tok.Status == api.TokenOpen {
+			f.tokens[i].Status = api.TokenRevoked
+			out.Tokens++
+		}
+	}
 	if f.revoked == nil {
 		f.revoked = map[string]bool{}
 	}

@@ -1,8 +1,10 @@
 // Command midplane is the whole program: the cluster, the primary, the pollers
-// and the command line that looks at them. This package is a door: it reads
-// settings (config), builds what is below it and prints; it holds no rule of
-// its own but how an error becomes an exit code (errors.go). One file per noun
-// of the command line.
+// and the command line that looks at them. This package holds the tree of
+// commands (root.go) and what is about the program itself: its version, its
+// settings, its help. The commands are in rooms: look asks and shows, change
+// changes tenants, people decides who may connect, setup writes deployment
+// folders, serve runs the servers; shell is what all of them are given. Rooms
+// do not import each other: internal/lint keeps that.
 package main
 
 import (
@@ -11,6 +13,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"midplane/cmd/midplane/shell"
 )
 
 func main() {
@@ -27,17 +31,12 @@ func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	go func() {
 		if sig, ok := (<-signals).(syscall.Signal); ok {
 			signal.Stop(signals)
-			cancel(stopped{sig})
+			cancel(shell.Stopped{Signal: sig})
 		}
 	}()
-	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
-	root := newRootCmd(a)
+	sh := shell.New(readBuild().Version, stdin, stdout, stderr)
+	root := newRootCmd(sh)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
-	return a.finish(ctx, cmd, err)
+	return sh.Finish(ctx, cmd, err)
 }
-
-// stopped is why a context ended: a person or a supervisor said so.
-type stopped struct{ signal syscall.Signal }
-
-func (s stopped) Error() string { return "stopped by " + s.signal.String() }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"midplane/cmd/midplane/shell"
 	"midplane/fault"
 )
 
@@ -26,15 +27,15 @@ func TestServerSettings(t *testing.T) {
 	}
 	view := func(args ...string) (string, error) {
 		var out strings.Builder
-		a := &app{stdout: &out, stderr: &out}
-		root := newRootCmd(a)
+		sh := shell.New("", strings.NewReader(""), &out, &out)
+		root := newRootCmd(sh)
 		up, _, err := root.Find([]string{"up"})
 		if err != nil {
 			t.Fatal(err)
 		}
 		up.Flags().String("test-only", "", "only in this test")
 		up.RunE = func(*cobra.Command, []string) error {
-			fmt.Fprint(&out, a.settings.String("test-only"), " from ", a.settings.Origin("test-only"))
+			fmt.Fprint(&out, sh.Settings.String("test-only"), " from ", sh.Settings.Origin("test-only"))
 			return nil
 		}
 		root.SetArgs(args)

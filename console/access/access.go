@@ -38,10 +38,10 @@ const (
 
 // Bounds in time.
 const (
-	Idle       = 30 * time.Minute // a session nobody uses
+	Idle       = 30 * time.Minute // a session that is not used
 	Absolute   = 12 * time.Hour   // any session
 	LinkLife   = 10 * time.Minute
-	TokenLife  = 365 * 24 * time.Hour // unless told otherwise
+	TokenLife  = 365 * 24 * time.Hour // unless another is asked for
 	MaxToken   = 10 * 365 * 24 * time.Hour
 	maxEntries = 1000 // users, or tokens
 )

@@ -97,7 +97,7 @@ func TestUsersAreKeptSafely(t *testing.T) {
 	}
 }
 
-// Nobody is there until somebody is added.
+// There is no user until one is added.
 func TestNoDefaultAccounts(t *testing.T) {
 	_, k, _ := newKeeper(t)
 	for _, name := range []string{"admin", "root", "", "midplane", "link"} {
@@ -206,7 +206,7 @@ func TestGuessingSlowsDown(t *testing.T) {
 	if !errors.As(err, &wait) || wait.For <= 0 {
 		t.Fatalf("the right password while slowed down: %v", err)
 	}
-	// Somebody else's guesses do not keep ann out.
+	// The guesses of others do not keep ann out.
 	login(t, k, "ann", good, Try{From: "192.0.2.9"})
 	waits := []time.Duration{}
 	for range 12 {
@@ -288,7 +288,7 @@ func TestSessionsEnd(t *testing.T) {
 	if alive(again, true) {
 		t.Error("it lives after logout")
 	}
-	// A password, a deletion, a user made anew: all end what was there.
+	// A password, a deletion, a user made again: all end what was there.
 	text, who = login(t, k, "vic", good, Try{})
 	check(t, s.SetPassword("vic", good+" 2"))
 	if k.Alive(who) || alive(text, true) {
@@ -458,7 +458,7 @@ func TestChangesAreKeptForAServer(t *testing.T) {
 	_, who := login(t, k, "vic", good+" 2", Try{})
 	_, _, err = k.ChangePassword(context.Background(), who, good+" 2", good+" 3", Try{})
 	check(t, err)
-	look() // told as a login, and as an act of vic's
+	look() // recorded as a login, and as an act of vic's
 	check(t, s.change(func(b *book) error {
 		for range maxJournal + 1 {
 			b.note(s.now(), "token.create", "x", "", Viewer)

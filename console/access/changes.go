@@ -8,7 +8,7 @@ import (
 
 // Change is something that was changed in the file, by the command line or when
 // a server started. It is kept in the file until a server takes it, so that
-// what was changed while none ran is told, too.
+// what was changed while none ran is recorded, too.
 type Change struct {
 	Time   time.Time `json:"time"`
 	Verb   string    `json:"verb"`   // console.<noun>.<verb>

@@ -13,6 +13,7 @@ import (
 
 	"midplane/api"
 	"midplane/fault"
+	"midplane/internal/atomicfile"
 )
 
 // User is a person. Its password is kept as a hash, beside.
@@ -59,7 +60,7 @@ type book struct {
 	Users   []storedUser  `json:"users"`
 	Tokens  []storedToken `json:"tokens"`
 	Links   []storedLink  `json:"links"`
-	Journal []Change      `json:"journal,omitempty"` // not told yet
+	Journal []Change      `json:"journal,omitempty"` // not recorded yet
 	Key     []byte        `json:"key,omitempty"`     // of the console, for what it keeps from who sees one tenant
 }
 
@@ -91,8 +92,8 @@ func Open(dir string) (*Store, error) {
 	return &Store{dir: dir, now: time.Now, cost: standard}, nil
 }
 
-// current returns what the file says now. A file that cannot be read lets
-// nobody in.
+// current returns what is in the file now. A file that cannot be read lets no
+// one in.
 func (s *Store) current() (book, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -171,29 +172,11 @@ func (s *Store) change(do func(b *book) error) error {
 // may call, and the server must still be able to read it.
 func (s *Store) replace(name string, data []byte) error {
 	path := filepath.Join(s.dir, name)
-	f, err := os.CreateTemp(s.dir, "."+name+"-*") // 0600
-	if err != nil {
-		return fault.Wrap(fault.Other, err, "write %s", path)
+	var opts []atomicfile.Option
+	if os.Geteuid() == 0 {
+		opts = append(opts, atomicfile.Finish(s.giveToOwner))
 	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err == nil && os.Geteuid() == 0 {
-		err = s.giveToOwner(f)
-	}
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return fault.Wrap(fault.Other, errors.Join(err, os.Remove(f.Name())), "write %s", path)
-	}
-	if d, err := os.Open(s.dir); err == nil {
-		_ = d.Sync() // some file systems cannot
-		_ = d.Close()
-	}
-	return nil
+	return fault.Wrap(fault.Other, atomicfile.Write(path, data, opts...), "write %s", path)
 }
 
 func (s *Store) giveToOwner(f *os.File) error {
@@ -235,7 +218,7 @@ const urlFile = "url"
 // Announce remembers where the console is open, for the command line.
 func (s *Store) Announce(url string) error { return s.replace(urlFile, []byte(url+"\n")) }
 
-// URL returns what Announce was told last.
+// URL returns the address that Announce kept last.
 func (s *Store) URL() (string, error) {
 	data, err := os.ReadFile(filepath.Join(s.dir, urlFile))
 	if err != nil {
@@ -245,5 +228,5 @@ func (s *Store) URL() (string, error) {
 }
 
 // LinkURL is the address that logs in with code. The code is the fragment,
-// which a browser sends to nobody; the page's script sends it as a body.
+// which a browser sends to no server; the page's script sends it as a body.
 func LinkURL(base, code string) string { return strings.TrimRight(base, "/") + "/#login=" + code }

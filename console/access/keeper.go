@@ -9,11 +9,12 @@ import (
 	"midplane/fault"
 )
 
-// Keeper decides who somebody is. It is safe for concurrent use.
+// Keeper establishes identities: it takes passwords, links, tokens and sessions.
+// It is safe for concurrent use.
 type Keeper struct {
 	store    *Store
 	now      func() time.Time
-	nobody   string // a hash that no password has
+	noUser   string // a hash that no password has, for names without a user
 	throttle throttle
 	sessions sessions
 	hashing  chan struct{} // each place costs memory and a processor
@@ -40,7 +41,7 @@ func NewKeeper(store *Store, cfg Config) *Keeper {
 	}
 	return &Keeper{
 		strict: cfg.RequireMFA, spent: map[string]int64{},
-		store: store, now: now, nobody: store.cost.hash(secret()),
+		store: store, now: now, noUser: store.cost.hash(secret()),
 		throttle: throttle{now: now, tries: map[string]*tries{}},
 		sessions: sessions{now: now, all: map[string]*live{}},
 		hashing:  make(chan struct{}, hashers),
@@ -54,7 +55,7 @@ type Try struct {
 	Old   string // secret of the session that the browser had: it ends
 }
 
-// Wait is how long somebody has to wait before the next try.
+// Wait is how long to wait before the next try.
 type Wait struct{ For time.Duration }
 
 // Error implements error.

@@ -158,8 +158,8 @@ func (s *Store) CreateLink(role Role, tenant string) (string, error) {
 	})
 }
 
-// takeLink spends a code: from here on it is good for nothing, whatever
-// happens next.
+// takeLink spends a code: from here on it is good for nothing, even when the
+// login fails after that.
 func (s *Store) takeLink(code string) (storedLink, bool, error) {
 	want := digest(code)
 	has := func(b book) bool {

@@ -40,7 +40,7 @@ func (c cost) hash(password string) string {
 	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, c.memory, c.passes, c.lanes, b64(salt), b64(sum))
 }
 
-// matches says whether a hash is that of password, whatever cost it was made at.
+// matches reports whether a hash, made at any cost, is that of password.
 func matches(hash, password string) bool {
 	var version int
 	var c cost

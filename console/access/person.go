@@ -10,9 +10,9 @@ import (
 // hashWait is how long a login waits for its turn.
 const hashWait = 5 * time.Second
 
-// wrong is the one answer to whatever was wrong.
+// wrong is the answer to every login that fails, for one reason or another.
 func wrong() error {
-	return fault.WithHint(fault.New(fault.Denied, "user, password or code is wrong"), "who has a second factor gives its code too; midplane console user passwd NAME sets another password")
+	return fault.WithHint(fault.New(fault.Denied, "user, password or code is wrong"), "a user with a second factor gives its code too; midplane console user passwd NAME sets another password")
 }
 
 // Credentials are what a person types. Code is of the second factor, when they
@@ -24,8 +24,8 @@ type Credentials struct {
 }
 
 // Login begins a session. A name that does not exist costs the same work and
-// gets the same answer, and is counted in the same way; which of the factors
-// was wrong is not said either.
+// gets the same answer, and is counted in the same way; the answer does not
+// reveal which of the factors was wrong either.
 func (k *Keeper) Login(ctx context.Context, c Credentials, try Try) (string, Identity, error) {
 	user, err := k.person(ctx, c, try, true)
 	if err != nil {
@@ -57,7 +57,7 @@ func (k *Keeper) person(ctx context.Context, c Credentials, try Try, whole bool)
 	}
 	user, known := b.user(c.User)
 	if !known {
-		user.Hash = k.nobody
+		user.Hash = k.noUser
 	}
 	ok, err := k.matches(ctx, user.Hash, c.Password)
 	if err != nil {
@@ -101,7 +101,7 @@ func (k *Keeper) ChangePassword(ctx context.Context, who Identity, old, password
 	if _, err := k.person(ctx, Credentials{User: who.Name, Password: old}, try, false); err != nil {
 		return "", Identity{}, err
 	}
-	if err := k.store.setPassword(who.Name, password, func(*book) {}); err != nil { // told as an act of the user
+	if err := k.store.setPassword(who.Name, password, func(*book) {}); err != nil { // recorded as an act of the user
 		return "", Identity{}, err
 	}
 	b, err := k.store.current()

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// throttle slows down who guesses. A try counts when it begins, so that a
+// throttle slows down guessing. A try counts when it begins, so that a
 // hundred at once are not a hundred free ones; success takes it back. It knows
 // nothing of which names exist.
 type throttle struct {
@@ -80,7 +80,7 @@ func (t *throttle) good(limits ...limit) {
 	}
 }
 
-// room makes place for one more: memory is bounded whoever asks.
+// room makes place for one more: memory is bounded, however many addresses try.
 func (t *throttle) room(now time.Time) {
 	if len(t.tries) < maxTries {
 		return

@@ -4,9 +4,8 @@ import { ask, source } from './fresh.js';
 
 const keep = 200;
 const silence = 15000; // the stream gives a sign of life every 5 seconds
-const urgent = new Set(['emergency', 'alert', 'critical', 'error']);
 
-// follow shows events for ever and tells onEvent of each new one.
+// follow shows events for ever and calls onEvent with each new one.
 export function follow(onEvent, onLink) {
   const state = source('events', ['events']);
   const list = byId('event-list');
@@ -96,8 +95,8 @@ export function follow(onEvent, onLink) {
     s.addEventListener('error', () => { if (s === stream) broken('the stream broke off'); });
   }
 
-  // broken starts anew, from the list: after a restart positions may count
-  // from elsewhere, and what is newest is right in any case.
+  // broken begins again with the list: after a restart positions may count from
+  // elsewhere, and the newest events are right in any case.
   function broken(why) {
     onLink(false);
     state.bad(new Error(why));
@@ -106,7 +105,7 @@ export function follow(onEvent, onLink) {
     setTimeout(() => { if (mine === turn) begin(); }, 3000);
   }
 
-  setInterval(() => { // a connection can die without a word
+  setInterval(() => { // a connection can die without an error
     if (stream && Date.now() - sign > silence) broken('silence');
   }, 1000);
   severity.addEventListener('change', begin);
@@ -115,8 +114,7 @@ export function follow(onEvent, onLink) {
 
 function item(e) {
   const where = [e.tenant, e.site, e.entity].join(' / ');
-  const tone = urgent.has(e.severity) ? 'bad' : e.severity === 'warning' ? 'warn' : 'dim';
-  return el('li', { class: tone },
+  return el('li', { 'data-severity': e.severity },
     el('div', { class: 'head' },
       el('time', { datetime: e.time, title: new Date(e.time).toLocaleString() }, clock(e.time)),
       el('span', { class: 'severity' }, e.severity),

@@ -12,8 +12,8 @@ class Refused extends Error {
   }
 }
 
-// A session ends when nobody uses it. What this page asks by itself says so, so
-// that it does not keep the session of somebody who went away.
+// A session that is not used ends. What this page asks by itself carries a header
+// that says so, and does not keep the session of a reader who went away.
 let touched = Date.now();
 for (const name of ['pointerdown', 'keydown', 'wheel', 'touchstart']) {
   addEventListener(name, () => { touched = Date.now(); }, { passive: true, capture: true });

@@ -3,7 +3,7 @@ import { Table, badge, byId, clock, el, now, when } from './dom.js';
 import { counts, narrow, showDevices, tenantNames } from './devices.js';
 import { follow } from './events.js';
 import { poll } from './fresh.js';
-import { showStatus, tenantsKnown } from './cluster.js';
+import { showStatus } from './cluster.js';
 import { enter } from './session.js';
 
 let tenants = [];
@@ -48,14 +48,14 @@ const pollerTable = new Table(byId('pollers').querySelector('.table'), 'Pollers'
   { label: 'Version', show: (p) => p.version || '–' },
 ], 'No pollers yet. A tenant’s file declares them.');
 
-// start begins to ask, once somebody has signed in.
+// start begins to ask, once the reader has signed in.
 function start() {
   poll('status', ['cluster', 'problems'], '/api/v1/status', 5000, showStatus);
-  poll('tenants', ['tenants'], '/api/v1/tenants', 10000, (all) => { tenants = all; showTenants(); tenantsKnown(all); });
+  poll('tenants', ['tenants'], '/api/v1/tenants', 10000, (all) => { tenants = all; showTenants(); });
   poll('pollers', ['pollers'], '/api/v1/pollers', 5000, (all) => pollerTable.show(all, (p) => p.tenant + '/' + p.id));
   const devicesSoon = poll('devices', ['devices', 'tenants'], '/api/v1/devices', 10000, (all) => { showDevices(all); showTenants(); });
 
-  // A change is seen in the table shortly after it is told, not at the next round.
+  // A change is seen in the table shortly after its event, not at the next round.
   let soon = 0;
   follow(() => {
     clearTimeout(soon);

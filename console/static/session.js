@@ -1,4 +1,4 @@
-// Who looks at this page: signing in and out, and the sessions one has.
+// Signing in and out, and the list of sessions.
 import { Table, byId, el, when } from './dom.js';
 import { ask, signed } from './fresh.js';
 
@@ -12,7 +12,7 @@ function linkCode() {
   return code;
 }
 
-// enter shows the page to somebody who is signed in, or the form.
+// enter shows the page to a reader who is signed in, or the form.
 export async function enter(start) {
   const code = linkCode();
   let why = '';

@@ -38,7 +38,7 @@ func TestFilesAreShort(t *testing.T) {
 }
 
 func TestPackagesSayWhatTheyAreFor(t *testing.T) {
-	said, all := map[string]bool{}, map[string]bool{}
+	described, all := map[string]bool{}, map[string]bool{}
 	goFiles(t, func(file, dir string) {
 		if strings.HasSuffix(file, "_test.go") {
 			return
@@ -49,11 +49,11 @@ func TestPackagesSayWhatTheyAreFor(t *testing.T) {
 			t.Fatal(err)
 		}
 		if f.Doc != nil && len(f.Doc.Text()) > 60 {
-			said[dir] = true
+			described[dir] = true
 		}
 	})
 	for dir := range all {
-		if !said[dir] {
+		if !described[dir] {
 			t.Errorf("package %s has no comment that says what it is for", dir)
 		}
 	}

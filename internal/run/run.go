@@ -1,6 +1,6 @@
 // Package run keeps long-lived things: it starts them in order, stops them in
 // reverse, and gives the whole stop a deadline. A thing is any func(ctx) error
-// that blocks until ctx ends and returns nil when it was told to stop.
+// that blocks until ctx ends and returns nil when it is stopped.
 package run
 
 import (
@@ -57,7 +57,7 @@ func (g *Group) Start(ctx context.Context, p Part) error {
 		ended <- err
 		select {
 		case g.failed <- err:
-		default: // somebody failed first
+		default: // another failed first
 		}
 	}()
 	g.running = append(g.running, r)

@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"midplane/fault"
+	"midplane/internal/ports"
 	"midplane/platform/deployment"
-	"midplane/platform/local"
 )
 
 // Build builds the program into dir and returns its path.
@@ -100,6 +100,9 @@ func (p *Process) Stop() {
 	}
 }
 
+// Pid is the id of the process.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
 // Signal sends a signal.
 func (p *Process) Signal(s syscall.Signal) error { return p.cmd.Process.Signal(s) }
 
@@ -115,7 +118,7 @@ func (m *Machine) StopAll() {
 }
 
 // Run runs one command to its end and returns its standard output. A failure
-// holds the exit code and what it said on standard error.
+// holds the exit code and what it wrote to standard error.
 func (m *Machine) Run(ctx context.Context, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, m.Bin, args...)
 	var out, errs bytes.Buffer
@@ -146,6 +149,7 @@ type Deployment struct {
 	*Machine
 	Folder string
 	deployment.Summary
+	ports ports.Reserved // until the test's process ends
 }
 
 // NewDeployment makes a deployment folder for three nodes on loopback and
@@ -153,7 +157,7 @@ type Deployment struct {
 func NewDeployment(ctx context.Context, m *Machine) (*Deployment, error) {
 	d := &Deployment{Machine: m, Folder: filepath.Join(m.Dir, "deployment")}
 	args := []string{"init", "--dir", d.Folder, "--save-context"}
-	ports, err := local.FreePorts(6)
+	ports, err := d.ports.Reserve(6)
 	if err != nil {
 		return nil, err
 	}

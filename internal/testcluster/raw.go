@@ -14,7 +14,6 @@ import (
 
 	"midplane/api"
 	"midplane/fault"
-	"midplane/platform"
 	"midplane/platform/deployment"
 	"midplane/subject"
 	"midplane/tenants/account"
@@ -22,7 +21,7 @@ import (
 
 // Raw is a way straight into a tenant's streams, past the door: what the door
 // is measured against, and what tests look at streams with. No role of the
-// product has it: the account's JWT is signed anew, with one more role, by the
+// product has it: the account's JWT is signed again, with one more role, by the
 // deployment's own keys.
 type Raw struct {
 	User       string
@@ -70,8 +69,8 @@ func (c *Cluster) Raw(ctx context.Context, tenant string) (*Raw, error) {
 	return r, err
 }
 
-func (c *Cluster) secrets() (platform.Secrets, error) {
-	var s platform.Secrets
+func (c *Cluster) secrets() (deployment.Secrets, error) {
+	var s deployment.Secrets
 	data, err := os.ReadFile(filepath.Join(deployment.NodeDir(c.Deployment(), c.Names()[0]), "secrets.json"))
 	if err == nil {
 		err = json.Unmarshal(data, &s)
@@ -80,7 +79,7 @@ func (c *Cluster) secrets() (platform.Secrets, error) {
 }
 
 // system connects as a node does before its server runs.
-func (c *Cluster) system(s platform.Secrets) (*nats.Conn, error) {
+func (c *Cluster) system(s deployment.Secrets) (*nats.Conn, error) {
 	key, seed, err := account.NewUserKey()
 	if err != nil {
 		return nil, err
@@ -122,8 +121,8 @@ func (c *Cluster) Account(ctx context.Context, tenant string) (*jwt.AccountClaim
 	return jwt.DecodeAccountClaims(string(was.Data))
 }
 
-// ChangeAccount signs a tenant's account anew with a change that nobody
-// planned, and gives it to every node, as only the holder of the operator's
+// ChangeAccount signs a tenant's account again with a change that is in no
+// plan, and gives it to every node, as only the holder of the operator's
 // signing key can.
 func (c *Cluster) ChangeAccount(ctx context.Context, tenant string, change func(*jwt.AccountClaims)) error {
 	claims, err := c.Account(ctx, tenant)
@@ -169,8 +168,8 @@ func extend(token string, role nkeys.KeyPair, operator []byte) (string, error) {
 	}
 	scope := jwt.NewUserScope()
 	scope.Role, scope.Key = rawUser, pub
-	scope.Template.Pub.Allow = jwt.StringList{"w.>", "$JS.API.>", "$JS.ACK.>", "a.>"}
-	scope.Template.Sub.Allow = jwt.StringList{"_INBOX." + rawUser + ".>"}
+	scope.Template.Pub.Allow = jwt.StringList{subject.CapabilityAll, "$JS.API.>", "$JS.ACK.>", subject.CapabilityAPIAll}
+	scope.Template.Sub.Allow = jwt.StringList{subject.InboxOf(rawUser)}
 	claims.SigningKeys.AddScopedSigner(scope)
 	return newer(claims, operator)
 }
@@ -217,7 +216,7 @@ func writeRawCreds(path, accountKey string, role nkeys.KeyPair) error {
 }
 
 // capability reads the secret off what the ingress' role may publish to. The
-// JetStream API does not tell it: nobody but the control plane reaches that.
+// JetStream API is no way to it: only the control plane reaches that.
 func capability(token string) (subject.Capability, error) {
 	claims, err := jwt.DecodeAccountClaims(token)
 	if err != nil {

@@ -1,11 +1,11 @@
 // Package testcluster is a real cluster inside a test: three nodes with synced
-// files on loopback, the control plane, doors, and whatever tenants the test
-// declares. It is for the external tests of every package, and for the bench
-// door; nothing in the product imports it.
+// files on loopback, the control plane, doors, and the tenants that the test
+// declares. It is for the external tests of every package, and for the benchmarks; nothing in the product imports it.
 package testcluster
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -16,15 +16,16 @@ import (
 	"midplane/api"
 	"midplane/bus"
 	"midplane/fault"
+	"midplane/internal/local"
+	"midplane/internal/ports"
 	"midplane/platform/control"
 	"midplane/platform/deployment"
-	"midplane/platform/local"
 	"midplane/telemetry"
 	"midplane/tenants"
 	"midplane/tenants/account"
 )
 
-// Options says what to start.
+// Options are what to start.
 type Options struct {
 	Nodes   int
 	TLS     bool
@@ -43,7 +44,12 @@ type Cluster struct {
 	tel   telemetry.Telemetry
 	stop  context.CancelFunc
 	done  chan error
+	ports *ports.Reserved
 }
+
+// What the tests' tenants declare is promised and hardly used, so a test must
+// not depend on how much room this machine's disk has.
+const maxStore = 1 << 40
 
 // Names of the first admin and the primary.
 const (
@@ -82,18 +88,19 @@ func New(ctx context.Context, dir string, opts Options) (*Cluster, error) {
 	if opts.Pace.Drift == 0 {
 		opts.Pace.Drift = -1 // see Raw and ChangeAccount
 	}
+	reserved := &ports.Reserved{}
 	lc, err := local.New(local.Config{Dir: dir, Client: "127.0.0.1:0", Nodes: opts.Nodes, TLS: opts.TLS, NoSync: opts.NoSync, Version: "test",
-		Admin: Admin, Primary: Primary, Pace: opts.Pace}, tel)
+		Admin: Admin, Primary: Primary, Pace: opts.Pace, Ports: reserved.Reserve, MaxStore: maxStore}, tel)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, reserved.Close())
 	}
 	rctx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	c := &Cluster{Cluster: lc, Dir: dir, tel: tel, stop: stop, done: make(chan error, 1)}
+	c := &Cluster{Cluster: lc, Dir: dir, tel: tel, stop: stop, done: make(chan error, 1), ports: reserved}
 	go func() { c.done <- lc.Run(rctx) }()
 	if err := lc.Ready(ctx); err != nil {
 		stop()
 		<-c.done
-		return nil, err
+		return nil, errors.Join(err, reserved.Close())
 	}
 	c.Conn, err = c.Connect(deployment.AdminCreds(lc.Deployment(), Admin), Admin)
 	if err != nil {
@@ -116,7 +123,7 @@ func (c *Cluster) Close() error {
 		c.Conn.Close()
 	}
 	c.stop()
-	return <-c.done
+	return errors.Join(<-c.done, c.ports.Close())
 }
 
 // CAFile returns the CA of the clients, "" without TLS.
@@ -134,7 +141,7 @@ func (c *Cluster) Connect(creds, user string, opts ...nats.Option) (*nats.Conn, 
 	return bus.Connect(bus.Config{Servers: c.Servers(), User: user, Name: user, CredsFile: creds, CAFile: c.CAFile(), MaxWait: 10 * time.Second, Options: opts}, c.tel)
 }
 
-// Apply stores a spec, changed from whatever is there, and waits until the
+// Apply stores a spec, changed from what is there, and waits until the
 // named conditions (none: Ready) are true.
 func (c *Cluster) Apply(ctx context.Context, s *tenants.Spec, conditions ...string) error {
 	data, err := s.JSON()

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -14,18 +13,12 @@ import (
 	tracev1 "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 
-	"midplane/api"
-	"midplane/event"
 	"midplane/internal/testcluster"
-	"midplane/platform/deployment"
-	"midplane/poller"
 	"midplane/poller/collect"
 	"midplane/poller/collect/all"
-	"midplane/primary"
 	"midplane/telemetry"
 	"midplane/telemetry/export"
 	"midplane/tenants"
-	"midplane/tenants/account"
 )
 
 // receiver is an OTLP/HTTP backend.
@@ -90,46 +83,9 @@ func TestOneTraceFromCollectionToFold(t *testing.T) {
 	}
 	tel := exp.Telemetry("test")
 	c := testcluster.Start(t, testcluster.Options{Tel: &tel, Tenants: []*tenants.Spec{testcluster.Tenant("acme")}})
-	creds, err := c.User(ctx, "acme", account.RolePoller, "syd-01")
-	if err != nil {
-		t.Fatal(err)
-	}
-	prim, err := primary.New(primary.Config{Name: testcluster.Primary, Dir: t.TempDir(), Servers: c.Servers(),
-		CoreCreds:  deployment.PrimaryCreds(c.Deployment(), account.RoleCore),
-		QueryCreds: deployment.PrimaryCreds(c.Deployment(), account.RoleQuery)}, tel)
-	if err != nil {
-		t.Fatal(err)
-	}
 	// The device is this machine, and its check is answered without a network.
-	poll, err := poller.New(poller.Config{User: "syd-01", Dir: filepath.Join(t.TempDir(), "poller"), CredsFile: creds, Servers: c.Servers(),
-		Collectors: map[string]collect.Collector{"ping": all.Collectors()["host"]}}, tel)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rctx, stop := context.WithCancel(ctx)
-	var running sync.WaitGroup
-	for _, run := range []func(context.Context) error{prim.Run, poll.Run} {
-		running.Go(func() {
-			if err := run(rctx); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	defer running.Wait()
-	defer stop()
-	query := api.NewQuery(c.Conn, testcluster.Admin)
-	var found api.Event
-	for found.ID == "" {
-		var page api.Page[api.Event]
-		_ = query.Do(ctx, api.EventList, api.EventRequest{Tenant: "acme", Type: string(event.TypeReachabilityChanged)}, &page) // until a primary answers
-		if len(page.Items) > 0 {
-			found = page.Items[0]
-		}
-		if ctx.Err() != nil {
-			t.Fatal("no event arrived")
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
+	watch(ctx, t, c, map[string]collect.Collector{"ping": all.Collectors()["host"]}, tel)
+	found := firstChange(ctx, t, c)
 	want := []string{telemetry.SpanCollect, telemetry.SpanPublish, telemetry.SpanAdmit, telemetry.SpanProcess}
 	for {
 		names, linked := backend.trace(found.TraceID)

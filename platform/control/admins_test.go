@@ -11,6 +11,7 @@ import (
 	"midplane/api"
 	"midplane/fault"
 	"midplane/internal/testcluster"
+	"midplane/internal/testwait"
 	"midplane/tenants/account"
 )
 
@@ -81,15 +82,15 @@ func TestAdmins(t *testing.T) {
 	if err := do(t, c, api.UserRevoke, api.UserRef{Name: self}, nil); !fault.Is(err, fault.Conflict) {
 		t.Errorf("revoking oneself: %v", err)
 	}
-	if err := do(t, c, api.UserRevoke, api.UserRef{Name: "nobody"}, nil); !fault.Is(err, fault.NotFound) {
-		t.Errorf("revoking nobody: %v", err)
+	if err := do(t, c, api.UserRevoke, api.UserRef{Name: "missing"}, nil); !fault.Is(err, fault.NotFound) {
+		t.Errorf("revoking an admin that is not there: %v", err)
 	}
 	began := time.Now()
 	if out := ask[api.Revoked](t, c, api.UserRevoke, api.UserRef{Name: "ann"}); out.Existed || out.Role != "admin" {
 		t.Errorf("revoked: %+v", out)
 	}
 	for node, nc := range conns {
-		eventually(t, "the connection ends", func() error {
+		testwait.Until(t, "the connection ends", func() error {
 			if !nc.IsClosed() {
 				return errors.New("it lives")
 			}
@@ -114,7 +115,7 @@ func TestAdmins(t *testing.T) {
 		t.Errorf("its name again: %v", err)
 	}
 	// Everybody else goes on: CONTROL's services are reached as before.
-	eventually(t, "the control channel answers", func() error {
+	testwait.Until(t, "the control channel answers", func() error {
 		_, err := poller.Request("control.app.renew", []byte("unsigned, and so refused"), time.Second)
 		return err
 	})

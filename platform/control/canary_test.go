@@ -11,10 +11,11 @@ import (
 
 	"midplane/api"
 	"midplane/internal/testcluster"
+	"midplane/internal/testwait"
 	"midplane/tenants/account"
 )
 
-// mustChange gives a tenant's account what nobody planned.
+// mustChange gives a tenant's account what is not in its plan.
 func mustChange(t *testing.T, c *testcluster.Cluster, tenant string, change func(*jwt.AccountClaims)) {
 	t.Helper()
 	if err := c.ChangeAccount(testContext(t), tenant, change); err != nil {
@@ -36,17 +37,17 @@ func leaky(t *testing.T, c *testcluster.Cluster, from, to string) {
 	})
 }
 
-// TestLeakIsSeen: isolation is proven while it holds; a leak that somebody made
+// TestLeakIsSeen: isolation is proven while it holds; a leak that was made
 // by hand is a critical event in both tenants, neither of which learns who the
 // other is, and a critical problem of the status; and a marker that does not
-// even come back where it was published proves nothing, which is said too.
+// even come back where it was published proves nothing, which shows, too.
 func TestLeakIsSeen(t *testing.T) {
 	c := testcluster.Start(t, testcluster.Options{NoSync: true, Pace: pace})
 	for _, id := range []string{"acme", "globex", "deaf"} {
 		apply(t, c, small(id))
 	}
 	look := func() api.ClusterStatus { return ask[api.ClusterStatus](t, c, api.NodeStatus, struct{}{}) }
-	eventually(t, "isolation is proven", func() error {
+	testwait.Until(t, "isolation is proven", func() error {
 		s := look()
 		if s.Isolation == nil || s.Isolation.Proven == nil || s.Isolation.Tenants != 3 || s.Isolation.Listening != 3 || s.Isolation.Leaks != 0 {
 			return fmt.Errorf("%+v", s.Isolation)
@@ -58,11 +59,11 @@ func TestLeakIsSeen(t *testing.T) {
 	}
 
 	leaky(t, c, "acme", "globex")
-	took := eventually(t, "the leak is seen", func() error {
+	took := testwait.Until(t, "the leak is seen", func() error {
 		s := look()
 		p, ok := hasProblem(s, "critical", "", "tenant acme was seen in tenant globex")
-		_, told := hasProblem(s, "critical", "globex", "another account")
-		if !ok || !told || p.Hint == "" || s.Isolation.Leaks != 1 {
+		_, shown := hasProblem(s, "critical", "globex", "another account")
+		if !ok || !shown || p.Hint == "" || s.Isolation.Leaks != 1 {
 			return fmt.Errorf("%+v %+v", s.Isolation, s.Problems)
 		}
 		return nil
@@ -70,7 +71,7 @@ func TestLeakIsSeen(t *testing.T) {
 	t.Logf("seen %s after the account was changed, with a round every %s", took.Round(time.Millisecond), pace.Canary)
 	for _, p := range look().Problems {
 		if p.Tenant != "" && p.Tenant != "acme" && strings.Contains(p.Message+p.Hint, "acme") || p.Tenant == "acme" && strings.Contains(p.Message+p.Hint, "globex") {
-			t.Errorf("a tenant is told of another: %+v", p)
+			t.Errorf("a tenant learns of another: %+v", p)
 		}
 	}
 	for id, other := range map[string]string{"globex": "acme", "acme": "globex"} {
@@ -79,7 +80,7 @@ func TestLeakIsSeen(t *testing.T) {
 			t.Fatal(err)
 		}
 		nc := mustAt(t, c, 0, raw.Creds, raw.User)
-		eventually(t, "the event in "+id, func() error {
+		testwait.Until(t, "the event in "+id, func() error {
 			a, ok := alarms(t, nc)["isolation"]
 			switch {
 			case !ok:
@@ -101,7 +102,7 @@ func TestLeakIsSeen(t *testing.T) {
 			}
 		}
 	})
-	eventually(t, "it is said that nothing is proven", func() error {
+	testwait.Until(t, "it shows that nothing is proven", func() error {
 		s := look()
 		if _, ok := hasProblem(s, "warning", "", "no marker came back in deaf"); !ok {
 			return fmt.Errorf("%+v %+v", s.Isolation, s.Problems)
@@ -110,8 +111,8 @@ func TestLeakIsSeen(t *testing.T) {
 	})
 }
 
-// TestUnplannedAccountIsCorrected: what an account was given that nobody
-// planned is taken from it again, told as a critical problem and event, and
+// TestUnplannedAccountIsCorrected: what an account was given that is not in
+// its plan is taken from it again, reported as a critical problem and event, and
 // written into the audit log.
 func TestUnplannedAccountIsCorrected(t *testing.T) {
 	p := pace
@@ -121,7 +122,7 @@ func TestUnplannedAccountIsCorrected(t *testing.T) {
 	apply(t, c, small("globex"))
 	leaky(t, c, "acme", "globex")
 	for id, part := range map[string]string{"acme": "exports", "globex": "imports"} {
-		eventually(t, id+" is corrected", func() error {
+		testwait.Until(t, id+" is corrected", func() error {
 			claims, err := c.Account(testContext(t), id)
 			if err != nil {
 				return err
@@ -131,7 +132,7 @@ func TestUnplannedAccountIsCorrected(t *testing.T) {
 			}
 			return nil
 		})
-		eventually(t, id+" is told", func() error {
+		testwait.Until(t, id+" is reported", func() error {
 			s := ask[api.ClusterStatus](t, c, api.NodeStatus, struct{}{})
 			if p, ok := hasProblem(s, "critical", id, part); !ok || !strings.Contains(p.Message, "limits") {
 				return fmt.Errorf("%+v", s.Problems)

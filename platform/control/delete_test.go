@@ -12,6 +12,7 @@ import (
 	"midplane/event"
 	"midplane/fault"
 	"midplane/internal/testcluster"
+	"midplane/internal/testwait"
 	"midplane/tenants/account"
 )
 
@@ -21,7 +22,7 @@ func remove(t *testing.T, c *testcluster.Cluster, id string) {
 	if err := do(t, c, api.TenantDelete, api.TenantRef{Tenant: id}, nil); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "gone", func() error {
+	testwait.Until(t, "gone", func() error {
 		err := do(t, c, api.TenantStatus, api.TenantRef{Tenant: id}, nil)
 		if fault.Is(err, fault.NotFound) {
 			return nil
@@ -75,9 +76,9 @@ func TestDeletedTenantIsGoneAndItsNameStartsAnew(t *testing.T) {
 	remove(t, c, "reborn")
 	wantKind(t, "a second deletion", c.Admin.Do(ctx, api.TenantDelete, api.TenantRef{Tenant: "reborn"}, nil), fault.NotFound)
 	if gone, ok := toRead(t, k, "reborn"); !ok || !gone.Deleted {
-		t.Errorf("primaries are told %+v", gone)
+		t.Errorf("primaries are given %+v", gone)
 	}
-	eventually(t, "every node refuses the old credentials", func() error {
+	testwait.Until(t, "every node refuses the old credentials", func() error {
 		for node := range c.Names() {
 			for user, path := range old {
 				if err := refused(t, c, node, path, user); err != nil {

@@ -13,6 +13,7 @@ import (
 	"midplane/api"
 	"midplane/fault"
 	"midplane/internal/testcluster"
+	"midplane/internal/testwait"
 	"midplane/subject"
 	"midplane/tenants"
 	"midplane/tenants/account"
@@ -21,8 +22,8 @@ import (
 // One token must not take the connections of everybody's tokens.
 func TestTokenHasFewConnections(t *testing.T) {
 	c := cluster(t)
-	apply(t, c, testcluster.Tenant("crowd"))
-	tok, other := mustToken(t, c, "crowd", "syd-01", 0), mustToken(t, c, "crowd", "syd-02", 0)
+	apply(t, c, testcluster.Tenant("busy"))
+	tok, other := mustToken(t, c, "busy", "syd-01", 0), mustToken(t, c, "busy", "syd-02", 0)
 	bystander, err := withToken(c, 0, other)
 	if err != nil {
 		t.Fatal(err)
@@ -38,7 +39,7 @@ func TestTokenHasFewConnections(t *testing.T) {
 		conns = append(conns, nc)
 	}
 	began := time.Now()
-	eventually(t, "all but two are closed", func() error {
+	testwait.Until(t, "all but two are closed", func() error {
 		open := 0
 		for _, nc := range conns {
 			if !nc.IsClosed() {
@@ -85,7 +86,7 @@ func TestFailuresLockAToken(t *testing.T) {
 	stolen, _ := json.Marshal(api.Redeem{PublicKey: key.public, Signature: forged})
 	for i, body := range []string{"", "{}", "nonsense", string(stolen), `{"publicKey":"` + key.public + `","signature":null,"tenant":"other"}`} {
 		var msg *nats.Msg
-		eventually(t, "an answer", func() error { msg, err = nc.Request(subject.EnrolOf(tok.ID), []byte(body), 5*time.Second); return err })
+		testwait.Until(t, "an answer", func() error { msg, err = nc.Request(subject.EnrolOf(tok.ID), []byte(body), 5*time.Second); return err })
 		if err := api.Answer(msg, nil); err == nil || fault.Is(err, fault.Unavailable) {
 			t.Errorf("%q: %v", body, err)
 		}
@@ -102,7 +103,7 @@ func TestFailuresLockAToken(t *testing.T) {
 		t.Errorf("%+v: %v", row, err)
 	}
 	// Every failure was written down, and the token's making.
-	eventually(t, "the audit log has it", func() error {
+	testwait.Until(t, "the audit log has it", func() error {
 		results := map[string]int{}
 		for _, a := range acts(t, c, "enrol", "syd-01") {
 			if a.Tenant == "lock" {
@@ -148,7 +149,7 @@ func TestRevokedToken(t *testing.T) {
 	wantKind(t, "another tenant's", do(t, c, api.TokenRevoke, api.TokenRef{Tenant: "enrol", ID: tok.ID}, nil), fault.NotFound)
 }
 
-// What a token cannot be made for is said when it is made.
+// A token that could not be redeemed is refused when it is made.
 func TestTokenIsRefused(t *testing.T) {
 	c := cluster(t)
 	apply(t, c, testcluster.Tenant("refuse"))
@@ -163,7 +164,7 @@ func TestTokenIsRefused(t *testing.T) {
 		"an application's name":       {api.CreateToken{Poller: "billing"}, fault.Conflict},
 		"a site that is not declared": {api.CreateToken{Poller: "new", Site: "nowhere"}, fault.NotFound},
 		"another site than declared":  {api.CreateToken{Poller: "syd-01", Site: "mel"}, fault.Conflict},
-		"no tenant":                   {api.CreateToken{Tenant: "nobody", Poller: "new"}, fault.NotFound},
+		"no tenant":                   {api.CreateToken{Tenant: "missing", Poller: "new"}, fault.NotFound},
 		"a wildcard":                  {api.CreateToken{Poller: "*"}, fault.Invalid},
 		"two tokens":                  {api.CreateToken{Poller: "a.b"}, fault.Invalid},
 		"a blank":                     {api.CreateToken{Poller: ""}, fault.Invalid},
@@ -184,10 +185,10 @@ func TestTokenIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := redeem(c, 0, tok, newPair(t))
-	wantKind(t, "a name taken meanwhile", err, fault.Conflict)
+	wantKind(t, "a name taken in between", err, fault.Conflict)
 }
 
-// A poller that the file does not declare is where it was said to be, with
+// A poller that the file does not declare is where the token puts it, with
 // nothing to do; apply leaves it alone, and a declaration counts once there is one.
 func TestUndeclaredPoller(t *testing.T) {
 	c := cluster(t)
@@ -225,7 +226,7 @@ func TestUndeclaredPoller(t *testing.T) {
 	}
 	check := func(what, poller, site string, devices int) {
 		t.Helper()
-		eventually(t, what, func() error {
+		testwait.Until(t, what, func() error {
 			if row := pollerRow(t, c, "undeclared", poller); row.Site != site || row.Devices != devices {
 				return fmt.Errorf("%+v", row)
 			}
@@ -279,11 +280,13 @@ func TestTokenOfATenantThatGoes(t *testing.T) {
 	apply(t, c, testcluster.Tenant("going"))
 	tok := mustToken(t, c, "going", "syd-01", 0)
 	ask[struct{}](t, c, api.TenantDelete, api.TenantRef{Tenant: "going"})
-	_, err := redeem(c, 0, tok, newPair(t))
-	wantKind(t, "while it goes", err, fault.Denied)
-	_, _, err = newToken(c, api.CreateToken{Tenant: "going", Poller: "syd-01"})
+	for node := range 3 { // also one whose copy of the registry is a moment old
+		_, err := redeem(c, node, tok, newPair(t))
+		wantKind(t, "while it goes", err, fault.Denied)
+	}
+	_, _, err := newToken(c, api.CreateToken{Tenant: "going", Poller: "syd-01"})
 	wantKind(t, "another token", err, fault.NotFound)
-	eventually(t, "the tenant is gone", func() error {
+	testwait.Until(t, "the tenant is gone", func() error {
 		if err := do(t, c, api.TenantStatus, api.TenantRef{Tenant: "going"}, nil); !fault.Is(err, fault.NotFound) {
 			return fmt.Errorf("still there: %w", err)
 		}
@@ -291,14 +294,14 @@ func TestTokenOfATenantThatGoes(t *testing.T) {
 	})
 	apply(t, c, testcluster.Tenant("going"))
 	_, err = redeem(c, 1, tok, newPair(t))
-	wantKind(t, "after it came anew", err, fault.Denied)
+	wantKind(t, "after it came again", err, fault.Denied)
 	if rows := ask[api.Page[api.Token]](t, c, api.TokenList, api.ListRequest{Tenant: "going"}).Items; len(rows) != 0 {
 		t.Errorf("%+v", rows)
 	}
 }
 
 // A poller that was revoked comes back with another token and another key; its
-// old key stays dead, whatever it still holds.
+// old key stays dead, no matter what it still holds.
 func TestRevokedPollerJoinsAgain(t *testing.T) {
 	c := cluster(t)
 	apply(t, c, testcluster.Tenant("rejoin"))

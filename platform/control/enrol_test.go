@@ -12,12 +12,13 @@ import (
 	"midplane/api"
 	"midplane/fault"
 	"midplane/internal/testcluster"
+	"midplane/internal/testwait"
 	"midplane/subject"
 	"midplane/tenants/account"
 )
 
 // A token makes one poller; asked again by the same key, through any node, the
-// answer is the same, and nobody else gets one.
+// answer is the same, and no one else gets one.
 func TestRedeem(t *testing.T) {
 	c := cluster(t)
 	apply(t, c, testcluster.Tenant("enrol"))
@@ -54,7 +55,7 @@ func TestRedeem(t *testing.T) {
 	wantKind(t, "revoke a redeemed token", do(t, c, api.TokenRevoke, api.TokenRef{ID: tok.ID}, nil), fault.Conflict)
 }
 
-// A token's credential lets in whoever has it to ask one thing.
+// A token's credential lets its holder in to ask one thing.
 func TestTokenCanDoNothingElse(t *testing.T) {
 	c := cluster(t)
 	apply(t, c, testcluster.Tenant("token-only"))
@@ -109,12 +110,12 @@ func TestTokenCanDoNothingElse(t *testing.T) {
 }
 
 // The registry decides when a token is over; its credential lives a little
-// longer, so that who is late is told.
+// longer, so that a late holder gets an answer.
 func TestExpiredToken(t *testing.T) {
 	c := cluster(t)
 	apply(t, c, testcluster.Tenant("late"))
 	tok := mustToken(t, c, "late", "syd-01", time.Second)
-	eventually(t, "the token expires", func() error {
+	testwait.Until(t, "the token expires", func() error {
 		if row := tokenRow(t, c, tok); row.Status != api.TokenExpired {
 			return errNotYet
 		}
@@ -247,7 +248,7 @@ func TestLostReply(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(i)*3*time.Millisecond+time.Millisecond)
 		_, lost := api.Enrol(ctx, nc, tok.ID, key.public, sign)
 		cancel()
-		nc.Close() // whatever comes now finds nobody
+		nc.Close() // what comes now finds no one
 		out, err := redeem(c, (i+1)%3, tok, key)
 		if err != nil {
 			t.Fatalf("the first answer: %v; again: %v", lost, err)

@@ -14,6 +14,7 @@ import (
 	"midplane/event"
 	"midplane/fault"
 	"midplane/internal/testcluster"
+	"midplane/internal/testwait"
 	"midplane/telemetry"
 	"midplane/tenants/account"
 	"midplane/tenants/enrol"
@@ -146,7 +147,7 @@ func works(t *testing.T, c *testcluster.Cluster, got api.Redeemed, key keyPair) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the poller gets its configuration", func() error {
+	testwait.Until(t, "the poller gets its configuration", func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		var cfg api.PollerConfig

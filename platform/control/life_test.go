@@ -18,6 +18,7 @@ import (
 	"midplane/bus/renew"
 	"midplane/fault"
 	"midplane/internal/testcluster"
+	"midplane/internal/testwait"
 	"midplane/telemetry"
 	"midplane/tenants"
 	"midplane/tenants/account"
@@ -125,7 +126,7 @@ func renewedWithoutAGap(t *testing.T, c *testcluster.Cluster) {
 	done := make(chan error, 1)
 	go func() { done <- conn.Run(ctx) }()
 	sent, failed := 0, 0
-	eventually(t, "three connections", func() error {
+	testwait.Until(t, "three connections", func() error {
 		// A slow machine is no gap; a connection that is not there is one.
 		if err := publish(conn.NATS(), "steady"); errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrReconnectBufExceeded) || errors.Is(err, nats.ErrConnectionDraining) {
 			failed++
@@ -152,12 +153,12 @@ func renewedWithoutAGap(t *testing.T, c *testcluster.Cluster) {
 	if err := os.WriteFile(old, first, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the first credentials have ended", func() error { return refused(t, c, 0, old, "steady") })
+	testwait.Until(t, "the first credentials have ended", func() error { return refused(t, c, 0, old, "steady") })
 	was, err := renew.Read(old)
 	if err != nil || time.Now().Before(was.Expires) {
 		t.Errorf("refused before its end: %+v, %v", was, err)
 	}
-	// Nobody renews for somebody else, nor with a key that is not known.
+	// No user renews for another, nor with a key that is not known.
 	nc := mustAt(t, c, 1, creds, "steady")
 	_, strange := newKey(t)
 	sign, err := account.SignWith(strange)
@@ -168,7 +169,7 @@ func renewedWithoutAGap(t *testing.T, c *testcluster.Cluster) {
 	defer cancel()
 	wantKind(t, "another key", api.NewChannel(nc, "steady", sign).Do(rctx, api.ChannelRenew, api.RenewRequest{}, nil), fault.Denied)
 	// Once they have ended, an operator can give a new life to the same key.
-	eventually(t, "the last have ended", func() error { return refused(t, c, 2, creds, "steady") })
+	testwait.Until(t, "the last have ended", func() error { return refused(t, c, 2, creds, "steady") })
 	again := userWith(t, c, "lives", account.RoleApp, "steady", key, seed)
 	if err := publish(mustAt(t, c, 2, again, "steady"), "steady"); err != nil {
 		t.Error(err)
@@ -205,7 +206,7 @@ func renewedWhileRevoked(t *testing.T, c *testcluster.Cluster) {
 			}
 		})
 	}
-	eventually(t, "renewed", func() error {
+	testwait.Until(t, "renewed", func() error {
 		mu.Lock()
 		defer mu.Unlock()
 		if len(tokens) < 1 {
@@ -249,7 +250,7 @@ func renewedSubscriptions(t *testing.T, c *testcluster.Cluster) {
 		t.Helper()
 		nc := mustAt(t, c, 0, creds, "billing")
 		defer nc.Close()
-		eventually(t, "renewed", func() error {
+		testwait.Until(t, "renewed", func() error {
 			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 			defer cancel()
 			_, err := renew.Once(ctx, nc, creds)
@@ -287,7 +288,7 @@ func renewedSubscriptions(t *testing.T, c *testcluster.Cluster) {
 		}
 	}
 	wantKind(t, "one that is not declared", do(t, c, api.UserSubscribe, api.Subscribe{Tenant: "lives", Name: "billing", Subscription: "most"}, nil), fault.NotFound)
-	wantKind(t, "nobody's", do(t, c, api.UserSubscribe, api.Subscribe{Tenant: "lives", Name: "nobody", Subscription: "all"}, nil), fault.NotFound)
+	wantKind(t, "of a user that is not there", do(t, c, api.UserSubscribe, api.Subscribe{Tenant: "lives", Name: "missing", Subscription: "all"}, nil), fault.NotFound)
 	wantKind(t, "a poller's", do(t, c, api.UserSubscribe, api.Subscribe{Tenant: "lives", Name: "syd-01", Subscription: "all"}, nil), fault.Invalid)
 	// No longer declared: gone from the JWT.
 	apply(t, c, testcluster.Tenant("lives"))

@@ -14,6 +14,7 @@ import (
 	"midplane/api"
 	"midplane/event"
 	"midplane/internal/testcluster"
+	"midplane/internal/testwait"
 	"midplane/tenants/account"
 )
 
@@ -25,9 +26,9 @@ func TestNodesComeAndGo(t *testing.T) {
 		name string
 		test func(*testing.T, *testcluster.Cluster)
 	}{
-		{"a node that was down serves what was added meanwhile", addedWhileDown},
+		{"a node that was down serves what was added in between", addedWhileDown},
 		{"a node that was down does not bring a deleted tenant back", deletedWhileDown},
-		{"a node that was down lets nobody in who was revoked meanwhile", revokedWhileDown},
+		{"a node that was down lets no one in who was revoked in between", revokedWhileDown},
 		{"a tenant is finished although leaders stop half way", leadersStopHalfWay},
 		{"a rotation is finished although its leader stops, and a node that was down moves, too", rotatedMeanwhile},
 	} {
@@ -45,7 +46,7 @@ func back(t *testing.T, c *testcluster.Cluster, name string) {
 	if err := c.Node(name).Ready(ctx); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "all are well", func() error { return c.Healthy(ctx) })
+	testwait.Until(t, "all are well", func() error { return c.Healthy(ctx) })
 }
 
 func clusterStatus(t *testing.T, c *testcluster.Cluster) api.ClusterStatus {
@@ -61,7 +62,7 @@ func addedWhileDown(t *testing.T, c *testcluster.Cluster) {
 	if err := publish(mustAt(t, c, 0, creds, "feed"), "feed"); err != nil {
 		t.Errorf("with a node down nothing can be published: %v", err)
 	}
-	eventually(t, "the node that is down is named", func() error {
+	testwait.Until(t, "the node that is down is named", func() error {
 		s := clusterStatus(t, c)
 		if p, ok := hasProblem(s, "critical", "", "node n3 is not live since"); !ok || p.Hint == "" {
 			return fmt.Errorf("%+v", s.Problems)
@@ -78,13 +79,13 @@ func addedWhileDown(t *testing.T, c *testcluster.Cluster) {
 	if err := publish(mustAt(t, c, 2, creds, "feed"), "feed"); err != nil {
 		t.Errorf("the node is back, and does not know the user: %v", err)
 	}
-	eventually(t, "nobody is missing any more", func() error {
+	testwait.Until(t, "no node is missing any more", func() error {
 		if p, ok := hasProblem(clusterStatus(t, c), "critical", "", "n3"); ok {
 			return errors.New(p.Message)
 		}
 		return nil
 	})
-	eventually(t, "its replicas catch up", func() error {
+	testwait.Until(t, "its replicas catch up", func() error {
 		if row := streamRows(t, c, "late")[event.StreamEvents]; len(row.Replicas) != 2 || row.Messages != 2 {
 			return fmt.Errorf("%+v", row)
 		}
@@ -118,7 +119,7 @@ func deletedWhileDown(t *testing.T, c *testcluster.Cluster) {
 			if errors.Is(err, nats.ErrAuthorization) {
 				n++
 			}
-			time.Sleep(2 * time.Millisecond) // the next knock
+			time.Sleep(2 * time.Millisecond) // the next try
 		}
 	}()
 	back(t, c, "n2")
@@ -153,7 +154,7 @@ func deletedWhileDown(t *testing.T, c *testcluster.Cluster) {
 }
 
 // The leader stops at a random moment of a tenant's onboarding, and with it may
-// go whatever it was doing. The next one finishes; nothing is done twice.
+// go no matter what it was doing. The next one finishes; nothing is done twice.
 func leadersStopHalfWay(t *testing.T, c *testcluster.Cluster) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
@@ -161,9 +162,9 @@ func leadersStopHalfWay(t *testing.T, c *testcluster.Cluster) {
 	for round := range 3 {
 		id := fmt.Sprintf("half-%d", round)
 		var leader string
-		eventually(t, "somebody leads", func() error {
+		testwait.Until(t, "a node leads", func() error {
 			if leader = clusterStatus(t, c).Leader; leader == "" {
-				return errors.New("nobody does")
+				return errors.New("no node does")
 			}
 			return nil
 		})
@@ -185,13 +186,13 @@ func leadersStopHalfWay(t *testing.T, c *testcluster.Cluster) {
 		// Streams that the first leader had not asked for yet cannot be made while
 		// a node is down: then the next one says so, and finishes once it is back.
 		returned := false
-		took := eventually(t, "the next leader finishes", func() error {
+		took := testwait.Until(t, "the next leader finishes", func() error {
 			err := finished()
 			if err != nil && !returned && strings.Contains(err.Error(), "no suitable peers") {
 				returned = true
 				t.Logf("%s stopped before there were streams: %v", leader, err)
 				back(t, c, leader)
-				eventually(t, "finished with all nodes", finished)
+				testwait.Until(t, "finished with all nodes", finished)
 				return nil
 			}
 			return err

@@ -12,14 +12,20 @@ import (
 	"midplane/api"
 	"midplane/event"
 	"midplane/fault"
-	"midplane/platform/control/registry"
+	"midplane/platform/control/dial"
+	"midplane/platform/registry"
 	"midplane/telemetry"
 	"midplane/tenants"
 	"midplane/tenants/account"
 )
 
-// alone is a leader with a registry of its own and no cluster; cut takes its
-// connection away.
+// leader is a node that leads, with a registry of its own and no cluster.
+type leader struct {
+	*Control
+	reg *registry.Registry
+}
+
+// alone returns a leader; cut takes its connection away.
 func alone(t *testing.T) (l *leader, cut func()) {
 	t.Helper()
 	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true, JetStream: true, StoreDir: t.TempDir(), JetStreamMaxStore: 2 << 30})
@@ -77,9 +83,12 @@ func alone(t *testing.T) (l *leader, cut func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &Control{cfg: Config{Audit: log, Node: "n1", Registry: reg, Dialer: &Dialer{}, Signer: signer, Control: ctl, System: sys.Public, Pace: Pace{}.withDefaults()}, reg: reg, tel: telemetry.Nop()}
-	c.sys.nc = nc // nobody answers there
-	return &leader{Control: c}, cut
+	c, err := New(Config{Audit: log, Node: "n1", Registry: reg, Dialer: &dial.Dialer{}, Signer: signer, Control: ctl, System: sys.Public}, telemetry.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.admin.Origin = func(context.Context, string, string) string { return "here" }
+	return &leader{c, reg}, cut
 }
 
 func (l *leader) mustPut(t *testing.T, id event.Tenant) *registry.Tenant {
@@ -88,7 +97,7 @@ func (l *leader) mustPut(t *testing.T, id event.Tenant) *registry.Tenant {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rev, err := l.reg.PutSpec(t.Context(), spec, 0)
+	rev, err := l.reg.Specs.Put(t.Context(), spec, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,9 +116,25 @@ func (l *leader) now(t *testing.T, id event.Tenant) *registry.Tenant {
 	return l.reg.View().Tenants[id]
 }
 
+func (l *leader) settle(t *testing.T, tenant *registry.Tenant) error {
+	t.Helper()
+	_, err := l.walk().Settle(t.Context(), tenant)
+	return err
+}
+
+// toRead is what a primary is answered at once.
+func (l *leader) toRead(t *testing.T) api.CoreTenantsAnswer {
+	t.Helper()
+	answer, err := l.primaries.Tenants(t.Context(), "core-1", api.CoreTenantsRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer.(api.CoreTenantsAnswer)
+}
+
 func (l *leader) delete(t *testing.T, id event.Tenant) {
 	t.Helper()
-	if _, err := l.tenantDelete(t.Context(), "admin", api.TenantRef{Tenant: string(id)}); err != nil {
+	if _, err := l.specs.Delete(t.Context(), "admin", api.TenantRef{Tenant: string(id)}); err != nil {
 		t.Fatalf("delete: %v", err)
 	}
 }
@@ -121,12 +146,12 @@ func TestDeletedWhileItsAccountIsMade(t *testing.T) {
 	t.Run("deleted first", func(t *testing.T) {
 		seen := l.mustPut(t, "early") // what the leader works on
 		l.delete(t, "early")
-		if _, err := l.ensureAccount(t.Context(), seen); !fault.Is(err, fault.Conflict) {
+		if _, err := l.accounts.Ensure(t.Context(), seen); !fault.Is(err, fault.Conflict) {
 			t.Fatalf("an account was made for a tenant that is gone: %v", err)
 		}
 		if now := l.now(t, "early"); now == nil || !now.Leaving() || now.Spec != nil {
 			t.Fatalf("%+v", now)
-		} else if err := l.remove(t.Context(), now); err != nil {
+		} else if err := l.settle(t, now); err != nil {
 			t.Fatal(err)
 		}
 		if now := l.now(t, "early"); now != nil {
@@ -134,7 +159,7 @@ func TestDeletedWhileItsAccountIsMade(t *testing.T) {
 		}
 	})
 	t.Run("made first", func(t *testing.T) {
-		made, err := l.ensureAccount(t.Context(), l.mustPut(t, "late"))
+		made, err := l.accounts.Ensure(t.Context(), l.mustPut(t, "late"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -142,17 +167,17 @@ func TestDeletedWhileItsAccountIsMade(t *testing.T) {
 		if now := l.now(t, "late"); now == nil || !now.Leaving() || now.Account.Key != made.Account.Key {
 			t.Fatalf("%+v", now)
 		}
-		if now := l.now(t, "late"); l.bury(t.Context(), now) != nil || !l.now(t, "late").Account.Deleted {
+		if now := l.now(t, "late"); l.accounts.PutTombstone(t.Context(), now) != nil || !l.now(t, "late").Account.Deleted {
 			t.Errorf("no tombstone: %+v", l.now(t, "late"))
 		}
 		// Made again, and deleted before the new account is there: the old
 		// tombstone stays, so that a node that was away learns of it.
 		seen := l.mustPut(t, "late")
 		l.delete(t, "late")
-		if _, err := l.ensureAccount(t.Context(), seen); !fault.Is(err, fault.Conflict) {
+		if _, err := l.accounts.Ensure(t.Context(), seen); !fault.Is(err, fault.Conflict) {
 			t.Fatalf("an account was made beside the tombstone: %v", err)
 		}
-		if err := l.remove(t.Context(), l.now(t, "late")); err != nil {
+		if err := l.settle(t, l.now(t, "late")); err != nil {
 			t.Fatal(err)
 		}
 		if now := l.now(t, "late"); now == nil || !now.Account.Deleted || now.Leaving() || now.Account.Key != made.Account.Key {
@@ -161,12 +186,12 @@ func TestDeletedWhileItsAccountIsMade(t *testing.T) {
 	})
 	t.Run("who asked died in between", func(t *testing.T) {
 		seen := l.mustPut(t, "half")
-		if _, err := l.reg.PutAccount(t.Context(), "half", registry.Account{Leaving: true}, 0); err != nil {
+		if _, err := l.reg.Accounts.Put(t.Context(), "half", registry.Account{Leaving: true}, 0); err != nil {
 			t.Fatal(err)
 		}
 		if now := l.now(t, "half"); now.SpecRevision != seen.SpecRevision {
 			t.Fatalf("%+v", now)
-		} else if err := l.remove(t.Context(), now); err != nil {
+		} else if err := l.settle(t, now); err != nil {
 			t.Fatal(err)
 		}
 		if now := l.now(t, "half"); now != nil {
@@ -176,8 +201,8 @@ func TestDeletedWhileItsAccountIsMade(t *testing.T) {
 	t.Run("applied again in between", func(t *testing.T) {
 		l.mustPut(t, "again")
 		l.delete(t, "again")
-		l.mustPut(t, "again") // by a node that had not heard of it
-		if err := l.remove(t.Context(), l.now(t, "again")); err != nil {
+		l.mustPut(t, "again") // by a node that did not know of it
+		if err := l.settle(t, l.now(t, "again")); err != nil {
 			t.Fatal(err)
 		}
 		if now := l.now(t, "again"); now == nil || now.Spec == nil || now.Leaving() {
@@ -186,76 +211,52 @@ func TestDeletedWhileItsAccountIsMade(t *testing.T) {
 	})
 }
 
-// Primaries are told of a tenant when there is something to read, and are not
-// told that it is gone when its file changes.
+// Primaries learn of a tenant when there is something to read, and do not take it
+// for gone when its file changes.
 func TestReadableOnceStreamsAreMade(t *testing.T) {
 	l, _ := alone(t)
-	made, err := l.ensureAccount(t.Context(), l.mustPut(t, "acme"))
+	made, err := l.accounts.Ensure(t.Context(), l.mustPut(t, "acme"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	next := made.Account
 	next.Incarnations = map[string]uint64{event.StreamEvents: 1, event.StreamState: 1, event.StreamMetrics: 1, event.StreamDead: 1}
-	if made, err = l.putAccount(t.Context(), made, next); err != nil {
+	if made, err = l.accounts.Put(t.Context(), made, next); err != nil {
 		t.Fatal(err)
 	}
-	if got := l.toRead().Tenants; len(got) != 0 {
-		t.Fatalf("told of streams that are not there: %+v", got)
+	if got := l.toRead(t).Tenants; len(got) != 0 {
+		t.Fatalf("named streams that are not there: %+v", got)
 	}
 	known, changed := l.reg.Config.Revision()
-	rev, err := l.reg.PutMade(t.Context(), made)
+	rev, err := l.reg.Accounts.PutMade(t.Context(), made)
 	if err != nil {
 		t.Fatal(err)
 	}
 	select {
 	case <-changed: // what a primary waits for
 	case <-time.After(time.Minute):
-		t.Fatal("nobody is woken")
+		t.Fatal("no primary is woken")
 	}
 	if _, err := l.reg.WaitView(t.Context(), rev); err != nil {
 		t.Fatal(err)
 	}
-	if got := l.toRead(); len(got.Tenants) != 1 || got.Tenants[0].Tenant != "acme" || got.Revision <= known {
+	if got := l.toRead(t); len(got.Tenants) != 1 || got.Tenants[0].Tenant != "acme" || got.Revision <= known {
 		t.Fatalf("%+v", got)
 	}
 	spec := *made.Spec
 	spec.Name = "Acme Ltd"
-	if rev, err = l.reg.PutSpec(t.Context(), &spec, made.SpecRevision); err != nil {
+	if rev, err = l.reg.Specs.Put(t.Context(), &spec, made.SpecRevision); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := l.reg.WaitView(t.Context(), rev); err != nil {
 		t.Fatal(err)
 	}
-	if got := l.toRead().Tenants; len(got) != 1 || got[0].Name != "Acme Ltd" {
+	if got := l.toRead(t).Tenants; len(got) != 1 || got[0].Name != "Acme Ltd" {
 		t.Fatalf("%+v", got)
 	}
 	l.delete(t, "acme")
 	now := l.now(t, "acme")
-	if err := l.reg.DropMade(t.Context(), now); err != nil {
+	if err := l.reg.Accounts.DropMade(t.Context(), now); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// What declaring and trimming store is compared first: neither forgets what the
-// other wrote.
-func TestDeclaredIsComparedAndSet(t *testing.T) {
-	l, _ := alone(t)
-	first, at := l.declared("acme")
-	if first.Revision != 0 || at != 0 {
-		t.Fatalf("%+v at %d", first, at)
-	}
-	if err := l.putDeclared(t.Context(), "acme", declared{Revision: 1}, at); err != nil {
-		t.Fatal(err)
-	}
-	_, worker := l.declared("acme")
-	_, trimmer := l.declared("acme")
-	if err := l.putDeclared(t.Context(), "acme", declared{Revision: 2}, worker); err != nil {
-		t.Fatal(err)
-	}
-	if err := l.putDeclared(t.Context(), "acme", declared{Revision: 1}, trimmer); !fault.Is(err, fault.Conflict) {
-		t.Errorf("the trimmer wrote over what was declared meanwhile: %v", err)
-	}
-	if now, _ := l.declared("acme"); now.Revision != 2 {
-		t.Errorf("%+v", now)
 	}
 }

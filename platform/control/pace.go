@@ -7,7 +7,7 @@ import (
 )
 
 // Pace is how often the control plane looks at the world, and how long it waits
-// before it says that somebody is silent. A field that is 0 takes its default;
+// before it takes a primary or poller for gone. A field that is 0 takes its default;
 // only tests change any.
 type Pace struct {
 	Check         time.Duration // a settled tenant is compared with the world: 1 minute

@@ -14,6 +14,7 @@ import (
 	"midplane/api"
 	"midplane/fault"
 	"midplane/internal/testcluster"
+	"midplane/internal/testwait"
 	"midplane/tenants/account"
 )
 
@@ -90,7 +91,7 @@ func TestRevokedUserIsOutEverywhere(t *testing.T) {
 	if len(rows) != 2 || rows[0].Name != "billing" || rows[0].Status != api.UserRevoked || rows[1].Status != api.UserActive {
 		t.Errorf("%+v", rows)
 	}
-	wantKind(t, "nobody", do(t, c, api.UserRevoke, api.UserRef{Tenant: "revoke", Name: "nobody"}, nil), fault.NotFound)
+	wantKind(t, "a user that is not there", do(t, c, api.UserRevoke, api.UserRef{Tenant: "revoke", Name: "missing"}, nil), fault.NotFound)
 	wantKind(t, "an application as a poller", do(t, c, api.UserRevoke, api.UserRef{Tenant: "revoke", Name: "feed", Role: "poller"}, nil), fault.Conflict)
 }
 
@@ -136,7 +137,7 @@ func TestRevocationsAtOnce(t *testing.T) {
 	for i, a := range admins(t, c) {
 		for j := range 3 {
 			wg.Go(func() {
-				eventually(t, "revoked", func() error {
+				testwait.Until(t, "revoked", func() error {
 					ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
 					defer cancel()
 					return a.Do(ctx, api.UserRevoke, api.UserRef{Tenant: "many", Name: fmt.Sprintf("u%d", 3*i+j)}, nil)
@@ -168,7 +169,7 @@ func TestRevokedPollerIsListed(t *testing.T) {
 	}
 }
 
-// revokedWhileDown: a node that was down when a user was revoked lets nobody in
+// revokedWhileDown: a node that was down when a user was revoked lets no one in
 // with the old credentials, from the first moment that its port answers.
 func revokedWhileDown(t *testing.T, c *testcluster.Cluster) {
 	apply(t, c, testcluster.Tenant("absent"))
@@ -199,7 +200,7 @@ func revokedWhileDown(t *testing.T, c *testcluster.Cluster) {
 						refusals[node]++
 					}
 					mu.Unlock()
-					time.Sleep(time.Millisecond) // the next knock
+					time.Sleep(time.Millisecond) // the next try
 				}
 			}()
 		}
@@ -211,7 +212,7 @@ func revokedWhileDown(t *testing.T, c *testcluster.Cluster) {
 		t.Fatal(err)
 	}
 	back(t, c, "n3")
-	eventually(t, "both ports have answered", func() error {
+	testwait.Until(t, "both ports have answered", func() error {
 		mu.Lock()
 		defer mu.Unlock()
 		if refusals[1] == 0 || refusals[2] == 0 {
@@ -234,7 +235,7 @@ func revokedWhileDown(t *testing.T, c *testcluster.Cluster) {
 }
 
 // A node that was away when a user was revoked, and then is the first to start
-// after all have stopped, has nobody to ask. It lets nobody in.
+// after all have stopped, has no other node to ask. It lets no one in.
 func TestStaleNodeThatStartsAloneLetsNobodyIn(t *testing.T) {
 	t.Parallel()
 	c := testcluster.Start(t, testcluster.Options{TLS: true, NoSync: true, Pace: pace})
@@ -279,7 +280,7 @@ func TestStaleNodeThatStartsAloneLetsNobodyIn(t *testing.T) {
 		}
 	}
 	for node := range c.Names() {
-		eventually(t, "others get in", func() error {
+		testwait.Until(t, "others get in", func() error {
 			if connect(node, creds, "feed") == nil {
 				t.Fatal("let in with revoked credentials")
 			}

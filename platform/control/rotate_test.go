@@ -19,6 +19,7 @@ import (
 	"midplane/event"
 	"midplane/fault"
 	"midplane/internal/testcluster"
+	"midplane/internal/testwait"
 	"midplane/tenants/account"
 )
 
@@ -114,7 +115,7 @@ func (l *load) check(t *testing.T, nc *nats.Conn) {
 	}
 	// Until the last one: a batch may come back short, or empty, on a busy machine.
 	var first, last uint64
-	eventually(t, "all that is stored is read", func() error {
+	testwait.Until(t, "all that is stored is read", func() error {
 		batch, err := cons.Fetch(500, jetstream.FetchMaxWait(2*time.Second))
 		if err != nil {
 			return err
@@ -185,7 +186,7 @@ func TestCapabilityRotatesUnderLoad(t *testing.T) {
 	l := startLoad(t, c, "spin")
 	for round := range 2 {
 		n := l.count()
-		eventually(t, "messages flow", func() error {
+		testwait.Until(t, "messages flow", func() error {
 			if l.count() < n+100 {
 				return fmt.Errorf("%d", l.count()-n)
 			}
@@ -194,7 +195,7 @@ func TestCapabilityRotatesUnderLoad(t *testing.T) {
 		if rows := ask[api.Page[api.Rotation]](t, c, api.RotateCapability, api.Rotate{Tenant: "spin"}).Items; len(rows) == 0 {
 			t.Error("nothing is being rotated")
 		}
-		took := eventually(t, "the rotation ends", func() error {
+		took := testwait.Until(t, "the rotation ends", func() error {
 			if rows := rotations(t, c, "spin"); len(rows) > 0 {
 				return fmt.Errorf("%+v", rows)
 			}
@@ -203,7 +204,7 @@ func TestCapabilityRotatesUnderLoad(t *testing.T) {
 		t.Logf("round %d took %s", round+1, took.Round(10*time.Millisecond))
 	}
 	n := l.count()
-	eventually(t, "messages flow afterwards", func() error {
+	testwait.Until(t, "messages flow afterwards", func() error {
 		if l.count() < n+100 {
 			return fmt.Errorf("%d", l.count()-n)
 		}
@@ -232,7 +233,7 @@ func TestRoleKeysRotate(t *testing.T) {
 	if len(rows) != 3 {
 		t.Fatalf("%+v", rows)
 	}
-	eventually(t, "the system's own keys go by themselves", func() error {
+	testwait.Until(t, "the system's own keys go by themselves", func() error {
 		left := rotations(t, c, "spinkeys")
 		if len(left) != 1 || left[0].Role != "producer" || !slices.Equal(left[0].Holders, []string{"feed-0", "feed-1", "feed-2"}) {
 			return fmt.Errorf("%+v", left)
@@ -240,7 +241,7 @@ func TestRoleKeysRotate(t *testing.T) {
 		return nil
 	})
 	n := l.count()
-	eventually(t, "who has old credentials goes on", func() error {
+	testwait.Until(t, "who has old credentials goes on", func() error {
 		if l.count() < n+100 {
 			return fmt.Errorf("%d", l.count()-n)
 		}
@@ -260,7 +261,7 @@ func TestRoleKeysRotate(t *testing.T) {
 	if rows := ask[api.Page[api.Rotation]](t, c, api.RotateFinish, api.Rotate{Tenant: "spinkeys", Yes: true}).Items; len(rows) != 0 {
 		t.Errorf("%+v", rows)
 	}
-	eventually(t, "the former key is refused", func() error {
+	testwait.Until(t, "the former key is refused", func() error {
 		if old.IsConnected() {
 			return fmt.Errorf("still connected")
 		}
@@ -287,14 +288,14 @@ func TestRotationRefuses(t *testing.T) {
 			t.Errorf("role %q: %v", role, err)
 		}
 	}
-	if err := do(t, c, api.RotateCapability, api.Rotate{Tenant: "nobody"}, nil); fault.KindOf(err) != fault.NotFound {
+	if err := do(t, c, api.RotateCapability, api.Rotate{Tenant: "missing"}, nil); fault.KindOf(err) != fault.NotFound {
 		t.Errorf("a tenant that is not: %v", err)
 	}
 	for range 3 {
 		ask[api.Page[api.Rotation]](t, c, api.RotateKeys, api.Rotate{Tenant: "spinno", Roles: []string{"app"}})
 	}
-	// Nobody has the role: the keys go by themselves.
-	eventually(t, "keys that nobody holds go", func() error {
+	// No user has the role: the keys go by themselves.
+	testwait.Until(t, "keys that no user holds go", func() error {
 		if rows := rotations(t, c, "spinno"); len(rows) > 0 {
 			return fmt.Errorf("%+v", rows)
 		}
@@ -314,7 +315,7 @@ func rotatedMeanwhile(t *testing.T, c *testcluster.Cluster) {
 		leader = "n1"
 	}
 	c.Stop(leader)
-	eventually(t, "another leader ends it", func() error {
+	testwait.Until(t, "another leader ends it", func() error {
 		if rows := rotations(t, c, "spinstop"); len(rows) > 0 {
 			return fmt.Errorf("%+v", rows)
 		}
@@ -325,7 +326,7 @@ func rotatedMeanwhile(t *testing.T, c *testcluster.Cluster) {
 	}
 	// A second one while the node is away: it must not serve with the old keys.
 	ask[api.Page[api.Rotation]](t, c, api.RotateCapability, api.Rotate{Tenant: "spinstop"})
-	eventually(t, "it ends without the node", func() error {
+	testwait.Until(t, "it ends without the node", func() error {
 		if rows := rotations(t, c, "spinstop"); len(rows) > 0 {
 			return fmt.Errorf("%+v", rows)
 		}
@@ -334,7 +335,7 @@ func rotatedMeanwhile(t *testing.T, c *testcluster.Cluster) {
 	back(t, c, leader)
 	for i, name := range c.Names() {
 		nc := mustAt(t, c, i, creds, "feed")
-		eventually(t, "messages go through "+name, func() error { return publish(nc, "feed") })
+		testwait.Until(t, "messages go through "+name, func() error { return publish(nc, "feed") })
 	}
 }
 
@@ -349,7 +350,7 @@ func TestOfflineFolderIsNotNeeded(t *testing.T) {
 	apply(t, c, testcluster.Tenant("away"))
 	ask[api.Page[api.Rotation]](t, c, api.RotateKeys, api.Rotate{Tenant: "away"})
 	ask[api.Page[api.Rotation]](t, c, api.RotateCapability, api.Rotate{Tenant: "away"})
-	eventually(t, "the rotation ends", func() error {
+	testwait.Until(t, "the rotation ends", func() error {
 		if rows := rotations(t, c, "away"); len(rows) > 0 {
 			return fmt.Errorf("%+v", rows)
 		}
@@ -359,5 +360,5 @@ func TestOfflineFolderIsNotNeeded(t *testing.T) {
 	back(t, c, "n3")
 	apply(t, c, testcluster.Tenant("away2"))
 	nc := c.As(t, "away2", account.RoleProducer, "feed")
-	eventually(t, "messages flow", func() error { return publish(nc, "feed") })
+	testwait.Until(t, "messages flow", func() error { return publish(nc, "feed") })
 }

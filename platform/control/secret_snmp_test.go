@@ -19,6 +19,7 @@ import (
 	"midplane/api"
 	"midplane/event"
 	"midplane/fault"
+	"midplane/internal/testwait"
 	"midplane/poller"
 	"midplane/poller/collect"
 	"midplane/poller/collect/snmp"
@@ -67,9 +68,9 @@ func there(path string) bool { _, err := os.Stat(path); return err == nil }
 // watched is the SNMP collector that notes what each run was given and found.
 type watched struct {
 	collect.Collector
-	mu   sync.Mutex
-	said string               // status of the check in the last run
-	at   map[string]time.Time // when a value was first used
+	mu     sync.Mutex
+	status string               // status of the check in the last run
+	at     map[string]time.Time // when a value was first used
 }
 
 func (w *watched) Collect(ctx context.Context, t collect.Target, emit collect.Emit) error {
@@ -84,7 +85,7 @@ func (w *watched) Collect(ctx context.Context, t collect.Target, emit collect.Em
 			var c event.Check
 			if e.Type == event.TypeCheck && json.Unmarshal(e.Data, &c) == nil {
 				w.mu.Lock()
-				w.said = c.Status
+				w.status = c.Status
 				w.mu.Unlock()
 			}
 		}
@@ -92,12 +93,12 @@ func (w *watched) Collect(ctx context.Context, t collect.Target, emit collect.Em
 	})
 }
 
-// is reports whether the last run said so.
+// is reports whether the last run had that status.
 func (w *watched) is(ok bool) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.said == "" || (w.said == event.CheckOK) != ok {
-		return fault.New(fault.Other, "the check is %q", w.said)
+	if w.status == "" || (w.status == event.CheckOK) != ok {
+		return fault.New(fault.Other, "the check is %q", w.status)
 	}
 	return nil
 }
@@ -170,7 +171,7 @@ func TestSecretReachesARunningPoller(t *testing.T) {
 	}
 	says := func(want string) {
 		t.Helper()
-		eventually(t, fmt.Sprintf("the poller's problem is %q", want), func() error {
+		testwait.Until(t, fmt.Sprintf("the poller's problem is %q", want), func() error {
 			if got := problem(); got != want {
 				return fault.New(fault.Other, "it is %q", got)
 			}
@@ -182,25 +183,25 @@ func TestSecretReachesARunningPoller(t *testing.T) {
 		t.Helper()
 		began := time.Now()
 		setSecret(t, c, "secsnmp", "north", value)
-		took := eventually(t, "a run uses the new value", func() error {
+		took := testwait.Until(t, "a run uses the new value", func() error {
 			if w.firstUse(value).IsZero() {
 				return fault.New(fault.Other, "not yet")
 			}
 			return nil
 		})
 		t.Logf("from set to the first run with the new value: %s (interval 1s), %s in all", w.firstUse(value).Sub(began).Round(time.Millisecond), took.Round(time.Millisecond))
-		eventually(t, "the agent answers", func() error { return w.is(true) })
+		testwait.Until(t, "the agent answers", func() error { return w.is(true) })
 		says("")
 	}
 	works(first)
 	setSecret(t, c, "secsnmp", "north", "not-"+first)
-	eventually(t, "the agent does not answer a wrong community", func() error { return w.is(false) })
+	testwait.Until(t, "the agent does not answer a wrong community", func() error { return w.is(false) })
 	works(second)
 	stop()
 
 	// Without the control plane, from what is on disk.
 	w, stop = run([]string{"nats://127.0.0.1:1"})
-	eventually(t, "a run without the control plane uses the value", func() error {
+	testwait.Until(t, "a run without the control plane uses the value", func() error {
 		if w.firstUse(second).IsZero() {
 			return fault.New(fault.Other, "not yet")
 		}

@@ -15,6 +15,7 @@ import (
 	"midplane/api"
 	"midplane/fault"
 	"midplane/internal/testcluster"
+	"midplane/internal/testwait"
 	"midplane/subject"
 	"midplane/tenants"
 	"midplane/tenants/account"
@@ -92,7 +93,7 @@ func (m member) secrets(ctx context.Context, want uint64) (map[string]string, ap
 // may be behind by a moment.
 func (m member) is(t *testing.T, want map[string]string) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("%s is given %d secrets", m.name, len(want)), func() error {
+	testwait.Until(t, fmt.Sprintf("%s is given %d secrets", m.name, len(want)), func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		got, _, err := m.secrets(ctx, 0)
@@ -110,9 +111,9 @@ func setSecret(t *testing.T, c *testcluster.Cluster, tenant, name, value string)
 	}
 }
 
-// A secret goes to the pollers whose configuration refers to it, and to nobody
+// A secret goes to the pollers whose configuration refers to it, and to no one
 // else: not to another site's poller, another tenant's, another role, and not
-// to whoever listens where an answer was aimed at.
+// to a client that listens where an answer was aimed at.
 func TestSecretGoesOnlyWhereItIsReferredTo(t *testing.T) {
 	c := cluster(t)
 	apply(t, c, secretive(t, "sec", 161))
@@ -150,7 +151,7 @@ func TestSecretGoesOnlyWhereItIsReferredTo(t *testing.T) {
 		}
 	}
 
-	// An answer aimed at the bus, where somebody listens, says nothing.
+	// An answer aimed at the bus, where a client listens, says nothing.
 	kp, err := nkeys.CreateCurveKeys()
 	if err != nil {
 		t.Fatal(err)
@@ -170,16 +171,16 @@ func TestSecretGoesOnlyWhereItIsReferredTo(t *testing.T) {
 	if err := app.nc.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	var heard *nats.Msg
-	eventually(t, "the listener hears the answer", func() error {
+	var got *nats.Msg
+	testwait.Until(t, "the listener hears the answer", func() error {
 		if err := syd.nc.PublishRequest(subject.ControlOf("syd-01", api.ChannelSecrets), "_INBOX.ann.x", signed); err != nil {
 			return err
 		}
-		heard, err = ear.NextMsg(time.Second)
+		got, err = ear.NextMsg(time.Second)
 		return err
 	})
-	if bytes.Contains(heard.Data, []byte("winter")) || bytes.Contains(heard.Data, []byte("north")) || !bytes.Contains(heard.Data, []byte(`"sealed"`)) {
-		t.Errorf("the answer that was heard: %.200q", heard.Data)
+	if bytes.Contains(got.Data, []byte("winter")) || bytes.Contains(got.Data, []byte("north")) || !bytes.Contains(got.Data, []byte(`"sealed"`)) {
+		t.Errorf("the answer that came: %.200q", got.Data)
 	}
 
 	// Names, who and when; never values.
@@ -208,7 +209,7 @@ func TestSecretGoesOnlyWhereItIsReferredTo(t *testing.T) {
 	if err := do(t, c, api.TenantDelete, api.TenantRef{Tenant: "sec"}, nil); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the tenant is gone", func() error {
+	testwait.Until(t, "the tenant is gone", func() error {
 		if err := do(t, c, api.TenantStatus, api.TenantRef{Tenant: "sec"}, nil); !fault.Is(err, fault.NotFound) {
 			return fmt.Errorf("still there: %v", err)
 		}
@@ -238,5 +239,5 @@ func TestSecretIsRefusedInSilence(t *testing.T) {
 			t.Errorf("%q: %v", x.Name, err)
 		}
 	}
-	wantKind(t, "no tenant", do(t, c, api.SecretSet, api.SetSecret{Tenant: "nobody", Name: "x", Value: "y"}, nil), fault.NotFound)
+	wantKind(t, "no tenant", do(t, c, api.SecretSet, api.SetSecret{Tenant: "missing", Name: "x", Value: "y"}, nil), fault.NotFound)
 }

@@ -15,6 +15,7 @@ import (
 	"midplane/api"
 	"midplane/event"
 	"midplane/internal/testcluster"
+	"midplane/internal/testwait"
 	"midplane/schemas"
 	"midplane/tenants"
 	"midplane/tenants/account"
@@ -51,7 +52,7 @@ func fill(t *testing.T, c *testcluster.Cluster, tenant string) *filler {
 // one publishes the next note and returns the refusal, if it is one.
 func (f *filler) one() error {
 	f.t.Helper()
-	_, err := f.js.PublishMsg(testContext(f.t), &nats.Msg{Subject: "in.feed.event.info.r1." + noteType,
+	_, err := testcluster.Publish(testContext(f.t), f.js, &nats.Msg{Subject: "in.feed.event.info.r1." + noteType,
 		Data: fmt.Appendf(nil, `{"n":%d,"text":%q}`, f.acked+1, strings.Repeat("x", 40_000))})
 	if err == nil {
 		f.acked++
@@ -93,7 +94,7 @@ func report(t *testing.T, k *api.Core, tenant string, seq uint64) {
 func awaitAlarm(t *testing.T, nc *nats.Conn, word, part string) event.Alarm {
 	t.Helper()
 	var a event.Alarm
-	eventually(t, "alarm "+word, func() error {
+	testwait.Until(t, "alarm "+word, func() error {
 		all := alarms(t, nc)
 		if a = all[word]; !strings.Contains(a.Message, part) || a.Alarm == "" {
 			return fmt.Errorf("alarms %+v", all)
@@ -103,7 +104,7 @@ func awaitAlarm(t *testing.T, nc *nats.Conn, word, part string) event.Alarm {
 	return a
 }
 
-// Nobody reads: the stream fills, says so while there is room to say it, and
+// No one reads: the stream fills, reports it while there is room to report it, and
 // then refuses; what it holds stays. As soon as a primary has committed some of
 // it, exactly that may go, and producers go on.
 func TestUnreadEventsAreNeverTrimmedAndReadOnesMakeRoom(t *testing.T) {
@@ -125,23 +126,23 @@ func TestUnreadEventsAreNeverTrimmedAndReadOnesMakeRoom(t *testing.T) {
 		t.Fatalf("%d were acknowledged, the stream is %+v", f.acked, full)
 	}
 	if _, ok := hasProblem(ask[api.ClusterStatus](t, c, api.NodeStatus, struct{}{}), "error", "unread", "stream EVENTS is"); !ok {
-		t.Error("status does not say that EVENTS is full and nobody reads it")
+		t.Error("status does not say that EVENTS is full and no one reads it")
 	}
 
 	read := full.Last / 10
 	report(t, k, "unread", read)
-	eventually(t, "what was read goes", func() error {
+	testwait.Until(t, "what was read goes", func() error {
 		if row := streamRows(t, c, "unread")[event.StreamEvents]; row.First != read+1 || row.Last < full.Last {
 			return fmt.Errorf("%+v, read up to %d", row, read)
 		}
 		return nil
 	})
 	if err := f.one(); err != nil {
-		t.Errorf("there is room again, and the producer is told: %v", err)
+		t.Errorf("there is room again, and the producer is answered: %v", err)
 	}
 	last := streamRows(t, c, "unread")[event.StreamEvents].Last
 	report(t, k, "unread", last)
-	eventually(t, "brought down to 60 %", func() error {
+	testwait.Until(t, "brought down to 60 %", func() error {
 		row := streamRows(t, c, "unread")[event.StreamEvents]
 		if row.First > last+1 {
 			t.Fatalf("trimmed to %d, read up to %d", row.First, last)
@@ -192,7 +193,7 @@ func TestSubscriptionThatHoldsIsWaitedForAndNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	drain(t, js, "billing_all", 30)
-	eventually(t, "what was acknowledged goes", func() error {
+	testwait.Until(t, "what was acknowledged goes", func() error {
 		row := streamRows(t, c, "hold")[event.StreamEvents]
 		if row.First > 31 {
 			t.Fatalf("trimmed to %d, 30 were acknowledged", row.First)
@@ -225,8 +226,8 @@ func drain(t *testing.T, js jetstream.JetStream, durable string, n int) {
 	}
 }
 
-// A subscription that does not hold is overtaken, and is told what it missed.
-func TestSubscriptionThatSkipsIsOvertakenAndTold(t *testing.T) {
+// A subscription that does not hold is overtaken, and learns what it missed.
+func TestSubscriptionThatSkipsIsOvertakenAndLearnsOfIt(t *testing.T) {
 	t.Parallel()
 	c, k := cluster(t), core(t, cluster(t))
 	apply(t, c, small("skip", tenants.Subscription{Application: "billing", Name: "all", Stream: "EVENTS", WhenFull: tenants.WhenFullSkip}))
@@ -237,28 +238,28 @@ func TestSubscriptionThatSkipsIsOvertakenAndTold(t *testing.T) {
 	f.until(c, "skip", 82)
 	awaitAlarm(t, inspector, "overtaken", "subscription billing/all")
 	// It may be overtaken more than once, and an alarm follows its purge: what
-	// was told, together, is everything that went, from the first message on.
-	eventually(t, "told of everything that went", func() error {
+	// is reported, together, is everything that went, from the first message on.
+	testwait.Until(t, "everything that went is reported", func() error {
 		first := streamRows(t, c, "skip")[event.StreamEvents].First
-		told := uint64(0)
+		reported := uint64(0)
 		for _, a := range allAlarms(t, inspector) {
 			if a.Alarm != "overtaken" {
 				continue
 			}
-			if a.From > told+1 || a.To <= told || a.Stream != event.StreamEvents {
-				t.Fatalf("told %+v after up to %d", a, told)
+			if a.From > reported+1 || a.To <= reported || a.Stream != event.StreamEvents {
+				t.Fatalf("reported %+v after up to %d", a, reported)
 			}
-			told = a.To
+			reported = a.To
 		}
-		if told+1 < first {
-			return fmt.Errorf("told up to %d, the stream begins at %d", told, first)
+		if reported+1 < first {
+			return fmt.Errorf("reported up to %d, the stream begins at %d", reported, first)
 		}
 		return nil
 	})
 }
 
 // A stream between two purges is more than half full of what everybody has
-// read. That is nobody's backlog, and no reader is blamed for it.
+// read. That is no reader's backlog, and no reader is blamed for it.
 func TestReaderThatIsUpToDateIsNotBlamed(t *testing.T) {
 	t.Parallel()
 	c, k := cluster(t), core(t, cluster(t))
@@ -303,7 +304,7 @@ func TestRemovedDeviceLeavesStateOnceItsRemovalIsRead(t *testing.T) {
 		t.Fatalf("before anybody has read it, STATE says %s", data)
 	}
 	k2, _ := toRead(t, k, "forgotten")
-	eventually(t, "the device leaves STATE", func() error {
+	testwait.Until(t, "the device leaves STATE", func() error {
 		err := k.Do(testContext(t), api.CoreCursor, api.CursorReport{Tenant: "forgotten", Reading: true,
 			Cursors: []api.Cursor{{Stream: event.StreamState, Incarnation: k2.Incarnations[event.StreamState], Seq: seq}}}, nil)
 		if err != nil {

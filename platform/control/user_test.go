@@ -56,7 +56,7 @@ func userWith(t *testing.T, c *testcluster.Cluster, tenant string, role account.
 	return path
 }
 
-// Who may be made, and what is said otherwise. What was refused left nothing
+// Who may be made, and what is answered otherwise. What was refused left nothing
 // behind: the name can still be used.
 func TestUserIsMadeOnlyAsDeclared(t *testing.T) {
 	c := cluster(t)
@@ -83,10 +83,10 @@ func TestUserIsMadeOnlyAsDeclared(t *testing.T) {
 		{"no name", "users", "producer", "", key, nil, fault.Invalid},
 		{"no key", "users", "producer", "one", "", nil, fault.Invalid},
 		{"an account's key", "users", "producer", "one", status(t, c, "users").Account, nil, fault.Invalid},
-		{"no such tenant", "nobody", "producer", "one", key, nil, fault.NotFound},
+		{"no such tenant", "missing", "producer", "one", key, nil, fault.NotFound},
 		{"a poller that is not declared", "users", "poller", "one", key, nil, fault.NotFound},
 		{"a declared poller's name for a producer", "users", "producer", "syd-01", key, nil, fault.Conflict},
-		{"a subscription nobody declared", "users", "reader", "billing", key, []string{"most"}, fault.NotFound},
+		{"a subscription that is not declared", "users", "reader", "billing", key, []string{"most"}, fault.NotFound},
 		{"another application's subscription", "users", "reader", "billing", key, []string{"rest"}, fault.NotFound},
 		{"one good and one unknown subscription", "users", "app", "billing", key, []string{"all", "most"}, fault.NotFound},
 		{"a producer with a subscription", "users", "producer", "billing", key, []string{"all"}, fault.Invalid},
@@ -106,7 +106,7 @@ func TestUserIsMadeOnlyAsDeclared(t *testing.T) {
 }
 
 // The same request again gives the JWT again; anything else for a name that is
-// taken is a conflict, whatever the role.
+// taken is a conflict, with any role.
 func TestRepeatedUserIsTheSameOrAConflict(t *testing.T) {
 	c := cluster(t)
 	spec := testcluster.Tenant("again")
@@ -175,7 +175,7 @@ func TestNewUserIsKnownToEveryNodeAtOnce(t *testing.T) {
 }
 
 // Many ask for one name at once, through all nodes: one key wins, everybody who
-// asks with it is served, the others are told.
+// asks with it is served, the others get an error.
 func TestOneNameIsGivenOnceHoweverManyAsk(t *testing.T) {
 	c := cluster(t)
 	apply(t, c, testcluster.Tenant("race"))

@@ -21,8 +21,11 @@ import (
 	"midplane/event"
 	"midplane/fault"
 	"midplane/internal/testcluster"
+	"midplane/internal/testwait"
 	"midplane/platform/control"
+	"midplane/platform/control/upgrade"
 	"midplane/platform/deployment"
+	"midplane/streams"
 	"midplane/telemetry"
 	"midplane/tenants"
 	"midplane/tenants/account"
@@ -36,38 +39,56 @@ const patience = 90 * time.Second
 var pace = control.Pace{Check: time.Second, Trim: 100 * time.Millisecond, Age: 300 * time.Millisecond, Duplicates: time.Millisecond,
 	PrimarySilent: 8 * time.Second, PollerSilent: 2 * time.Second, Canary: time.Second, Overlap: time.Second}
 
-// shared is a cluster of three nodes whose nodes nobody stops. Each test has
-// tenants of its own.
+// shared is a cluster of three nodes that no test stops. Each test has
+// tenants of its own, by names that it may use once: with -count=2 each round has a
+// cluster of its own.
 var shared struct {
-	once sync.Once
-	dir  string
-	c    *testcluster.Cluster
-	err  error
+	mu    sync.Mutex
+	asked map[string]*testing.T // tests of this round that have asked for it
+	dir   string
+	c     *testcluster.Cluster
+	err   error
 }
 
 func TestMain(m *testing.M) {
 	code := m.Run()
+	if err := closeShared(); err != nil {
+		log.Printf("stop the cluster: %v", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// closeShared stops the cluster of a round, if there is one.
+func closeShared() error {
+	var err error
 	if shared.c != nil {
-		if err := shared.c.Close(); err != nil {
-			log.Printf("stop the cluster: %v", err)
-			code = 1
-		}
+		err = shared.c.Close()
 	}
 	_ = os.RemoveAll(shared.dir)
-	os.Exit(code)
+	shared.c, shared.asked = nil, nil
+	return err
 }
 
 func cluster(t *testing.T) *testcluster.Cluster {
 	t.Helper()
-	shared.once.Do(func() {
-		if shared.dir, shared.err = os.MkdirTemp("", "midplane-control-"); shared.err != nil {
-			return
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	if was := shared.asked[t.Name()]; was != nil && was != t { // the test runs again
+		if err := closeShared(); err != nil {
+			t.Fatal(err)
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		// What is shown here does not depend on the disk.
-		shared.c, shared.err = testcluster.New(ctx, shared.dir, testcluster.Options{NoSync: true, Pace: pace})
-	})
+	}
+	if shared.asked == nil {
+		shared.asked = map[string]*testing.T{}
+		if shared.dir, shared.err = os.MkdirTemp("", "midplane-control-"); shared.err == nil {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			defer cancel()
+			// What is shown here does not depend on the disk.
+			shared.c, shared.err = testcluster.New(ctx, shared.dir, testcluster.Options{NoSync: true, Pace: pace})
+		}
+	}
+	shared.asked[t.Name()] = t
 	if shared.err != nil {
 		t.Fatal(shared.err)
 	}
@@ -79,22 +100,6 @@ func testContext(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	t.Cleanup(cancel)
 	return ctx
-}
-
-// eventually asks until f has no complaint, and fails with the last one.
-func eventually(t *testing.T, what string, f func() error) time.Duration {
-	t.Helper()
-	began := time.Now()
-	for {
-		err := f()
-		if err == nil {
-			return time.Since(began)
-		}
-		if time.Since(began) > patience {
-			t.Fatalf("%s: %v", what, err)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
 }
 
 // ready is what onboards a tenant without a primary.
@@ -119,7 +124,7 @@ func do(t *testing.T, c *testcluster.Cluster, verb string, req, out any) error {
 func apply(t *testing.T, c *testcluster.Cluster, s *tenants.Spec) {
 	t.Helper()
 	revision := put(t, c, s)
-	eventually(t, string(s.ID)+" is served", func() error {
+	testwait.Until(t, string(s.ID)+" is served", func() error {
 		row := status(t, c, string(s.ID))
 		for _, cond := range row.Conditions {
 			if row.Revision < revision || !cond.OK && cond.Type != api.PrimaryReading {
@@ -131,14 +136,14 @@ func apply(t *testing.T, c *testcluster.Cluster, s *tenants.Spec) {
 }
 
 // put stores a spec as an operator's client does: an answer that does not come
-// says nothing about whether it was stored, so it compares anew.
+// says nothing about whether it was stored, so it compares again.
 func put(t *testing.T, c *testcluster.Cluster, s *tenants.Spec) (revision uint64) {
 	t.Helper()
 	data, err := s.JSON()
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, string(s.ID)+" is stored", func() error {
+	testwait.Until(t, string(s.ID)+" is stored", func() error {
 		var was api.SpecAnswer
 		if err := do(t, c, api.TenantSpec, api.TenantRef{Tenant: string(s.ID)}, &was); err != nil && !fault.Is(err, fault.NotFound) {
 			return err
@@ -216,10 +221,15 @@ func core(t *testing.T, c *testcluster.Cluster) *api.Core {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	return api.NewCore(nc, testcluster.Primary)
+	k := api.NewCore(nc, testcluster.Primary)
+	// As a primary does: one that does not report it counts as one of v0.1.0.
+	if err := k.Do(testContext(t), api.CoreUnderstands, upgrade.Mine(""), nil); err != nil {
+		t.Fatal(err)
+	}
+	return k
 }
 
-// toRead is what a primary is told of a tenant.
+// toRead is what a primary is given of a tenant.
 func toRead(t *testing.T, k *api.Core, id event.Tenant) (api.CoreTenant, bool) {
 	t.Helper()
 	var answer api.CoreTenantsAnswer
@@ -240,15 +250,13 @@ func publish(nc *nats.Conn, user string, extra ...nats.Header) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
 	msg := &nats.Msg{Subject: fmt.Sprintf("in.%s.event.info.r1.%s", user, event.TypeReachabilityChanged), Data: []byte(`{"device":"r1","from":"up","to":"down","message":"gone"}`), Header: nats.Header{}}
 	for _, h := range extra {
 		for k, v := range h {
 			msg.Header[k] = v
 		}
 	}
-	_, err = js.PublishMsg(ctx, msg)
+	_, err = testcluster.Publish(context.Background(), js, msg)
 	return err
 }
 
@@ -264,27 +272,19 @@ func errCode(err error) int {
 // there is none.
 func lastState(t *testing.T, nc *nats.Conn, subj string) (data []byte, seq uint64, ok bool) {
 	t.Helper()
-	body, err := json.Marshal(map[string]string{"last_by_subj": subj})
-	if err != nil {
-		t.Fatal(err)
-	}
-	msg, err := nc.Request("$JS.API.STREAM.MSG.GET.STATE", body, 5*time.Second)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var answer struct {
-		Message *struct {
-			Data []byte `json:"data"`
-			Seq  uint64 `json:"seq"`
-		} `json:"message"`
-	}
-	if err := json.Unmarshal(msg.Data, &answer); err != nil {
-		t.Fatal(err)
-	}
-	if answer.Message == nil {
-		return nil, 0, false
-	}
-	return answer.Message.Data, answer.Message.Seq, true
+	testwait.Until(t, "an answer of STATE", func() error { // a stream that is being made does not answer
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		m, err := streams.GetMessage(ctx, nc, event.StreamState, streams.Get{Last: subj})
+		if errors.Is(err, streams.ErrNoMessage) {
+			return nil
+		}
+		if err == nil {
+			data, seq, ok = m.Data, m.Sequence, true
+		}
+		return err
+	})
+	return data, seq, ok
 }
 
 // alarms returns the alarms in a tenant's EVENTS, by their word.
@@ -292,7 +292,7 @@ func alarms(t *testing.T, nc *nats.Conn) map[string]event.Alarm {
 	t.Helper()
 	out := map[string]event.Alarm{}
 	for _, a := range allAlarms(t, nc) {
-		a.Message += out[a.Alarm].Message // all that was said under this word
+		a.Message += out[a.Alarm].Message // all that was reported under this word
 		out[a.Alarm] = a
 	}
 	return out

@@ -31,8 +31,8 @@ type authority struct {
 	life   time.Duration // of the certificates it signs; 0: leafLife
 }
 
-// authorities are the two CAs: whoever has a certificate for clients' TLS can
-// not join the routes with it.
+// authorities are the two CAs: a certificate for clients' TLS is not good for
+// joining the routes.
 type authorities struct{ client, route *authority }
 
 func newAuthorities(name string) (*authorities, error) {

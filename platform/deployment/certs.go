@@ -16,7 +16,6 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"midplane/fault"
-	"midplane/platform"
 )
 
 // expirySoon is how long before its end a certificate is worth a warning.
@@ -26,9 +25,9 @@ const expirySoon = 30 * 24 * time.Hour
 const readEvery = time.Second
 
 // certificates are a node's TLS files. They are read when a handshake begins,
-// so that new ones take effect without a restart and without a word to the
+// so that new ones take effect without a restart and without a change to the
 // server; connections that are open stay as they are. Files that cannot be used
-// change nothing: the node goes on with what it has, and says so.
+// change nothing: the node goes on with what it has, and reports it.
 type certificates struct {
 	dir   string
 	peers []string // hosts of the nodes' routes
@@ -117,8 +116,8 @@ func newMaterial(raw [][]byte) (*material, error) {
 			return nil, fault.Wrap(fault.Invalid, err, "%s is not of the CA beside it", pair.name)
 		}
 	}
-	// The CA goes with the certificate: whoever has only its fingerprint learns
-	// it from the handshake.
+	// The CA goes with the certificate: a client that has only its fingerprint
+	// learns it from the handshake.
 	shown := m.client
 	shown.Certificate = append(slices.Clone(shown.Certificate), ders(raw[4])...)
 	m.accept = &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{shown}, SessionTicketsDisabled: true}
@@ -171,31 +170,41 @@ func belongs(chain []*x509.Certificate, roots *x509.CertPool) error {
 	return verify(chain, roots, "", chain[0].NotBefore)
 }
 
-// use puts the certificates into a node's configuration.
-func (c *certificates) use(cfg *platform.Config) {
-	cfg.Node.ClientTLS = &tls.Config{MinVersion: tls.VersionTLS13,
-		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.current().accept, nil }}
-	cfg.Node.RouteTLS = &tls.Config{
-		MinVersion: tls.VersionTLS13,
-		// Whoever comes in.
-		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.current().join, nil },
-		ClientAuth:         tls.RequireAndVerifyClientCert,
-		// Whom we go to. A pool of CAs cannot be changed once the server has it:
-		// dialed verifies in place of the library, chain and name, and knows a CA
-		// that was added meanwhile.
-		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &c.current().route, nil },
-		InsecureSkipVerify:   true,
-		VerifyConnection:     c.dialed,
+// TLS is what a node does with its certificates. All of it takes new files by
+// itself.
+type TLS struct {
+	Clients *tls.Config   // accepts clients
+	Routes  *tls.Config   // accepts other nodes and connects to them, verified both ways
+	Peers   []nats.Option // connects to other nodes as a client
+	Trouble func() string // what an operator should know of the certificates, "" normally
+}
+
+func (c *certificates) tls() *TLS {
+	return &TLS{
+		Clients: &tls.Config{MinVersion: tls.VersionTLS13,
+			GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.current().accept, nil }},
+		Routes: &tls.Config{
+			MinVersion: tls.VersionTLS13,
+			// For the nodes that connect to this one.
+			GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.current().join, nil },
+			ClientAuth:         tls.RequireAndVerifyClientCert,
+			// For the nodes that this one connects to. A pool of CAs cannot be changed
+			// once the server has it: dialed verifies in place of the library, chain
+			// and name, and knows a CA that was added since.
+			GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &c.current().route, nil },
+			InsecureSkipVerify:   true,
+			VerifyConnection:     c.dialed,
+		},
+		Peers: []nats.Option{nats.Secure(&tls.Config{MinVersion: tls.VersionTLS13}), func(o *nats.Options) error {
+			o.RootCAsCB = func() (*x509.CertPool, error) { return c.current().clientCA, nil }
+			return nil
+		}},
+		Trouble: c.trouble,
 	}
-	cfg.PeerOptions = []nats.Option{nats.Secure(&tls.Config{MinVersion: tls.VersionTLS13}), func(o *nats.Options) error {
-		o.RootCAsCB = func() (*x509.CertPool, error) { return c.current().clientCA, nil }
-		return nil
-	}}
-	cfg.Certificates = c.trouble
 }
 
 // dialed verifies the node at the other end of a route that we opened: its
-// chain, and that it is who we meant to reach. The library does not say the
+// chain, and that it is the one we meant to reach. The library does not give the
 // name when that is an IP address; then it must be one of the nodes'.
 func (c *certificates) dialed(s tls.ConnectionState) error {
 	pool := c.current().routeCA

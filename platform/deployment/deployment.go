@@ -16,11 +16,10 @@ import (
 
 	"midplane/event"
 	"midplane/fault"
-	"midplane/platform"
 	"midplane/tenants/account"
 )
 
-// Plan says what to make.
+// Plan is what to make.
 type Plan struct {
 	Name    string // of the cluster and the operator; neutral, since clients see it before they log in
 	Nodes   []NodePlan
@@ -110,7 +109,7 @@ func Read(dir string) (Summary, error) {
 }
 
 // Init makes the folder. One that is complete is left as it is (made is
-// false); one that is half-made, by an earlier try that was cut off, is made anew.
+// false); one that is half-made, by an earlier try that was cut off, is made again.
 func Init(dir string, p Plan) (made bool, err error) {
 	if _, err := Read(dir); err == nil {
 		return false, nil
@@ -181,7 +180,7 @@ func (p *Plan) write(w *writer) error {
 	if err != nil {
 		return err
 	}
-	secrets := platform.Secrets{OperatorSigning: op.Signing, System: sys, Control: ctl, Enrol: enrol}
+	secrets := Secrets{OperatorSigning: op.Signing, System: sys, Control: ctl, Enrol: enrol}
 	accounts, err := hubs(signer, secrets)
 	if err != nil {
 		return err
@@ -256,7 +255,7 @@ func newCreds(keys account.Keys, role account.Role, name string, end time.Time) 
 }
 
 // node writes one node's folder.
-func (p *Plan) node(w *writer, i int, operator string, accounts map[string]string, s platform.Secrets, master string, cas *authorities) error {
+func (p *Plan) node(w *writer, i int, operator string, accounts map[string]string, s Secrets, master string, cas *authorities) error {
 	n := p.Nodes[i]
 	dir := "nodes/" + n.Name + "/"
 	f := NodeFile{Name: n.Name, Cluster: p.Name, Client: n.Client, Route: n.Route, Advertise: p.url(n), Peer: n.Peer, Replicas: min(len(p.Nodes), 3), TLS: p.TLS, EncryptAtRest: p.EncryptAtRest,

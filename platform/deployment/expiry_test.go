@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A certificate that ends within 30 days is told of, with its file and time.
+// A certificate that ends within 30 days is reported, with its file and time.
 func TestCertificatesThatEndSoon(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "d")
 	plan := Plan{Name: "midplane", Primary: "core-1", Admin: "ann", TLS: true, Nodes: []NodePlan{{Name: "n1", Client: "127.0.0.1:4222", Route: "127.0.0.1:6222"}}}

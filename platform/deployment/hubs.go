@@ -8,13 +8,12 @@ import (
 	"strings"
 
 	"midplane/fault"
-	"midplane/platform"
-	"midplane/platform/control/registry"
+	"midplane/platform/registry"
 	"midplane/tenants/account"
 )
 
 // hubs signs the JWTs of the accounts that a deployment begins with, by key.
-func hubs(signer *account.Signer, s platform.Secrets) (map[string]string, error) {
+func hubs(signer *account.Signer, s Secrets) (map[string]string, error) {
 	out := map[string]string{}
 	add := func(keys account.Keys, token string, err error) error {
 		out[keys.Public] = token
@@ -33,11 +32,11 @@ func hubs(signer *account.Signer, s platform.Secrets) (map[string]string, error)
 }
 
 // loadHubs reads the accounts that a deployment began with. One that was made
-// by an older version of the program says less, or is not there at all: it is
-// signed anew, in memory, with keys to which every node comes by itself.
-func loadHubs(cfg *platform.Config, dir string) error {
+// by an older version of the program permits less, or is not there at all: it is
+// signed again, in memory, with keys to which every node comes by itself.
+func (n *Node) loadHubs(dir string) error {
 	var err error
-	s := &cfg.Secrets
+	s := &n.Secrets
 	if s.Enrol.Public == "" {
 		if s.Enrol, err = account.Derived(s.Control, "ENROL", account.EnrolRoles); err != nil {
 			return err
@@ -51,15 +50,16 @@ func loadHubs(cfg *platform.Config, dir string) error {
 	if err != nil {
 		return err
 	}
+	n.Accounts = map[string]string{}
 	for key, token := range want {
 		data, err := os.ReadFile(filepath.Join(dir, key+".jwt"))
 		switch stored := strings.TrimSpace(string(data)); {
 		case err == nil && account.Same(stored, token):
-			cfg.Node.Accounts[key] = stored
+			n.Accounts[key] = stored
 		case err == nil, errors.Is(err, fs.ErrNotExist) && key == s.Enrol.Public:
-			cfg.Node.Accounts[key] = token
+			n.Accounts[key] = token
 		default:
-			return fault.Wrap(fault.NotFound, err, "account of node %s", cfg.Node.Name)
+			return fault.Wrap(fault.NotFound, err, "account of node %s", n.Name)
 		}
 	}
 	return nil

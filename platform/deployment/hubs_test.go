@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"testing"
 
-	"midplane/platform"
 	"midplane/platform/deployment"
 	"midplane/tenants/account"
 )
@@ -21,7 +20,7 @@ func TestFolderWithoutEnrol(t *testing.T) {
 	keys := map[string]bool{}
 	for _, n := range []string{"n1", "n2", "n3"} {
 		own := deployment.NodeDir(dir, n)
-		var s platform.Secrets
+		var s deployment.Secrets
 		data, err := os.ReadFile(filepath.Join(own, "secrets.json"))
 		if err == nil {
 			err = json.Unmarshal(data, &s)
@@ -51,16 +50,16 @@ func TestFolderWithoutEnrol(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(own, "accounts", s.Control.Public+".jwt"), []byte(old), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		cfg, err := deployment.LoadNode(own, t.TempDir())
+		cfg, err := deployment.LoadNode(own)
 		if err != nil {
 			t.Fatal(err)
 		}
 		enrol := cfg.Secrets.Enrol.Public
 		keys[enrol] = true
-		if enrol == "" || enrol == was || cfg.Node.Accounts[enrol] == "" {
+		if enrol == "" || enrol == was || cfg.Accounts[enrol] == "" {
 			t.Errorf("node %s: ENROL is %q", n, enrol)
 		}
-		if account.Same(old, cfg.Node.Accounts[s.Control.Public]) {
+		if account.Same(old, cfg.Accounts[s.Control.Public]) {
 			t.Errorf("node %s: CONTROL is as it was", n)
 		}
 	}
@@ -72,23 +71,23 @@ func TestFolderWithoutEnrol(t *testing.T) {
 // What a folder has is used as it is.
 func TestFolderWithEnrol(t *testing.T) {
 	own := deployment.NodeDir(made(t), "n1")
-	cfg, err := deployment.LoadNode(own, t.TempDir())
+	cfg, err := deployment.LoadNode(own)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(cfg.Node.Accounts) != 3 {
-		t.Errorf("%d accounts", len(cfg.Node.Accounts))
+	if len(cfg.Accounts) != 3 {
+		t.Errorf("%d accounts", len(cfg.Accounts))
 	}
-	for key, token := range cfg.Node.Accounts {
+	for key, token := range cfg.Accounts {
 		data, err := os.ReadFile(filepath.Join(own, "accounts", key+".jwt"))
 		if err != nil || string(data) != token {
-			t.Errorf("%s was signed anew: %v", key, err)
+			t.Errorf("%s was signed again: %v", key, err)
 		}
 	}
 }
 
-// Whoever has the CA's fingerprint only must be able to take the CA from the
-// handshake.
+// A client that has the CA's fingerprint only must be able to take the CA from
+// the handshake.
 func TestHandshakeShowsTheCA(t *testing.T) {
 	dir, client, _ := lonely(t)
 	c := dial(t, client)

@@ -72,7 +72,7 @@ func TestInitIsComplete(t *testing.T) {
 		if err := os.Rename(deployment.NodeDir(dir, n), own); err != nil {
 			t.Fatal(err)
 		}
-		cfg, err := deployment.LoadNode(own, t.TempDir())
+		cfg, err := platform.Load(own, t.TempDir())
 		if err != nil {
 			t.Fatalf("node %s: %v", n, err)
 		}
@@ -114,7 +114,7 @@ func TestInitLeavesWhatIsThere(t *testing.T) {
 	}
 }
 
-func TestInitMakesHalfMadeAnew(t *testing.T) {
+func TestInitMakesHalfMadeAgain(t *testing.T) {
 	dir := made(t)
 	before := files(t, dir)
 	if err := os.Remove(filepath.Join(dir, "deployment.json")); err != nil {
@@ -138,7 +138,7 @@ func TestInitMakesHalfMadeAnew(t *testing.T) {
 	if len(after) != len(before) {
 		t.Errorf("%d files, the first time there were %d", len(after), len(before))
 	}
-	if _, err := deployment.LoadNode(deployment.NodeDir(dir, "n2"), t.TempDir()); err != nil {
+	if _, err := deployment.LoadNode(deployment.NodeDir(dir, "n2")); err != nil {
 		t.Error(err)
 	}
 }
@@ -169,7 +169,7 @@ func TestInitRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := deployment.Init(foreign, plan()); !fault.Is(err, fault.Conflict) {
-		t.Errorf("a folder of somebody else: %v, want Conflict", err)
+		t.Errorf("a folder with other files: %v, want Conflict", err)
 	}
 	if d := cmp.Diff(map[string]string{"letter.txt": "mine"}, files(t, foreign)); d != "" {
 		t.Errorf("it was changed: %s", d)
@@ -248,7 +248,7 @@ func TestMasterKey(t *testing.T) {
 	if err := os.Chmod(path, 0o640); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := deployment.LoadNode(n1, t.TempDir()); !fault.Is(err, fault.Denied) {
+	if _, err := platform.Load(n1, t.TempDir()); !fault.Is(err, fault.Denied) {
 		t.Errorf("a master key that others can read: %v, want Denied", err)
 	}
 	key, err := os.ReadFile(path)
@@ -258,18 +258,18 @@ func TestMasterKey(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := deployment.LoadNode(n1, t.TempDir()); !fault.Is(err, fault.NotFound) {
+	if _, err := platform.Load(n1, t.TempDir()); !fault.Is(err, fault.NotFound) {
 		t.Errorf("no master key: %v, want NotFound", err)
 	}
 	t.Setenv(deployment.EnvMaster, strings.TrimSpace(string(key)))
-	cfg, err := deployment.LoadNode(n1, t.TempDir())
+	cfg, err := platform.Load(n1, t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := platform.New(cfg, telemetry.Nop()); err != nil {
 		t.Errorf("the master key of the environment: %v", err)
 	}
-	// Whatever prints a configuration must not print it.
+	// A program that prints a configuration must not print it.
 	if text, err := json.Marshal(cfg.Secrets); err != nil || strings.Contains(string(text), cfg.Secrets.Master) {
 		t.Errorf("the master key is in what is stored: %v", err)
 	}

@@ -6,52 +6,62 @@ import (
 	"path/filepath"
 
 	"midplane/fault"
-	"midplane/platform"
-	"midplane/platform/node"
+	"midplane/tenants/account"
 )
 
-// LoadNode reads a node's folder into its configuration. data is where the
-// node keeps its files.
-func LoadNode(dir, data string) (platform.Config, error) {
-	var f NodeFile
-	if err := readJSON(filepath.Join(dir, fileNode), &f); err != nil {
+// Secrets are the keys a node works with. They come from the files of its
+// folder and stay in memory.
+type Secrets struct {
+	OperatorSigning []byte       `json:"operatorSigning"` // seed; signs tenants' accounts
+	System          account.Keys `json:"system"`
+	Control         account.Keys `json:"control"`
+	Enrol           account.Keys `json:"enrol,omitzero"`
+	Master          string       `json:"-"` // master key of the registry, in a file of its own or the environment
+}
+
+// Node is what a node's folder holds.
+type Node struct {
+	NodeFile
+	OperatorJWT  string            // path
+	Accounts     map[string]string // JWTs of the accounts that a deployment begins with, by key
+	Secrets      Secrets
+	StoreKey     string // in base64; "": the store is not encrypted
+	Certificates *TLS   // nil without TLS
+}
+
+// LoadNode reads a node's folder.
+func LoadNode(dir string) (Node, error) {
+	n := Node{OperatorJWT: filepath.Join(dir, fileOperator)}
+	if err := readJSON(filepath.Join(dir, fileNode), &n.NodeFile); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			return platform.Config{}, fault.WithHint(fault.New(fault.NotFound, "%s is not a node's folder", dir), "it is nodes/<name> of what midplane init made")
+			return n, fault.WithHint(fault.New(fault.NotFound, "%s is not a node's folder", dir), "it is nodes/<name> of what midplane init made")
 		}
-		return platform.Config{}, err
+		return n, err
 	}
-	cfg := platform.Config{
-		Node: node.Config{
-			Name: f.Name, Cluster: f.Cluster, Dir: data, Client: f.Client, Route: f.Route, Peer: f.Peer, Peers: f.Peers,
-			OperatorJWT: filepath.Join(dir, fileOperator), System: f.System, Accounts: map[string]string{},
-		},
-		Advertise: f.Advertise, Replicas: f.Replicas, PeerClients: f.Clients,
-	}
-	switch err := readJSON(filepath.Join(dir, fileSecrets), &cfg.Secrets); {
+	switch err := readJSON(filepath.Join(dir, fileSecrets), &n.Secrets); {
 	case errors.Is(err, fs.ErrNotExist):
-		return cfg, fault.WithHint(fault.Wrap(fault.NotFound, err, "secrets of node %s", f.Name), "restore it from a copy: it cannot be made again")
+		return n, fault.WithHint(fault.Wrap(fault.NotFound, err, "secrets of node %s", n.Name), "restore it from a copy: it cannot be made again")
 	case err != nil:
-		return cfg, fault.Wrap(fault.Other, err, "secrets of node %s", f.Name)
+		return n, fault.Wrap(fault.Other, err, "secrets of node %s", n.Name)
 	}
-	master, err := ownKey(dir, fileMaster, EnvMaster, "master key")
-	if err != nil {
-		return cfg, err
+	var err error
+	if n.Secrets.Master, err = ownKey(dir, fileMaster, EnvMaster, "master key"); err != nil {
+		return n, err
 	}
-	cfg.Secrets.Master = master
-	if f.EncryptAtRest {
-		if cfg.Node.StoreKey, err = StoreKey(dir); err != nil {
-			return cfg, err
+	if n.EncryptAtRest {
+		if n.StoreKey, err = StoreKey(dir); err != nil {
+			return n, err
 		}
 	}
-	if err := loadHubs(&cfg, filepath.Join(dir, "accounts")); err != nil {
-		return cfg, err
+	if err := n.loadHubs(filepath.Join(dir, "accounts")); err != nil {
+		return n, err
 	}
-	if f.TLS {
-		certs, err := newCertificates(filepath.Join(dir, "tls"), f.Peers)
+	if n.TLS {
+		certs, err := newCertificates(filepath.Join(dir, "tls"), n.Peers)
 		if err != nil {
-			return cfg, err
+			return n, err
 		}
-		certs.use(&cfg)
+		n.Certificates = certs.tls()
 	}
-	return cfg, nil
+	return n, nil
 }

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 
 	"midplane/fault"
-	"midplane/platform"
 	"midplane/tenants/account"
 )
 
@@ -25,7 +24,7 @@ func ExportNsc(dir, out string) (identity bool, err error) {
 	if entries, err := os.ReadDir(out); err == nil && len(entries) > 0 {
 		return false, fault.WithHint(fault.New(fault.Conflict, "%s is not empty", out), "name a folder that is new")
 	}
-	var s platform.Secrets
+	var s Secrets
 	node := NodeDir(dir, sum.Nodes[0])
 	if err := readJSON(filepath.Join(node, fileSecrets), &s); err != nil {
 		return false, fault.WithHint(fault.Wrap(fault.NotFound, err, "secrets of node %s", sum.Nodes[0]), "copy the node's folder to %s", node)

@@ -62,7 +62,7 @@ func openFolder(dir string) (*folder, error) {
 
 func (f *folder) writer() *writer { return &writer{dir: f.dir, over: true} }
 
-// bundles are the files that say whom to trust for a kind.
+// bundles are the files with the CAs to trust for a kind.
 func (f *folder) bundles(kind string) (out []string) {
 	if kind == kindClient {
 		out = append(out, filepath.Join("tls", "ca.crt"))
@@ -149,8 +149,8 @@ func readKey(path string) (*ecdsa.PrivateKey, []byte, error) {
 	return ec, data, nil
 }
 
-// cross returns the certificate of ca signed by another CA: whoever trusts only
-// the other one verifies through it what ca signed.
+// cross returns the certificate of ca signed by another CA: with it a client that
+// trusts only the other one verifies what ca signed.
 func (a *authority) cross(ca *authority) ([]byte, error) {
 	now := time.Now()
 	end := a.cert.NotAfter

@@ -11,13 +11,13 @@ import (
 )
 
 // A CA is rotated in three steps, and between them the operator carries the
-// files to the nodes and to the clients. After every step whoever trusts only
-// the old CA and whoever trusts only the new one can connect, since each is
+// files to the nodes and to the clients. After every step those that trust only
+// the old CA and those that trust only the new one can connect, since each is
 // also signed by the other. Every step can be repeated, and one that was cut
 // off is finished by repeating it.
 
 // AddCA makes a new CA for clients and one for routes and adds them to what
-// everybody trusts. Certificates stay as they are.
+// clients and nodes trust. Certificates stay as they are.
 func AddCA(dir string) ([]Certificate, error) {
 	f, err := openFolder(dir)
 	if err != nil {
@@ -37,7 +37,7 @@ func AddCA(dir string) ([]Certificate, error) {
 			if next, err = newAuthority(f.sum.Name + " " + kind + "s"); err != nil {
 				return nil, err
 			}
-			// The certificate comes last: it says that the CA is there.
+			// The certificate comes last: with it the CA counts as there.
 			w.secret(nextFile(kind, ".key"), next.keyPEM)
 			w.file(nextFile(kind, ".crt"), next.pem, 0o644)
 		}
@@ -48,7 +48,7 @@ func AddCA(dir string) ([]Certificate, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !issued { // nothing to show to whoever has the new one only, otherwise
+		if !issued { // otherwise there is nothing to show to a client that has the new one only
 			der, err := next.cross(old)
 			if err != nil {
 				return nil, err
@@ -94,7 +94,7 @@ func IssueFromNewCA(dir string) ([]Certificate, error) {
 	return Certificates(dir)
 }
 
-// trusted refuses unless everybody was told to trust next.
+// trusted refuses unless every bundle holds next.
 func (f *folder) trusted(kind string, next *authority) error {
 	if next == nil {
 		return fault.WithHint(fault.New(fault.Conflict, "there is no new CA"), "begin with: midplane rotate ca add --dir %s", f.dir)
@@ -111,8 +111,8 @@ func (f *folder) trusted(kind string, next *authority) error {
 	return nil
 }
 
-// RemoveOldCA takes the old CAs out of what everybody trusts. From then on
-// whoever has not got the new one is refused.
+// RemoveOldCA takes the old CAs out of what clients and nodes trust. From then on
+// those that have not got the new one are refused.
 func RemoveOldCA(dir string) ([]Certificate, error) {
 	f, err := openFolder(dir)
 	if err != nil {
@@ -161,7 +161,7 @@ func RemoveOldCA(dir string) ([]Certificate, error) {
 	return Certificates(dir)
 }
 
-// chain writes every node's certificate anew, alone or with one more behind it.
+// chain writes every node's certificate again, alone or with one more behind it.
 func (f *folder) chain(w *writer, kind string, more []byte) error {
 	certs, err := f.leaves(kind)
 	if err != nil {

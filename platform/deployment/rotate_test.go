@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -17,21 +18,10 @@ import (
 
 	"midplane/bus"
 	"midplane/fault"
+	"midplane/internal/testwait"
 	"midplane/platform/deployment"
 	"midplane/telemetry"
 )
-
-// eventually waits until ask returns "", which else says what is missing.
-func eventually(t *testing.T, ask func() string) {
-	t.Helper()
-	var last string
-	for end := time.Now().Add(90 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		if last = ask(); last == "" {
-			return
-		}
-	}
-	t.Fatal(last)
-}
 
 // shown returns the serial of the certificate that a node shows to a client
 // which trusts roots.
@@ -121,11 +111,11 @@ func TestCertificatesReload(t *testing.T) {
 	if want == before {
 		t.Fatal("the certificate was not renewed")
 	}
-	eventually(t, func() string {
+	testwait.Until(t, "as it should be", func() error {
 		if got, err := shown(t, client, roots); err != nil || got != want {
-			return fmt.Sprintf("serial %s, want %s (%v)", got, want, err)
+			return fmt.Errorf("serial %s, want %s (%v)", got, want, err)
 		}
-		return ""
+		return nil
 	})
 	untouched(t, nc)
 	if err := joins(t, route, routeCert(t, dir, "n2"), pool(t, filepath.Join(deployment.NodeDir(dir, "n2"), "tls", "route-ca.crt"))); err != nil {
@@ -164,8 +154,8 @@ func read(t *testing.T, path ...string) []byte {
 	return data
 }
 
-// While a CA is rotated, whoever trusts only the old one and whoever trusts only
-// the new one can connect, nodes verify each other all the time, and open
+// While a CA is rotated, clients that trust only the old one and clients that
+// trust only the new one can connect, nodes verify each other all the time, and open
 // connections stay. In the end only the new one counts.
 func TestCARotation(t *testing.T) {
 	dir, client, route := lonely(t)
@@ -183,20 +173,20 @@ func TestCARotation(t *testing.T) {
 	during := func(step string) {
 		t.Helper()
 		for name, roots := range map[string]*x509.CertPool{"old": oldCA, "new": newCA, "both": pool(t, deployment.CAFile(dir))} {
-			eventually(t, func() string {
+			testwait.Until(t, "as it should be", func() error {
 				if _, err := shown(t, client, roots); err != nil {
-					return fmt.Sprintf("%s: a client that trusts %s: %v", step, name, err)
+					return fmt.Errorf("%s: a client that trusts %s: %v", step, name, err)
 				}
-				return ""
+				return nil
 			})
 		}
 		for name, roots := range map[string]*x509.CertPool{"old": oldRouteCA, "new": newRouteCA, "both": pool(t, filepath.Join(n2, "route-ca.crt"))} {
 			for which, cert := range map[string]tls.Certificate{"old": oldRoute, "present": routeCert(t, dir, "n2")} {
-				eventually(t, func() string {
+				testwait.Until(t, "as it should be", func() error {
 					if err := joins(t, route, cert, roots); err != nil {
-						return fmt.Sprintf("%s: a node with the %s certificate that trusts %s: %v", step, which, name, err)
+						return fmt.Errorf("%s: a node with the %s certificate that trusts %s: %v", step, which, name, err)
 					}
-					return ""
+					return nil
 				})
 			}
 			if err := joins(t, route, stranger, roots); err == nil {
@@ -239,31 +229,31 @@ func TestCARotation(t *testing.T) {
 			t.Errorf("in the end: %+v", c)
 		}
 	}
-	eventually(t, func() string {
+	testwait.Until(t, "as it should be", func() error {
 		if _, err := shown(t, client, oldCA); err == nil {
-			return "who trusts only the old CA is still served"
+			return errors.New("who trusts only the old CA is still served")
 		}
 		if err := joins(t, route, oldRoute, newRouteCA); err == nil {
-			return "a node with a certificate of the old CA still joins"
+			return errors.New("a node with a certificate of the old CA still joins")
 		}
 		if _, err := shown(t, client, newCA); err != nil {
-			return err.Error()
+			return err
 		}
 		if err := joins(t, route, routeCert(t, dir, "n2"), newRouteCA); err != nil {
-			return err.Error()
+			return err
 		}
-		return ""
+		return nil
 	})
 	untouched(t, nc)
 	// A client that runs reads its bundle again when it connects.
 	if err := nc.ForceReconnect(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, func() string {
+	testwait.Until(t, "as it should be", func() error {
 		if nc.Stats().Reconnects == 0 || !nc.IsConnected() {
-			return fmt.Sprintf("not connected again: %v", nc.LastError())
+			return fmt.Errorf("not connected again: %v", nc.LastError())
 		}
-		return ""
+		return nil
 	})
 	// The new keys are in the place of the old ones: all can begin again.
 	if _, err := os.Stat(filepath.Join(dir, "offline", "next", "client-ca.crt")); err == nil {
@@ -302,7 +292,7 @@ func TestCARotationAfterInterruption(t *testing.T) {
 	if _, err := deployment.RenewCertificates(dir); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := deployment.LoadNode(deployment.NodeDir(dir, "n3"), t.TempDir()); err != nil {
+	if _, err := deployment.LoadNode(deployment.NodeDir(dir, "n3")); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -317,9 +307,9 @@ func TestRotationNeedsTheKeysOfTheCA(t *testing.T) {
 	}
 }
 
-// Somebody who speaks plain text to a TLS port is one line in the log, however
-// often it comes, for clients and for routes.
-func TestPlainTextIsSaidOnce(t *testing.T) {
+// A client that speaks plain text to a TLS port is one line in the log, however
+// often it comes, and so is a node at the port for routes.
+func TestPlainTextIsLoggedOnce(t *testing.T) {
 	log := &lines{}
 	_, client, route := lonelyWith(t, log)
 	for range 5 {
@@ -332,11 +322,11 @@ func TestPlainTextIsSaidOnce(t *testing.T) {
 		}
 		_, _ = io.ReadAll(c)
 	}
-	eventually(t, func() string {
+	testwait.Until(t, "as it should be", func() error {
 		if n := log.count("in plain text"); n == 0 {
-			return "nothing was said"
+			return errors.New("nothing was logged")
 		}
-		return ""
+		return nil
 	})
 	c := dial(t, route)
 	if _, err := io.WriteString(c, "INFO {}\r\nPING\r\n"); err != nil {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"midplane/platform"
 	"midplane/platform/deployment"
 	"midplane/platform/node"
 	"midplane/telemetry"
@@ -42,7 +43,7 @@ func lonelyWith(t *testing.T, log io.Writer) (dir, client, route string) {
 	if _, err := deployment.Init(dir, p); err != nil {
 		t.Fatal(err)
 	}
-	cfg, err := deployment.LoadNode(deployment.NodeDir(dir, "n1"), t.TempDir())
+	cfg, err := platform.Load(deployment.NodeDir(dir, "n1"), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +109,7 @@ func TestClientsSpeakTLS13(t *testing.T) {
 		t.Errorf("TLS 1.2: %v", err)
 	}
 	if err := connect(&tls.Config{RootCAs: x509.NewCertPool()}); err == nil || !strings.Contains(err.Error(), "certificate") {
-		t.Errorf("a client that trusts somebody else: %v", err)
+		t.Errorf("a client that trusts another CA: %v", err)
 	}
 	if err := connect(&tls.Config{RootCAs: pool(t, filepath.Join(deployment.NodeDir(dir, "n1"), "tls", "route-ca.crt"))}); err == nil || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("clients trust the CA of the routes: %v", err)
@@ -160,7 +161,7 @@ func TestRoutesVerifyBothWays(t *testing.T) {
 		return c
 	}
 	routes := pool(t, filepath.Join(deployment.NodeDir(dir, "n2"), "tls", "route-ca.crt"))
-	// join returns the first line that the node says to who comes.
+	// join returns the first line that the node sends to one that comes.
 	join := func(c *tls.Config) (string, error) {
 		c.MinVersion, c.ServerName = tls.VersionTLS13, "127.0.0.1"
 		conn := tls.Client(dial(t, route), c)
@@ -188,13 +189,13 @@ func TestRoutesVerifyBothWays(t *testing.T) {
 			t.Errorf("%s: joined: %q", name, line)
 		}
 	}
-	// In plain text nothing is said at all.
+	// In plain text there is no answer at all.
 	plain := dial(t, route)
 	if _, err := io.WriteString(plain, `INFO {"server_id":"X","version":"2.15.2","host":"127.0.0.1"}`+"\r\nPING\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	if said, _ := io.ReadAll(plain); strings.Contains(string(said), "INFO") || strings.Contains(string(said), "PONG") {
-		t.Errorf("a node in plain text was answered: %q", said)
+	if answer, _ := io.ReadAll(plain); strings.Contains(string(answer), "INFO") || strings.Contains(string(answer), "PONG") {
+		t.Errorf("a node in plain text was answered: %q", answer)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"midplane/fault"
+	"midplane/internal/atomicfile"
 )
 
 // writer writes files below dir and keeps the first error.
@@ -43,41 +44,16 @@ func whole(path string, data []byte, mode os.FileMode) error {
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return errors.Join(err, &fs.PathError{Op: "create", Path: path, Err: fs.ErrExist})
 	}
-	return put(path, data, mode)
+	return replace(path, data, mode)
 }
 
 // replace makes a file hold all of data, or what it held before.
 func replace(path string, data []byte, mode os.FileMode) error {
-	if err := os.Remove(path + partial); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return put(path, data, mode)
+	return atomicfile.Write(path, data, atomicfile.Mode(mode))
 }
 
-func put(path string, data []byte, mode os.FileMode) error {
-	part := path + partial
-	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(part, path); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
-}
-
-// partial ends the name of a file that is being written.
+// partial ends the name of a file that an older version was writing when it was
+// killed.
 const partial = ".part"
 
 // secret writes a file that only its owner may read.
@@ -114,7 +90,7 @@ func empty(dir string) error {
 	}
 	ours := map[string]bool{"offline": true, "nodes": true, "admin": true, "primary": true, "tls": true, fileOperator: true, fileOperator + partial: true, fileDone + partial: true, "lost+found": true}
 	for _, e := range entries {
-		if !ours[e.Name()] {
+		if !ours[e.Name()] && !atomicfile.Temporary(e.Name()) {
 			return fault.WithHint(fault.New(fault.Conflict, "%s is not empty: it holds %s", dir, e.Name()), "name a folder that is new or empty")
 		}
 	}

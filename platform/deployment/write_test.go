@@ -11,8 +11,8 @@ import (
 	"midplane/fault"
 )
 
-// TestFilesAreWhole: whoever looks while a file is written, or after the writer
-// was killed, finds nothing or all of it.
+// TestFilesAreWhole: a reader that looks while a file is written, or after the
+// writer was killed, finds nothing or all of it.
 func TestFilesAreWhole(t *testing.T) {
 	path := filepath.Join(t.TempDir(), fileDone)
 	data := bytes.Repeat([]byte("x"), 16<<20)
@@ -40,9 +40,12 @@ func TestFilesAreWhole(t *testing.T) {
 // made up for by the next one.
 func TestCutOffWhileWriting(t *testing.T) {
 	plan := Plan{Name: "midplane", Admin: "admin", Primary: "primary-1", Nodes: []NodePlan{{Name: "n1", Client: "127.0.0.1:0", Route: "127.0.0.1:0"}}}
-	for _, name := range []string{fileDone, fileOperator, "nodes/n1/" + fileSecrets, "offline/operator.nk", "primary/core.creds"} {
+	for _, name := range []string{
+		".atomic-" + fileDone + "-17", ".atomic-" + fileOperator + "-17", "nodes/n1/.atomic-" + fileSecrets + "-17", "offline/.atomic-operator.nk-17",
+		fileDone + partial, fileOperator + partial, "primary/core.creds" + partial, // of an older version
+	} {
 		dir := t.TempDir()
-		part := filepath.Join(dir, name+partial)
+		part := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(part), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -56,7 +59,7 @@ func TestCutOffWhileWriting(t *testing.T) {
 			t.Errorf("%s cut off: made %v, %v", name, made, err)
 		}
 		if _, err := os.Stat(part); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("%s%s is left: %v", name, partial, err)
+			t.Errorf("%s is left: %v", name, err)
 		}
 	}
 }

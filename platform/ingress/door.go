@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"midplane/event"
+	"midplane/platform/ingress/admit"
 	"midplane/subject"
 	"midplane/telemetry"
 )
@@ -32,7 +33,7 @@ type door struct {
 	broker  Broker
 	tel     telemetry.Telemetry
 
-	snapshot atomic.Pointer[Snapshot]
+	snapshot atomic.Pointer[admit.Snapshot]
 	limit    limiter
 	dead     *deadLetters
 	room     *headroom
@@ -41,11 +42,11 @@ type door struct {
 
 	connected func() bool // whether nc is
 	outage    outage
-	outlaws   *outlaws
+	excluded  *exclusions
 }
 
-// outage is how long a door has been without its connection. While it is, the
-// server tells producers that nobody listens.
+// outage is how long a door has been without its connection. In that time the
+// server answers producers that there are no responders.
 type outage struct{ since time.Time }
 
 // outageFor is what a connection may take to come back before its door counts
@@ -120,42 +121,53 @@ func (d *door) handle(m *nats.Msg) {
 	}
 	began := time.Now()
 	snap := d.snapshot.Load()
-	producer, drop := Screen(m.Subject, m.Reply)
-	if drop != DropNone {
+	producer, drop := admit.Screen(m.Subject, m.Reply)
+	if drop != admit.DropNone {
 		d.counts.dropped(drop)
 		return
 	}
+	in := incoming(m)
 	_, known := snap.Users[string(producer)]
 	if v := d.limit.allow(began, producer, known, m.Size()); v.wait > 0 {
-		d.refuse(m, producer, refuseRate(v))
+		d.refuse(in, producer, v.refusal())
 		if v.flood != "" {
 			d.shutOut(snap, v.flood)
 		}
 		return
 	}
-	in := Input{Subject: m.Subject, Reply: m.Reply, Header: m.Header, Data: m.Data,
-		HeaderBytes: m.Size() - len(m.Subject) - len(m.Reply) - len(m.Data)}
-	a, refusal := Admit(snap, producer, in, began, newID)
+	a, refusal := admit.Admit(snap, producer, in, began, newID)
 	if refusal == nil {
 		refusal = d.ready(snap, a, began)
 	}
 	if refusal != nil {
-		d.refuse(m, producer, refusal)
+		d.refuse(in, producer, refusal)
 		return
 	}
 	end := d.trace(a)
-	if err := d.nc.PublishMsg(a.Msg); err != nil {
+	if err := d.nc.PublishMsg(outgoing(a.Msg)); err != nil {
 		// The connection to our own server is gone: no answer, the producer retries.
 		d.counts.dropped("forward")
 		d.tel.Log.Warn("cannot forward", "tenant", d.tenant, "error", err)
 		return
 	}
 	end()
-	d.counts.accepted(a, began)
+	d.counts.accepted(a, m.Size(), began)
+}
+
+// incoming is a message of the client library as the decision takes it. The
+// library does not keep the size of the headers; it is what is left.
+func incoming(m *nats.Msg) admit.Input {
+	return admit.Input{Subject: m.Subject, Reply: m.Reply, Header: m.Header, Data: m.Data,
+		HeaderBytes: m.Size() - len(m.Subject) - len(m.Reply) - len(m.Data)}
+}
+
+// outgoing is what was decided as the client library sends it.
+func outgoing(m admit.Message) *nats.Msg {
+	return &nats.Msg{Subject: m.Subject, Reply: m.Reply, Header: m.Header, Data: m.Data}
 }
 
 // ready answers for a stream that would not: no leader, or no room for new state.
-func (d *door) ready(snap *Snapshot, a *Admitted, now time.Time) *Refusal {
+func (d *door) ready(snap *admit.Snapshot, a *admit.Admitted, now time.Time) *admit.Refusal {
 	k := a.In.Kind
 	check := &d.leader[kindIndex(k)]
 	if now.Sub(check.at) > leaderEvery {
@@ -163,15 +175,15 @@ func (d *door) ready(snap *Snapshot, a *Admitted, now time.Time) *Refusal {
 		check.at = now
 	}
 	if !check.ok {
-		return refuse(CodeNoLeader, "stream %s has no leader at this moment; retry with the same message id", k.Stream())
+		return admit.Refuse(admit.CodeNoLeader, "stream %s has no leader at this moment; retry with the same message id", k.Stream())
 	}
 	if k == event.KindState && !d.room.has(a) {
-		return refuse(CodeStateFull, "stream STATE is above 80 %% of its size and takes updates of known entities only")
+		return admit.Refuse(admit.CodeStateFull, "stream STATE is above 80 %% of its size and takes updates of known entities only")
 	}
 	return nil
 }
 
-func (d *door) refuse(m *nats.Msg, producer event.Producer, r *Refusal) {
+func (d *door) refuse(m admit.Input, producer event.Producer, r *admit.Refusal) {
 	d.counts.refused(r)
 	stream := ""
 	if in, err := subject.ParseIn(m.Subject); err == nil {
@@ -181,9 +193,9 @@ func (d *door) refuse(m *nats.Msg, producer event.Producer, r *Refusal) {
 	d.dead.keep(d.snapshot.Load(), m, producer, r)
 }
 
-// trace puts a span of ours between the producer's and whatever comes after,
+// trace puts a span of ours between the producer's and what comes after,
 // when the producer asked for the trace to be recorded.
-func (d *door) trace(a *Admitted) func() {
+func (d *door) trace(a *admit.Admitted) func() {
 	parent := first(a.Msg.Header, event.HeaderTraceParent)
 	if !telemetry.Sampled(parent) {
 		return func() {}

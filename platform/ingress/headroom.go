@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"midplane/platform/ingress/admit"
 )
 
 // headroomFrom is how full STATE may be before it takes updates only. On three
@@ -21,20 +23,20 @@ type headroom struct {
 
 	mu   sync.Mutex
 	seen map[string]bool // subjects that STATE holds, while it is tight
-	// Until the next measurement: subjects that it does not hold, and whether
-	// nobody could tell. Asking holds up the door.
+	// Until the next measurement: subjects that it does not hold, and whether it
+	// did not answer. Asking holds up the door.
 	absent map[string]bool
 	silent bool
 }
 
-// set tells what STATE may hold by the tenant's quota, before it is measured
+// set notes what STATE may hold by the tenant's quota, before it is measured
 // for the first time, and how many nodes have a door.
 func (h *headroom) set(limit uint64, nodes int) {
 	h.limit.Store(limit)
 	h.nodes.Store(int64(nodes))
 }
 
-// fill tells how full STATE is; a limit of 0 is a stream that is not there yet.
+// fill notes how full STATE is; a limit of 0 is a stream that is not there yet.
 func (h *headroom) fill(used, limit uint64) {
 	if limit == 0 {
 		return
@@ -60,10 +62,10 @@ func (h *headroom) tight() bool {
 }
 
 // has reports whether a may be stored: there is room, or its subject is there
-// already. When nobody can tell, it is taken for new.
-func (h *headroom) has(a *Admitted) bool {
+// already. When STATE does not answer, it is taken for new.
+func (h *headroom) has(a *admit.Admitted) bool {
 	if !h.tight() {
-		h.since.Add(uint64(a.Msg.Size()))
+		h.since.Add(uint64(outgoing(a.Msg).Size()))
 		return true
 	}
 	subj := a.In.StoredAs(a.Site).String()

@@ -1,9 +1,9 @@
 // Package ingress is the only door into a tenant's streams. In each tenant's
 // account every node subscribes in.> and takes only what arrives at itself;
-// Admit (check.go, pure) decides; what is let in goes on with the producer's
-// own reply subject, so that the stream's PubAck goes straight back and the
-// ingress keeps no state. What is refused is answered with a PubAck whose
-// error says why. It knows the broker by the few questions of Broker.
+// package admit decides; what is let in goes on with the producer's own reply
+// subject, so that the stream's PubAck goes straight back and the ingress keeps
+// no state. What is refused is answered with a PubAck whose error says why. It
+// knows the broker by the few questions of Broker.
 package ingress
 
 import (
@@ -18,15 +18,13 @@ import (
 
 	"midplane/event"
 	"midplane/fault"
-	"midplane/platform/control/registry"
+	"midplane/platform/registry"
 	"midplane/telemetry"
-	"midplane/tenants"
-	"midplane/tenants/account"
 )
 
 // Broker is what the ingress needs of the embedded server.
 type Broker interface {
-	// Interest reports whether anybody listens on subj in the account.
+	// Interest reports whether there is a listener on subj in the account.
 	Interest(accountKey, subj string) bool
 	// Apply gives the server an account's JWT and reads it back.
 	Apply(accountKey, token string) error
@@ -60,7 +58,7 @@ type Ingress struct {
 	shut   bool // the last door that was tried could not be opened at our own server
 	notify chan struct{}
 
-	outlaws outlaws
+	excluded exclusions
 }
 
 // New returns an Ingress; Run opens its doors.
@@ -79,7 +77,7 @@ func (i *Ingress) each(f func(*door)) {
 	}
 }
 
-// Run keeps the doors as the registry says until ctx ends.
+// Run keeps the doors as the registry has them until ctx ends.
 func (i *Ingress) Run(ctx context.Context) error {
 	defer i.closeAll()
 	tick := time.NewTicker(time.Second)
@@ -108,8 +106,8 @@ func (i *Ingress) sync(ctx context.Context, view *registry.View, live int, resiz
 	var mu sync.Mutex
 	var closed []string
 	for _, t := range view.Tenants {
-		if t.Account.JWT == "" {
-			continue // not made yet
+		if t.Account.JWT == "" && (t.Problem == "" || t.AccountRevision == 0) {
+			continue // not made yet; one that cannot be read closes its door
 		}
 		i.mu.Lock()
 		done := i.loaded[t.ID] == t.Revision
@@ -146,111 +144,77 @@ func (i *Ingress) sync(ctx context.Context, view *registry.View, live int, resiz
 	}
 }
 
-// tenant applies the account's JWT to the server and opens, changes or closes the door.
+// tenant applies the account's JWTs to the server, and then its door follows.
 func (i *Ingress) tenant(t *registry.Tenant, live int) error {
 	for key, token := range t.Account.Former {
 		if err := i.cfg.Broker.Apply(key, token); err != nil {
 			return err
 		}
 	}
-	if err := i.cfg.Broker.Apply(t.Account.Key, t.Account.JWT); err != nil {
-		return err
-	}
-	i.mu.Lock()
-	d := i.doors[t.ID]
-	i.mu.Unlock()
-	if d != nil && t.Open() && d.account == t.Account.Key && !d.fits(t) {
-		next, err := i.swap(d, t, live)
-		if next == nil {
-			return err // d goes on
-		}
-		i.mu.Lock()
-		i.doors[t.ID] = next
-		if err != nil {
-			delete(i.doors, t.ID)
-		}
-		i.mu.Unlock()
-		if err != nil {
+	if t.Account.JWT != "" {
+		if err := i.cfg.Broker.Apply(t.Account.Key, t.Account.JWT); err != nil {
 			return err
 		}
-		d = next
 	}
-	if d != nil && (!t.Open() || d.account != t.Account.Key) {
-		d.close()
-		d = nil
-		i.mu.Lock()
-		delete(i.doors, t.ID)
-		i.mu.Unlock()
-	}
-	if t.Open() {
-		if d == nil {
-			var err error
-			d, err = i.newDoor(t, live)
-			i.mu.Lock()
-			i.shut = err != nil
-			i.mu.Unlock()
-			if err != nil {
-				return err
-			}
-		} else {
-			d.limit.set(t.Spec.Quota, live)
-			d.room.set(uint64(t.Spec.Limits().MaxBytes(event.KindState)), live)
-			snap := snapshotOf(t)
-			d.snapshot.Store(snap)
-			d.limit.keep(snap.Users)
-		}
+	if err := i.follow(t, live); err != nil {
+		return err
 	}
 	if t.Spec != nil && t.Problem != "" {
 		return fault.New(fault.Other, "%s", t.Problem)
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if d != nil {
-		i.doors[t.ID] = d
-	}
 	i.loaded[t.ID] = t.Revision
 	return nil
 }
 
-func (i *Ingress) newDoor(t *registry.Tenant, live int) (*door, error) {
-	d, err := i.makeDoor(t, live)
-	if err != nil {
-		return nil, err
-	}
-	if err := d.open(); err != nil {
-		d.nc.Close()
-		return nil, err
-	}
-	return d, nil
-}
-
-// makeDoor connects; nobody comes in yet.
-func (i *Ingress) makeDoor(t *registry.Tenant, live int) (*door, error) {
-	nc, err := i.cfg.Connect(t)
-	if err != nil {
-		return nil, err
-	}
-	id := t.ID
-	d := &door{tenant: id, account: t.Account.Key, key: t.Keys.Roles[account.RoleIngress], nc: nc, connected: nc.IsConnected, outlaws: &i.outlaws, broker: i.cfg.Broker, tel: i.tel, dead: newDeadLetters(nc),
-		room: &headroom{known: func(ctx context.Context, subj string) (bool, error) { return i.cfg.StateHas(ctx, id, subj) }}}
-	d.counts.latency, d.counts.attrs = i.instruments.latency, attributes(id)
-	d.counts.refusals, d.counts.drops = map[string]uint64{}, map[string]uint64{}
-	d.limit.set(t.Spec.Quota, live)
-	d.room.set(uint64(t.Spec.Limits().MaxBytes(event.KindState)), live)
-	d.snapshot.Store(snapshotOf(t))
-	return d, nil
-}
-
-func snapshotOf(t *registry.Tenant) *Snapshot {
-	s := &Snapshot{Tenant: t.ID, Schemas: t.Schemas, Capability: t.Capability, Warn: t.Spec.Policy == tenants.PolicyWarn, MaxMessage: int(t.Spec.Quota.MessageSize),
-		Users: make(map[string]User, len(t.Users))}
-	for name, u := range t.Users {
-		if !u.Live() {
-			continue
+// follow opens, changes or closes a tenant's door.
+func (i *Ingress) follow(t *registry.Tenant, live int) error {
+	i.mu.Lock()
+	d := i.doors[t.ID]
+	i.mu.Unlock()
+	stays := d != nil && t.Open() && d.account == t.Account.Key
+	switch {
+	case stays && d.fits(t):
+		d.follow(t, live)
+		return nil
+	case stays:
+		next, err := i.swap(d, t, live)
+		if next == nil {
+			return err // d goes on
 		}
-		s.Users[name] = User{Role: u.Role, Site: t.SiteOf(name), Key: u.PublicKey}
+		if err != nil {
+			i.put(t.ID, nil)
+			return err
+		}
+		i.put(t.ID, next)
+		return nil
+	case d != nil:
+		d.close()
+		i.put(t.ID, nil)
 	}
-	return s
+	if !t.Open() {
+		return nil
+	}
+	d, err := i.newDoor(t, live)
+	i.mu.Lock()
+	i.shut = err != nil
+	i.mu.Unlock()
+	if err == nil {
+		i.put(t.ID, d)
+	}
+	return err
+}
+
+// put takes in a tenant's door; nil: it has none.
+func (i *Ingress) put(id event.Tenant, d *door) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if d == nil {
+		delete(i.doors, id)
+		return
+	}
+	i.doors[id] = d
 }
 
 // measure looks how full STATE is, everywhere.
@@ -295,7 +259,7 @@ func (i *Ingress) Loaded() (revision uint64, closed []string, open int) {
 }
 
 // Shut reports whether no door is open because this node's own server lets
-// none be opened: the node serves nobody.
+// none be opened: the node serves no clients.
 func (i *Ingress) Shut() bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()

@@ -10,18 +10,24 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
+	"midplane/api"
 	"midplane/event"
+	"midplane/platform/ingress/admit"
 	"midplane/telemetry"
 )
 
-// counts are one door's numbers. Plain atomics, read when somebody asks: a
+// counts are one door's numbers. Plain atomics, read when they are asked for: a
 // counter of the metrics library per message would be a tenth of its cost.
 type counts struct {
 	in      [4]atomic.Uint64 // accepted, by kind
+	bytes   [4]atomic.Uint64 // of them
+	largest atomic.Int64     // payload of one of them
 	warned  atomic.Uint64
 	n       atomic.Uint64
 	latency metric.Float64Histogram
 	attrs   metric.MeasurementOption
+
+	tooLarge, stateFull atomic.Uint64 // refusals
 
 	mu       sync.Mutex
 	refusals map[string]uint64
@@ -31,8 +37,14 @@ type counts struct {
 // latencyEvery is one in how many accepted messages is timed.
 const latencyEvery = 16
 
-func (c *counts) accepted(a *Admitted, began time.Time) {
-	c.in[kindIndex(a.In.Kind)].Add(1)
+// accepted counts a message of size bytes. One goroutine calls it, the door's own.
+func (c *counts) accepted(a *admit.Admitted, size int, began time.Time) {
+	k := kindIndex(a.In.Kind)
+	c.in[k].Add(1)
+	c.bytes[k].Add(uint64(size))
+	if n := int64(len(a.Msg.Data)); n > c.largest.Load() {
+		c.largest.Store(n)
+	}
 	if a.Violation != "" {
 		c.warned.Add(1)
 	}
@@ -41,7 +53,13 @@ func (c *counts) accepted(a *Admitted, began time.Time) {
 	}
 }
 
-func (c *counts) refused(r *Refusal) {
+func (c *counts) refused(r *admit.Refusal) {
+	switch r.Code {
+	case admit.CodeSize:
+		c.tooLarge.Add(1)
+	case admit.CodeStateFull:
+		c.stateFull.Add(1)
+	}
 	reason := r.Reason
 	if reason == "" {
 		reason = "unavailable"
@@ -54,13 +72,11 @@ func (c *counts) refused(r *Refusal) {
 	c.mu.Unlock()
 }
 
-func (c *counts) dropped(d Drop) {
+func (c *counts) dropped(d admit.Drop) {
 	c.mu.Lock()
 	c.drops[string(d)]++
 	c.mu.Unlock()
 }
-
-var kinds = [4]event.Kind{event.KindEvent, event.KindState, event.KindMetric, event.KindDead}
 
 // instruments are the ingress' metrics; they ask the doors.
 type instruments struct {
@@ -86,11 +102,28 @@ func newInstruments(tel telemetry.Telemetry, doors func(func(*door))) (*instrume
 	if err != nil {
 		return nil, err
 	}
+	bytes, err := tel.Meter.Int64ObservableCounter(telemetry.MetricIngressBytes, metric.WithUnit(telemetry.UnitBytes), metric.WithDescription("bytes of the messages forwarded to a stream"))
+	if err != nil {
+		return nil, err
+	}
+	limited, err := tel.Meter.Int64ObservableCounter(telemetry.MetricIngressLimited, metric.WithDescription("messages refused because of a rate, by the limit and the producer; beyond 32 producers of a tenant the others are _others"))
+	if err != nil {
+		return nil, err
+	}
 	_, err = tel.Meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		doors(func(d *door) {
 			tenant := telemetry.AttrTenant.String(string(d.tenant))
-			for i, k := range kinds {
-				o.ObserveInt64(accepted, int64(d.counts.in[i].Load()), metric.WithAttributes(tenant, telemetry.AttrKind.String(string(k))))
+			for i, k := range event.Kinds {
+				of := metric.WithAttributes(tenant, telemetry.AttrKind.String(string(k)))
+				o.ObserveInt64(accepted, int64(d.counts.in[i].Load()), of)
+				o.ObserveInt64(bytes, int64(d.counts.bytes[i].Load()), of)
+			}
+			for producer, by := range d.limit.refusedByProducer() {
+				for i, n := range by {
+					if n > 0 {
+						o.ObserveInt64(limited, int64(n), metric.WithAttributes(tenant, telemetry.AttrProducer.String(producer), telemetry.AttrLimit.String(api.Limits[i])))
+					}
+				}
 			}
 			d.counts.mu.Lock()
 			defer d.counts.mu.Unlock()
@@ -104,7 +137,7 @@ func newInstruments(tel telemetry.Telemetry, doors func(func(*door))) (*instrume
 			o.ObserveInt64(refused, int64(d.counts.warned.Load()), metric.WithAttributes(tenant, telemetry.AttrReason.String("warned")))
 		})
 		return nil
-	}, accepted, refused, dropped)
+	}, accepted, bytes, refused, dropped, limited)
 	return &instruments{latency: latency}, err
 }
 

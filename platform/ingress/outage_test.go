@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"midplane/event"
-	"midplane/platform/control/registry"
+	"midplane/platform/registry"
 )
 
 func TestOutage(t *testing.T) {
@@ -25,7 +25,7 @@ func TestOutage(t *testing.T) {
 	}
 }
 
-// A door that has lost its connection is said to be closed, and open again
+// A door that has lost its connection is reported closed, and open again
 // when it is back, without any change of the registry.
 func TestDoorWithoutConnectionIsClosed(t *testing.T) {
 	up := true
@@ -49,7 +49,7 @@ func TestDoorWithoutConnectionIsClosed(t *testing.T) {
 	select {
 	case <-i.Moved():
 	default:
-		t.Error("nobody is told")
+		t.Error("the change is not signalled")
 	}
 	up = true
 	if closed, open := look(); len(closed) != 0 || open != 2 {

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"time"
 
-	"midplane/platform/control/registry"
+	"midplane/platform/registry"
 	"midplane/tenants/account"
 )
 
@@ -19,10 +19,10 @@ func (d *door) fits(t *registry.Tenant) bool {
 
 // swap opens a door with the tenant's new key in place of d. The new connection
 // is there before d stops taking messages in; between the two subscriptions
-// lies one round trip within the process, in which a producer hears that nobody
-// listens and tries again. The new door begins when d has let through all it
+// lies one round trip within the process, in which a producer is answered that
+// there are no responders and tries again. The new door begins when d has let through all it
 // has, so that one producer's messages stay in order. When the new connection
-// cannot be made there is no next, and d goes on; an error beside next says that
+// cannot be made there is no next, and d goes on; an error beside next means that
 // neither is open.
 func (i *Ingress) swap(d *door, t *registry.Tenant, live int) (*door, error) {
 	next, err := i.makeDoor(t, live)

@@ -9,12 +9,18 @@ import (
 // Apply gives the server an account's JWT, unless it has a newer one, and
 // reads back what the account really runs with. The registry is where the JWT
 // comes from: every node applies it by itself, so that a lease lost in the
-// middle of a push cannot put an old JWT over a new one.
+// middle of a push cannot put an old JWT over a new one. When it returns without
+// an error the JWT survives a power cut, as every message that the account is
+// going to acknowledge does.
 func (n *Node) Apply(accountKey, token string) error {
-	if err := n.resolver.Store(accountKey, token); err != nil {
+	if err := n.accounts.keep(accountKey, token); err != nil {
 		return fault.Wrap(fault.Other, err, "node %s: store the JWT of account %s", n.cfg.Name, accountKey)
 	}
-	return n.Runs(accountKey, token)
+	if err := n.Runs(accountKey, token); err != nil {
+		return err
+	}
+	n.recovery.applied(accountKey, token)
+	return nil
 }
 
 // Runs reports an Unavailable error unless the server runs the account with
@@ -51,8 +57,8 @@ func (n *Node) AccountJWT(accountKey string) string {
 	return info.Account.Jwt
 }
 
-// Interest reports whether anybody in the cluster listens on subj in the
-// account: a stream without a leader listens on nothing and would never answer.
+// Interest reports whether there is a listener on subj in the account, anywhere
+// in the cluster: a stream without a leader listens on nothing and would never answer.
 func (n *Node) Interest(accountKey, subj string) bool {
 	srv := n.srv.Load()
 	if srv == nil {

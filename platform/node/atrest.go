@@ -13,13 +13,14 @@ import (
 	"path/filepath"
 
 	"midplane/fault"
+	"midplane/internal/atomicfile"
 )
 
 const (
 	storeFolder = "jetstream"
-	// checkFile says with which key the store was made, without telling it. A
+	// checkFile shows with which key the store was made, without the key itself. A
 	// server with another key, or none, would start, find that it cannot read a
-	// stream, and go on without: a stream made anew in its place is lost data.
+	// stream, and go on without: a new stream in its place is lost data.
 	checkFile = "encryption.json"
 	cipher    = "ChaCha20-Poly1305"
 )
@@ -60,7 +61,7 @@ func guardStore(cfg Config) error {
 	case key == nil:
 		return nil
 	case !found && encrypted:
-		return fault.WithHint(fault.New(fault.Denied, "the data in %s is encrypted, but %s is missing: whether this is the key cannot be told", cfg.Dir, checkFile),
+		return fault.WithHint(fault.New(fault.Denied, "the data in %s is encrypted, but %s is missing: whether this is the key cannot be known", cfg.Dir, checkFile),
 			untouched+"Bring the file back from a copy of the folder")
 	case !found:
 		return fault.WithHint(fault.New(fault.Denied, "the data in %s is not encrypted, and encrypting it in place is not possible", cfg.Dir),
@@ -115,7 +116,7 @@ func readCheck(path string) (c storeCheck, found bool, err error) {
 	return c, true, nil
 }
 
-// checkSum tells keys apart. They are 32 random bytes: nobody finds one by trying.
+// checkSum tells keys apart. They are 32 random bytes, too many to find one by trying.
 func checkSum(key, salt []byte) ([]byte, error) {
 	sum, err := hkdf.Key(sha256.New, key, salt, "midplane store check", 32)
 	return sum, fault.Wrap(fault.Other, err, "derive a check value")
@@ -138,29 +139,10 @@ func writeCheck(path string, key []byte) error {
 
 // durably writes a file so that it is there, whole, after a power cut.
 func durably(path string, data []byte) error {
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := atomicfile.MakeDir(filepath.Dir(path)); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, "."+checkFile+"-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return atomicfile.Write(path, data)
 }
 
 func clearCheck(path string, found bool) error {

@@ -159,7 +159,7 @@ func hasAll(t *testing.T, js jetstream.JetStream, count int, text string) {
 // check file are refused before a byte of the store changes; with the right key
 // everything is there.
 func TestStoreIsEncrypted(t *testing.T) {
-	const text, count = "winter is here, and everybody may know", 50
+	const text, count = "winter is here, and everyone may know", 50
 	k := newKeys(t)
 	cfgs := keyed(three(t, k), newStoreKey())
 	cfg := cfgs[0]
@@ -188,7 +188,7 @@ func TestStoreIsEncrypted(t *testing.T) {
 		t.Errorf("a refused start changed files:\n%s\nbefore:\n%s", after, before)
 	}
 
-	// Without the check file nothing can be told, and nothing is risked.
+	// Without the check file the key cannot be known to be right, and nothing is risked.
 	check := filepath.Join(cfg.Dir, checkFile)
 	data, err := os.ReadFile(check)
 	if err != nil {

@@ -11,11 +11,12 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"midplane/api"
-	"midplane/platform/control/registry"
+	"midplane/internal/testwait"
+	"midplane/platform/registry"
 	"midplane/tenants/account"
 )
 
-// Nobody takes anything out of the audit log, nodes' own users included: they
+// No user takes anything out of the audit log, nodes' own users included: they
 // may append and read.
 func TestAuditLogIsAppendOnly(t *testing.T) {
 	c := newCluster(t)
@@ -32,13 +33,13 @@ func TestAuditLogIsAppendOnly(t *testing.T) {
 	}
 	for i := range 3 {
 		rec := api.AuditRecord{ID: fmt.Sprint("act-", i), Who: "ann", Verb: "tenant.put", Result: api.AuditOK}
-		eventually(t, "appended", func() error { return log.Append(ctx, rec) })
-		eventually(t, "appended again", func() error { return log.Append(ctx, rec) }) // is there once
+		testwait.Until(t, "appended", func() error { return log.Append(ctx, rec) })
+		testwait.Until(t, "appended again", func() error { return log.Append(ctx, rec) }) // is there once
 	}
 	whole := func(what string) {
 		t.Helper()
 		var ids []string
-		eventually(t, what, func() error {
+		testwait.Until(t, what, func() error {
 			ids = nil
 			return log.Read(ctx, 1, 3, 5*time.Second, func(r api.AuditRecord) bool { ids = append(ids, r.ID); return true })
 		})

@@ -15,6 +15,7 @@ type Client struct {
 	Issuer string // public key of the signing key that its JWT is signed with
 	Host   string // where it connects from
 	Start  time.Time
+	Subs   int // NATS subscriptions
 }
 
 // Clients returns the connections of an account's users to this node, the
@@ -31,7 +32,7 @@ func (n *Node) Clients(accountKey string) []Client {
 			return out
 		}
 		for _, c := range page.Conns {
-			out = append(out, Client{ID: c.Cid, User: c.AuthorizedUser, Issuer: c.IssuerKey, Host: c.IP, Start: c.Start})
+			out = append(out, Client{ID: c.Cid, User: c.AuthorizedUser, Issuer: c.IssuerKey, Host: c.IP, Start: c.Start, Subs: int(c.NumSubs)})
 		}
 		if len(page.Conns) < server.DefaultConnListSize {
 			return out

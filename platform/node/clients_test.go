@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"midplane/fault"
+	"midplane/internal/testwait"
 	"midplane/tenants/account"
 )
 
@@ -26,7 +27,7 @@ func TestClientsAndKick(t *testing.T) {
 	if err := n.Kick(got[0].ID); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the connection is closed", func() error {
+	testwait.Until(t, "the connection is closed", func() error {
 		if left := n.Clients(k.control.Public); len(left) != 2 || left[0].ID != got[1].ID {
 			return errNotYet
 		}

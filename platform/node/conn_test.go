@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"midplane/internal/testwait"
 	"midplane/tenants/account"
 )
 
@@ -31,7 +32,7 @@ func TestRefusedLoginInProcessIsAnswered(t *testing.T) {
 		nc, err := dial(n.Node, stranger, account.RoleControl, account.UserControl, true)
 		if err == nil {
 			nc.Close()
-			t.Fatal("a user that somebody else signed was let in")
+			t.Fatal("a user that another operator signed was let in")
 		}
 		if !errors.Is(err, nats.ErrAuthorization) || time.Since(began) > 5*time.Second {
 			t.Fatalf("after %s: %v", time.Since(began), err)
@@ -106,7 +107,7 @@ func TestCloseDoesNotWaitForWhoeverDoesNotRead(t *testing.T) {
 			}
 		}
 	}()
-	eventually(t, "the queue is full", func() error {
+	testwait.Until(t, "the queue is full", func() error {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if len(c.queue) <= maxQueue {
@@ -118,7 +119,7 @@ func TestCloseDoesNotWaitForWhoeverDoesNotRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, wait := range map[string]func() error{
-		"the writer is told": func() error {
+		"the writer gets an error": func() error {
 			select {
 			case err := <-blocked:
 				return err
@@ -127,7 +128,7 @@ func TestCloseDoesNotWaitForWhoeverDoesNotRead(t *testing.T) {
 			}
 		},
 		"the pipe is closed": func() error {
-			eventually(t, "closed", func() error {
+			testwait.Until(t, "closed", func() error {
 				_ = ours.SetDeadline(time.Time{})
 				if _, err := ours.Write(nil); err == nil {
 					return errNotYet
@@ -148,7 +149,7 @@ func TestWriterIsToldThatThePeerIsGone(t *testing.T) {
 	ours, theirs := net.Pipe()
 	c := buffered(ours)
 	_ = theirs.Close()
-	eventually(t, "an error", func() error {
+	testwait.Until(t, "an error", func() error {
 		if _, err := c.Write([]byte("x")); err == nil {
 			return errNotYet
 		}

@@ -11,9 +11,9 @@ import (
 	"midplane/tenants/account"
 )
 
-// Who redeems tokens is reached from ENROL alone: a tenant whose account
-// imports the service, by whatever mistake, without CONTROL's word or with the
-// word that ENROL was given, reaches nobody.
+// The service that redeems tokens is reached from ENROL alone: a tenant whose
+// account imports it, by any mistake, without CONTROL's permission or with the
+// one that ENROL was given, gets no responders.
 func TestEnrolIsPrivate(t *testing.T) {
 	k := newKeys(t)
 	enrol, err := account.NewKeys(account.EnrolRoles)

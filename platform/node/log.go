@@ -16,13 +16,13 @@ type logger struct {
 	plain plainText
 }
 
-// Noticef is debug here: what an operator should see is said by us.
+// Noticef is debug here: what an operator should see Midplane logs itself.
 func (l *logger) Noticef(format string, v ...any) {
 	l.log.Debug("server: " + fmt.Sprintf(format, v...))
 }
 
-// Debugf hears everything, whatever our own level is: that somebody speaks
-// plain text to a TLS port is said here only.
+// Debugf takes every line, at any level of our own log: that a client speaks
+// plain text to a TLS port is logged here only.
 func (l *logger) Debugf(format string, v ...any) {
 	handshake := strings.Contains(format, "handshake error")
 	if !handshake && !l.log.Enabled(context.Background(), slog.LevelDebug) {
@@ -30,7 +30,7 @@ func (l *logger) Debugf(format string, v ...any) {
 	}
 	s := fmt.Sprintf(format, v...)
 	if handshake {
-		l.plain.heard(l.log, s, time.Now())
+		l.plain.take(l.log, s, time.Now())
 	}
 	l.log.Debug("server: " + s)
 }
@@ -42,7 +42,7 @@ func (l *logger) Tracef(format string, v ...any) {}
 var usual = []string{"has not established contact with a meta leader", "Waiting for routing to be established",
 	"hostname of solicited routes will not be verified"}
 
-// Warnf leaves what every start says to the debug log.
+// Warnf leaves what every start warns of to the debug log.
 func (l *logger) Warnf(format string, v ...any) {
 	s := fmt.Sprintf(format, v...)
 	if contains(usual, s) {
@@ -53,17 +53,17 @@ func (l *logger) Warnf(format string, v ...any) {
 }
 
 // Lines of the server at its error level that come before lost data, and those
-// that only say that a peer is away or that a client did what it may not: the
-// status names the one, the client hears of the other.
+// that only report that a peer is away or that a client did what it may not: the
+// status names the one, the client gets an error for the other.
 var (
 	urgent  = []string{"orphaned stream", "Resetting WAL", "ritical write error", "out of resources"}
 	nothing = []string{"Error trying to connect to route", "handshake error", "Violation", "uthorization"}
 )
 
-// Errorf raises what must wake somebody.
+// Errorf raises what must wake an operator.
 func (l *logger) Errorf(format string, v ...any) {
 	s := fmt.Sprintf(format, v...)
-	l.plain.heard(l.log, s, time.Now()) // routes
+	l.plain.take(l.log, s, time.Now()) // routes
 	switch {
 	case contains(urgent, s):
 		l.log.Error("server: "+s, "page", true)

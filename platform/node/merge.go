@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -33,7 +34,7 @@ func (m *Merge) run(ctx context.Context, into *server.DirAccResolver, tel teleme
 	for ctx.Err() == nil {
 		starting := 0
 		for _, peer := range m.Servers {
-			err := m.ask(ctx, peer, into)
+			err := m.ask(ctx, peer, into, tel)
 			if err == nil {
 				tel.Log.Info("merged the accounts of a peer", "peer", peer)
 				return
@@ -55,7 +56,7 @@ func (m *Merge) run(ctx context.Context, into *server.DirAccResolver, tel teleme
 }
 
 // mayAnswer reports whether a peer that gave no answer may give one yet. One
-// that refuses connections outright, or that lets nobody in because it is
+// that refuses connections outright, or that lets no client in because it is
 // starting as well, has no newer accounts now. A peer that cannot be reached at
 // all may hold some, so that is waited out.
 func mayAnswer(peer string, err error) bool {
@@ -84,7 +85,7 @@ func lastSlash(s string) int {
 	return -1
 }
 
-func (m *Merge) ask(ctx context.Context, peer string, into *server.DirAccResolver) error {
+func (m *Merge) ask(ctx context.Context, peer string, into *server.DirAccResolver, tel telemetry.Telemetry) error {
 	opts := append([]nats.Option{nats.NoReconnect(), nats.Timeout(time.Second)}, m.Options...)
 	nc, err := nats.Connect(peer, opts...)
 	if err != nil {
@@ -111,8 +112,27 @@ func (m *Merge) ask(ctx context.Context, peer string, into *server.DirAccResolve
 		if len(msg.Data) == 0 { // the end
 			return nil
 		}
-		if err := into.Merge(string(msg.Data)); err != nil {
+		if err := into.Merge(usable(string(msg.Data), tel)); err != nil {
 			return err
 		}
 	}
+}
+
+// usable leaves of a peer's answer what are accounts' JWTs. The resolver does not
+// check the first JWT of an account that it gets, and gives the whole answer up
+// at a later one that it cannot read.
+func usable(pack string, tel telemetry.Telemetry) string {
+	var out []string
+	for line := range strings.SplitSeq(pack, "\n") {
+		key, token, _ := strings.Cut(line, "|")
+		if line == "" {
+			continue
+		}
+		if _, err := check(key, token); err != nil {
+			tel.Log.Warn("a peer's JWT of an account is damaged; it is left out", "account", key, "error", err)
+			continue
+		}
+		out = append(out, line)
+	}
+	return strings.Join(out, "\n")
 }

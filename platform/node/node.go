@@ -8,7 +8,8 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"path/filepath"
+	"net"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -52,15 +53,16 @@ type Config struct {
 type Node struct {
 	cfg      Config
 	opts     *server.Options
-	resolver *server.DirAccResolver
+	accounts *accountStore
+	recovery recovery
+	gate     gate
 	tel      telemetry.Telemetry
 	srv      atomic.Pointer[server.Server]
 	fatal    chan error
 	started  chan struct{}
-	open     atomic.Bool
 }
 
-// New checks cfg and makes the resolver's folder; nothing listens yet.
+// New checks cfg and makes the folders of accounts; nothing listens yet.
 func New(cfg Config, tel telemetry.Telemetry) (*Node, error) {
 	if cfg.Name == "" || cfg.Dir == "" || cfg.System == "" {
 		return nil, fault.New(fault.Invalid, "a node needs a name, a directory and the key of the system account")
@@ -74,26 +76,29 @@ func New(cfg Config, tel telemetry.Telemetry) (*Node, error) {
 	if n.opts, err = options(cfg); err != nil {
 		return nil, err
 	}
-	n.opts.TLSConfig = n.gated(cfg.ClientTLS)
-	// No deletion by claim: a node that was away would bring the account back.
-	n.resolver, err = server.NewDirAccResolver(filepath.Join(cfg.Dir, "accounts"), 0, 5*time.Second, server.NoDelete, server.FetchTimeout(time.Second))
-	if err != nil {
+	if cfg.Gated {
+		n.opts.TLSConfig = n.gate.before(cfg.ClientTLS)
+	}
+	if n.accounts, err = newAccountStore(cfg.Dir, tel.Log); err != nil {
 		return nil, fault.Wrap(fault.Other, err, "node %s: account folder", cfg.Name)
 	}
-	n.opts.AccountResolver = n.resolver
+	n.opts.AccountResolver = n.accounts.resolver
 	return n, nil
 }
 
 // Run merges the peers' account JWTs, starts the server and blocks until ctx
 // ends or the server fails for good.
 func (n *Node) Run(ctx context.Context) error {
-	for key, token := range n.cfg.Accounts {
-		if err := n.resolver.Store(key, token); err != nil {
-			return fault.Wrap(fault.Other, err, "node %s: store the JWT of account %s", n.cfg.Name, key)
+	known, err := n.accounts.load(n.cfg.Accounts, func() {
+		if n.cfg.Merge != nil {
+			n.cfg.Merge.run(ctx, n.accounts.resolver, n.tel)
 		}
+	})
+	if err != nil {
+		return fault.Wrap(fault.Other, err, "node %s", n.cfg.Name)
 	}
-	if n.cfg.Merge != nil {
-		n.cfg.Merge.run(ctx, n.resolver, n.tel)
+	if err := n.recovery.begin(known, n.opts.StoreDir); err != nil {
+		return fault.Wrap(fault.Other, err, "node %s: look at the streams on disk", n.cfg.Name)
 	}
 	srv, err := server.NewServer(n.opts)
 	if err != nil {
@@ -104,7 +109,9 @@ func (n *Node) Run(ctx context.Context) error {
 	n.srv.Store(srv)
 	go srv.Start()
 	defer func() {
-		n.handOver(srv)
+		if n.cfg.Route != "" {
+			handOver(srv)
+		}
 		srv.Shutdown()
 		srv.WaitForShutdown()
 	}()
@@ -118,8 +125,8 @@ func (n *Node) Run(ctx context.Context) error {
 		}
 	}
 	if !n.cfg.UnsafeNoSync {
-		if err := n.checkSync(srv); err != nil {
-			return err
+		if err := checkSync(srv); err != nil {
+			return fault.Wrap(fault.Other, err, "node %s", n.cfg.Name)
 		}
 	}
 	close(n.started)
@@ -136,17 +143,17 @@ func (n *Node) Run(ctx context.Context) error {
 }
 
 // checkSync refuses to serve from a server that does not sync every write,
-// whatever the options said.
-func (n *Node) checkSync(srv *server.Server) error {
+// in spite of its options.
+func checkSync(srv *server.Server) error {
 	v, err := srv.Varz(nil)
 	if err != nil {
-		return fault.Wrap(fault.Other, err, "node %s: varz", n.cfg.Name)
+		return fault.Wrap(fault.Other, err, "varz")
 	}
 	if v.JetStream.Config == nil || !v.JetStream.Config.SyncAlways {
-		return fault.New(fault.Other, "node %s: JetStream does not sync every write; refusing to acknowledge what a power cut could take", n.cfg.Name)
+		return fault.New(fault.Other, "JetStream does not sync every write; refusing to acknowledge what a power cut could take")
 	}
 	if !v.JetStream.Config.Strict {
-		return fault.New(fault.Other, "node %s: JetStream's API is not strict; a PubAck could be taken for a request", n.cfg.Name)
+		return fault.New(fault.Other, "JetStream's API is not strict; a PubAck could be taken for a request")
 	}
 	return nil
 }
@@ -172,17 +179,29 @@ func (n *Node) ClientURL() string {
 	return ""
 }
 
+// ClientAddr returns the host:port at which the server listens for clients; what
+// was configured before it listens.
+func (n *Node) ClientAddr() string {
+	srv := n.srv.Load()
+	if srv == nil {
+		return n.cfg.Client
+	}
+	host, _, err := net.SplitHostPort(n.cfg.Client)
+	at, perr := url.Parse(srv.ClientURL())
+	if err != nil || perr != nil {
+		return n.cfg.Client
+	}
+	return net.JoinHostPort(host, at.Port())
+}
+
 // handOverWithin is how long a stopping node waits for others to take over what
 // it leads; the server itself allows them a second.
 const handOverWithin = 1200 * time.Millisecond
 
-// handOver lets others lead what this node leads. Without it every stream that
+// handOver lets others lead what the server leads. Without it every stream that
 // it led, the registry's buckets too, would be without a leader until an
 // election: 4 to 9 seconds.
-func (n *Node) handOver(srv *server.Server) {
-	if n.cfg.Route == "" {
-		return
-	}
+func handOver(srv *server.Server) {
 	done := make(chan struct{})
 	go func() { defer close(done); srv.LameDuckShutdown() }()
 	select {
@@ -191,7 +210,10 @@ func (n *Node) handOver(srv *server.Server) {
 	}
 }
 
-// LameDuck tells clients to leave, hands leaderships over and shuts down.
+// Open lets clients in: see gate.
+func (n *Node) Open() { n.gate.open.Store(true) }
+
+// LameDuck asks clients to leave, hands leaderships over and shuts down.
 func (n *Node) LameDuck() {
 	if srv := n.srv.Load(); srv != nil {
 		srv.LameDuckShutdown()

@@ -15,13 +15,14 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"midplane/fault"
+	"midplane/internal/testwait"
 	"midplane/subject"
 	"midplane/telemetry"
 	"midplane/tenants/account"
 )
 
 // A server that does not sync every write, or that takes anything for a
-// request, does not serve, whatever the options were meant to say.
+// request, does not serve, however the options were meant.
 func TestNodeRefusesToServeWithoutSyncOrStrictness(t *testing.T) {
 	k := newKeys(t)
 	for what, x := range map[string]struct {
@@ -42,12 +43,12 @@ func TestNodeRefusesToServeWithoutSyncOrStrictness(t *testing.T) {
 		t.Errorf("the node serves with %+v, %v", v.JetStream.Config, err)
 	}
 	if err := n.stop(); err != nil {
-		t.Errorf("told to stop, it ends with %v", err)
+		t.Errorf("stopped, it ends with %v", err)
 	}
 	cfg := single(t, k)
 	cfg.UnsafeNoSync = true
 	if err := start(t, cfg).stop(); err != nil {
-		t.Errorf("told not to sync: %v", err)
+		t.Errorf("configured not to sync: %v", err)
 	}
 }
 
@@ -69,7 +70,7 @@ func TestAccountIsTakenWhenNewerAndReadBack(t *testing.T) {
 	n := start(t, single(t, k))
 	tk, first := k.tenant(t, "acme")
 	if err := n.Runs(tk.Public, first); !fault.Is(err, fault.Unavailable) {
-		t.Errorf("an account it never heard of: %v", err)
+		t.Errorf("an account that it does not know: %v", err)
 	}
 	if err := n.Apply(tk.Public, first); err != nil {
 		t.Fatal(err)
@@ -95,7 +96,7 @@ func TestAccountIsTakenWhenNewerAndReadBack(t *testing.T) {
 	if err := n.Runs(tk.Public, tomb); err != nil {
 		t.Error(err)
 	}
-	eventually(t, "who is connected is out", func() error {
+	testwait.Until(t, "a user that was connected is out", func() error {
 		if !nc.IsClosed() {
 			return errNotYet
 		}
@@ -126,7 +127,7 @@ func newCluster(t *testing.T) *cluster {
 		c.nodes = append(c.nodes, start(t, cfg))
 	}
 	for i, n := range c.nodes {
-		eventually(t, "the account is there", func() error { return n.Apply(c.keys.Public, token) })
+		testwait.Until(t, "the account is there", func() error { return n.Apply(c.keys.Public, token) })
 		door := as(t, n.Node, c.keys, account.RoleIngress, account.UserIngress, true)
 		if _, err := door.QueueSubscribe(subject.IngressAll, "ingress", func(m *nats.Msg) {
 			c.handled[i].Add(1)
@@ -144,7 +145,7 @@ func newCluster(t *testing.T) *cluster {
 
 // The door is local: what arrives at a node is handled by that node's ingress,
 // every time, although all three listen in one queue group and the nodes are
-// one cluster. Where no ingress listens, the client hears so at once.
+// one cluster. Where no ingress listens, the client gets no responders at once.
 func TestMessageIsHandledByTheNodeItArrivedAt(t *testing.T) {
 	c := newCluster(t)
 	clients := make([]*nats.Conn, 3)
@@ -157,7 +158,7 @@ func TestMessageIsHandledByTheNodeItArrivedAt(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "the nodes are connected", func() error {
+		testwait.Until(t, "the nodes are connected", func() error {
 			if err := c.doors[(i+1)%3].Publish(sub.Subject, []byte("x")); err != nil {
 				return err
 			}
@@ -183,7 +184,7 @@ func TestMessageIsHandledByTheNodeItArrivedAt(t *testing.T) {
 		}
 	}
 	c.doors[1].Close()
-	eventually(t, "no responders where no ingress listens", func() error {
+	testwait.Until(t, "no responders where no ingress listens", func() error {
 		_, err := clients[1].Request("in.feed-1.event.info.r1.a.b.v1", []byte("x"), patience)
 		if !errors.Is(err, nats.ErrNoResponders) {
 			return fmt.Errorf("%v", err)
@@ -205,7 +206,7 @@ func TestInterestIsSeenFromEveryNode(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, n := range c.nodes {
-		eventually(t, n.Name()+" sees that somebody listens", func() error {
+		testwait.Until(t, n.Name()+" sees that there is a listener", func() error {
 			if !n.Interest(c.keys.Public, sub.Subject) {
 				return errNotYet
 			}
@@ -216,7 +217,7 @@ func TestInterestIsSeenFromEveryNode(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, n := range c.nodes {
-		eventually(t, n.Name()+" sees that nobody does", func() error {
+		testwait.Until(t, n.Name()+" sees that there is none", func() error {
 			if n.Interest(c.keys.Public, sub.Subject) {
 				return errNotYet
 			}
@@ -225,7 +226,7 @@ func TestInterestIsSeenFromEveryNode(t *testing.T) {
 	}
 }
 
-// A node that is told to stop hands over what it leads: there is a leader, and
+// A node that is stopped hands over what it leads: there is a leader, and
 // writes go on, sooner than any election is over.
 func TestStoppingNodeHandsItsLeadershipsOver(t *testing.T) {
 	c := newCluster(t)
@@ -239,13 +240,13 @@ func TestStoppingNodeHandsItsLeadershipsOver(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, "a stream", func() error {
+	testwait.Until(t, "a stream", func() error {
 		tctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond) // without a leader there is no answer
 		defer cancel()
 		_, err := js[0].CreateStream(tctx, jetstream.StreamConfig{Name: "AUDIT", Subjects: []string{"audit.>"}, Replicas: 3, MaxBytes: 1 << 20})
 		return err
 	})
-	eventually(t, "all replicas keep up", func() error {
+	testwait.Until(t, "all replicas keep up", func() error {
 		tctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
 		defer cancel()
 		s, err := js[0].Stream(tctx, "AUDIT")
@@ -272,7 +273,7 @@ func TestStoppingNodeHandsItsLeadershipsOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	eventually(t, "writes go on", func() error {
+	testwait.Until(t, "writes go on", func() error {
 		pctx, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
 		defer cancel()
 		_, err := js[other].Publish(pctx, "audit.x", []byte("x"))
@@ -283,7 +284,7 @@ func TestStoppingNodeHandsItsLeadershipsOver(t *testing.T) {
 	}
 }
 
-// Nobody to ask is not waited for; somebody who may know more is.
+// Peers that cannot answer are not waited for; one that may know more is.
 func TestMergeWaitsOnlyForWhoeverMayAnswer(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -308,7 +309,7 @@ func TestMergeWaitsOnlyForWhoeverMayAnswer(t *testing.T) {
 	}
 }
 
-// A node that was away learns, before it serves anybody, what its peers know.
+// A node that was away learns, before it serves any client, what its peers know.
 func TestReturningNodeHasItsPeersAccountsBeforeItServes(t *testing.T) {
 	k := newKeys(t)
 	first := start(t, single(t, k))
@@ -318,20 +319,7 @@ func TestReturningNodeHasItsPeersAccountsBeforeItServes(t *testing.T) {
 	}
 	cfg := single(t, k)
 	cfg.Name = "n2"
-	key, seed, err := account.NewUserKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	jwt, err := account.IssueUser(k.system, account.RoleNode, account.User{Name: account.UserNode, Key: key})
-	if err != nil {
-		t.Fatal(err)
-	}
-	sign, err := account.SignWith(seed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg.Merge = &Merge{Servers: []string{first.ClientURL()}, Wait: patience, Options: []nats.Option{
-		nats.UserJWT(func() (string, error) { return jwt, nil }, sign), nats.CustomInboxPrefix("_INBOX." + account.UserNode)}}
+	cfg.Merge = &Merge{Servers: []string{first.ClientURL()}, Wait: patience, Options: systemUser(t, k)}
 	second := start(t, cfg)
 	if err := second.Runs(tk.Public, token); err != nil {
 		t.Errorf("it serves without its peer's account: %v", err)

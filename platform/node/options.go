@@ -76,8 +76,8 @@ func options(cfg Config) (*server.Options, error) {
 		Host:        rhost,
 		Port:        rport,
 		NoAdvertise: true,
-		// The others are told the name in this node's certificate: the server
-		// would tell them the address that a connection came from.
+		// The others get the name in this node's certificate: by default the server
+		// gives them the address that a connection came from.
 		Advertise:   cfg.Peer,
 		Permissions: &server.RoutePermissions{Import: local, Export: local},
 		TLSConfig:   cfg.RouteTLS,

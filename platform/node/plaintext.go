@@ -7,30 +7,29 @@ import (
 	"time"
 )
 
-// plainEvery bounds how often a node says that somebody speaks plain text.
+// plainEvery bounds how often a node logs that a connection is in plain text.
 const plainEvery = time.Minute
 
-// plainText tells of connections that do not begin with TLS where TLS is
-// spoken. The server says so at its debug level only, once per connection: a
-// client that was set up wrongly comes again every second, and a scanner more
-// often than that.
+// plainText logs connections that do not begin with TLS where TLS is spoken. The
+// server logs them at its debug level only, once per connection: a client that
+// was set up wrongly comes again every second, and a scanner more often than that.
 type plainText struct {
 	mu   sync.Mutex
-	said time.Time
-	more int // since then
+	last time.Time // when it was logged
+	more int       // since then
 }
 
-// plainSign is what Go's TLS says of a first record that is none.
+// plainSign is Go's error for a first record that is no TLS.
 const plainSign = "first record does not look like a TLS handshake"
 
-// heard takes one line of the server and reports whether it was about plain text.
-func (p *plainText) heard(log *slog.Logger, line string, now time.Time) bool {
+// take takes one line of the server and reports whether it was about plain text.
+func (p *plainText) take(log *slog.Logger, line string, now time.Time) bool {
 	if !strings.Contains(line, plainSign) {
 		return false
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.said.IsZero() && now.Sub(p.said) < plainEvery {
+	if !p.last.IsZero() && now.Sub(p.last) < plainEvery {
 		p.more++
 		return true
 	}
@@ -44,6 +43,6 @@ func (p *plainText) heard(log *slog.Logger, line string, now time.Time) bool {
 		args = append(args, "others", p.more)
 	}
 	log.Warn("refused a connection in plain text: this port speaks TLS only", args...)
-	p.said, p.more = now, 0
+	p.last, p.more = now, 0
 	return true
 }

@@ -14,6 +14,8 @@ type Stream struct {
 	Last     uint64
 	MaxBytes int64
 	Leader   string
+
+	Consumers int
 }
 
 // Streams returns this node's replicas of the streams of one account.
@@ -28,7 +30,8 @@ func (n *Node) Streams(accountKey string) []Stream {
 	}
 	var out []Stream
 	for _, s := range d.Streams {
-		st := Stream{Account: accountKey, Name: s.Name, Messages: s.State.Msgs, Bytes: s.State.Bytes, First: s.State.FirstSeq, Last: s.State.LastSeq}
+		st := Stream{Account: accountKey, Name: s.Name, Messages: s.State.Msgs, Bytes: s.State.Bytes, First: s.State.FirstSeq, Last: s.State.LastSeq,
+			Consumers: s.State.Consumers}
 		if s.Config != nil {
 			st.MaxBytes = s.Config.MaxBytes
 		}

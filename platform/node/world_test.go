@@ -92,7 +92,7 @@ func start(t *testing.T, cfg Config, change ...func(*Node)) running {
 	var ended error
 	go func() { defer close(done); ended = n.Run(ctx) }()
 	r := running{Node: n, stop: func() error { cancel(); <-done; return ended }}
-	t.Cleanup(func() { _ = r.stop() }) // whoever cares has stopped it before
+	t.Cleanup(func() { _ = r.stop() }) // a test that checks the error has stopped it before
 	rctx, giveUp := context.WithTimeout(context.Background(), patience)
 	defer giveUp()
 	ready := make(chan error, 1)
@@ -162,19 +162,6 @@ func dial(n *Node, keys account.Keys, role account.Role, name string, inProcess 
 		opts = append(opts, n.Dial())
 	}
 	return nats.Connect(n.ClientURL(), opts...)
-}
-
-func eventually(t *testing.T, what string, f func() error) {
-	t.Helper()
-	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
-		err := f()
-		if err == nil {
-			return
-		}
-		if time.Since(began) > patience {
-			t.Fatalf("%s: %v", what, err)
-		}
-	}
 }
 
 var errNotYet = errors.New("not yet")

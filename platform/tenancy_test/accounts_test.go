@@ -1,8 +1,6 @@
 package tenancy_test
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -14,20 +12,20 @@ import (
 	"midplane/api"
 	"midplane/fault"
 	"midplane/internal/testcluster"
-	"midplane/platform/ingress"
+	"midplane/platform/ingress/admit"
 	"midplane/tenants/account"
 )
 
 // A user whose JWT is in order and whom the registry does not know is refused
 // by the door, and one with a name that is none is not even answered.
 func TestUsersTheRegistryDoesNotKnow(t *testing.T) {
-	w := shared
+	w := shared(t)
 	publish, subscribe := []string{"in.{{name()}}.>"}, []string{"_INBOX.{{name()}}.>"}
 	subject, data := goodEvent("ghost")
 	c := dial(t, w.cluster.Servers()[0], w.extend(t, acme, "ghost", publish, subscribe))
 	defer c.close()
 	w.attack(t, "a user that the registry does not know", 1, func() {
-		if got := c.request(subject, "", data); codeOf(got.data) != int(ingress.CodeProducer) {
+		if got := c.request(subject, "", data); codeOf(got.data) != int(admit.CodeProducer) {
 			t.Errorf("answered %q", got.data)
 		}
 	})
@@ -38,7 +36,7 @@ func TestUsersTheRegistryDoesNotKnow(t *testing.T) {
 		w.attack(t, "a user called * publishing to "+subject, 1, func() {
 			star.pub(subject, "_INBOX."+name+".1", "", data)
 			star.sync()
-			got, _ := star.take() // it hears everybody: that is what such a name does
+			got, _ := star.take() // it receives all that is sent to others: that is what such a name does
 			for _, m := range got {
 				if m.subject == "_INBOX."+name+".1" && codeOf(m.data) == 0 {
 					t.Errorf("answered %v", m)
@@ -50,7 +48,7 @@ func TestUsersTheRegistryDoesNotKnow(t *testing.T) {
 
 // Names that would open more than one's own corner are not signed.
 func TestUserCreateRefusesNames(t *testing.T) {
-	w := shared
+	w := shared(t)
 	key, _, err := account.NewUserKey()
 	if err != nil {
 		t.Fatal(err)
@@ -73,7 +71,7 @@ func TestUserCreateRefusesNames(t *testing.T) {
 		"a name that is taken":        {Tenant: acme, Name: poller, Role: "poller", PublicKey: key, Subscriptions: []string{}},
 		"a poller's name as a reader": {Tenant: acme, Name: poller, Role: "reader", PublicKey: key, Subscriptions: []string{}},
 		"an account's key":            {Tenant: acme, Name: "x", Role: "producer", PublicKey: w.accountKey(t, acme), Subscriptions: []string{}},
-		"another tenant":              {Tenant: "nobody", Name: "x", Role: "producer", PublicKey: key, Subscriptions: []string{}},
+		"another tenant":              {Tenant: "unknown", Name: "x", Role: "producer", PublicKey: key, Subscriptions: []string{}},
 	} {
 		w.attack(t, "user.create with "+what, 0, func() {
 			var out api.CreatedUser
@@ -87,12 +85,21 @@ func TestUserCreateRefusesNames(t *testing.T) {
 // The control channel believes a request only with the signature of the very
 // user, over the very request, of about now.
 func TestControlRequestsThatAreNotTheUsers(t *testing.T) {
-	w := shared
+	w := shared(t)
 	c, foreign := w.as(t, acme, poller), w.as(t, globex, poller)
 	report := api.PollerReport{Version: "mine"}
 	good := signed(c, api.ChannelStatus, report, time.Now())
 	if got := c.request("control.syd-01.status", "", good); got.header != "" {
 		t.Fatalf("a good report was refused: %q", got.header)
+	}
+	// A newer version may send more than this one reads; that is passed over.
+	for what, body := range map[string]string{
+		"a field beside the signed ones": good[:len(good)-1] + `,"x":1}`,
+		"a field in the signed body":     signed(c, api.ChannelStatus, map[string]any{"version": "x", "admin": true}, time.Now()),
+	} {
+		if got := c.request("control.syd-01.status", "", body); got.header != "" {
+			t.Errorf("%s: a good report was refused: %q", what, got.header)
+		}
 	}
 	mine := readCreds(t, w.creds[acme+"/"+poller])
 	other := &wire{t: t, creds: readCreds(t, w.creds[acme+"/"+quietPoller])}
@@ -106,7 +113,6 @@ func TestControlRequestsThatAreNotTheUsers(t *testing.T) {
 		"nothing":                                   {c, "status", ""},
 		"an empty object":                           {c, "status", "{}"},
 		"no JSON":                                   {c, "status", "hello"},
-		"an unknown field":                          {c, "status", good[:len(good)-1] + `,"x":1}`},
 		"two values":                                {c, "status", good + good},
 		"six minutes old":                           {c, "status", signed(c, api.ChannelStatus, report, time.Now().Add(-6*time.Minute))},
 		"six minutes early":                         {c, "status", signed(c, api.ChannelStatus, report, time.Now().Add(6*time.Minute))},
@@ -114,7 +120,6 @@ func TestControlRequestsThatAreNotTheUsers(t *testing.T) {
 		"signed by the same name in another tenant": {c, "status", signed(foreign, api.ChannelStatus, report, time.Now())},
 		"signed for another user":                   {c, "status", signedAs(c, quietPoller, api.ChannelStatus, report, time.Now())},
 		"a changed body":                            {c, "status", strings.Replace(good, "mine", "ours", 1)},
-		"a body with an unknown field":              {c, "status", signed(c, api.ChannelStatus, map[string]any{"version": "x", "admin": true}, time.Now())},
 	} {
 		w.attack(t, "a control request: "+what, 0, func() {
 			got := try.by.request("control.syd-01."+try.verb, "", try.body)
@@ -129,7 +134,7 @@ func TestControlRequestsThatAreNotTheUsers(t *testing.T) {
 // An account that imports another account's branch of the control channel,
 // or the API behind the fence, gets no answer although the operator signed it.
 func TestImportOfAnothersBranch(t *testing.T) {
-	w := shared
+	w := shared(t)
 	keys := w.keys(t)
 	evil, err := account.NewKeys([]account.Role{account.RolePoller})
 	if err != nil {
@@ -152,29 +157,11 @@ func TestImportOfAnothersBranch(t *testing.T) {
 	c.SigningKeys.Add(pub)
 	c.IssuedAt = time.Now().Unix()
 	w.push(t, c)
-	key, seed, err := account.NewUserKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	u := jwt.NewUserClaims(key)
-	u.Name, u.IssuerAccount = poller, evil.Public
-	token, err := u.Encode(user)
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := account.FormatCreds(token, seed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), "evil.creds")
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	e := dial(t, w.cluster.Servers()[0], path)
+	e := dial(t, w.cluster.Servers()[0], userOf(t, evil.Public, user, poller, false))
 	defer e.close()
 	stolen := w.as(t, acme, poller)
 	for _, subject := range []string{"control.syd-01.config", "control.syd-01.status", "control." + w.accountKey(t, acme) + ".syd-01.config", "$JS.API.INFO", "in.syd-01.event.info.r1.net.reachability.changed.v1", "fence.STREAM.PURGE.EVENTS"} {
-		w.attack(t, "an account of somebody else asking "+subject, 0, func() {
+		w.attack(t, "a foreign account asking "+subject, 0, func() {
 			got := e.request(subject, "", signed(stolen, api.ChannelConfig, api.ConfigRequest{}, time.Now()))
 			if !strings.HasPrefix(got.header, "NATS/1.0 503") && !strings.Contains(got.data, "not enabled for account") {
 				t.Errorf("%s: answered %q %q", subject, got.header, got.data)
@@ -186,7 +173,7 @@ func TestImportOfAnothersBranch(t *testing.T) {
 // The credentials of a deleted tenant are dead on every node, and so is a
 // connection that was open.
 func TestDeletedTenant(t *testing.T) {
-	w, ctx := shared, ctxOf(t)
+	w, ctx := shared(t), ctxOf(t)
 	if err := w.cluster.Apply(ctx, testcluster.Tenant("initech"), api.AccountPushed, api.StreamsReady, api.SchemasBound, api.IngressOpen); err != nil {
 		t.Fatal(err)
 	}

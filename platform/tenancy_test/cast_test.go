@@ -10,9 +10,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"midplane/platform"
-	"midplane/platform/control"
-	"midplane/platform/control/registry"
+	controldial "midplane/platform/control/dial"
 	"midplane/platform/deployment"
+	"midplane/platform/registry"
 	tenancy "midplane/platform/tenancy_test"
 	"midplane/telemetry"
 	"midplane/tenants/account"
@@ -20,7 +20,7 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// cast is everybody who tries what the matrix says.
+// cast is all users that try what the matrix says.
 type cast struct {
 	w     *world
 	node  *platform.Platform
@@ -32,22 +32,23 @@ type cast struct {
 	cleaner *nats.Conn // deletes consumers
 }
 
-// cast gets every key there is, as whoever has taken over a whole node could.
+// cast gets every key there is, as an attacker that has taken over a whole node
+// could.
 func (w *world) cast(t *testing.T, m tenancy.Matrix) *cast {
 	t.Helper()
 	name := w.cluster.Names()[0]
-	cfg, err := deployment.LoadNode(deployment.NodeDir(w.cluster.Deployment(), name), t.TempDir())
+	node, err := deployment.LoadNode(deployment.NodeDir(w.cluster.Deployment(), name))
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := &cast{w: w, node: w.cluster.Node(name), lines: map[string]*wire{}, roles: map[string]tenancy.Role{},
-		keys: map[string]account.Keys{"CONTROL": cfg.Secrets.Control, "SYS": cfg.Secrets.System, "ENROL": cfg.Secrets.Enrol},
+		keys: map[string]account.Keys{"CONTROL": node.Secrets.Control, "SYS": node.Secrets.System, "ENROL": node.Secrets.Enrol},
 		fill: strings.NewReplacer("KEY", w.accountKey(t, globex), "OWN", w.accountKey(t, acme), "CAP", w.capability(t, acme))}
 	for _, r := range m.Roles {
 		c.roles[r.Role] = r
 	}
-	d := &control.Dialer{Dial: nats.InProcessServer(c.node), Node: "matrix", Tel: telemetry.Nop()}
-	nc, err := d.Connect(cfg.Secrets.Control, account.RoleNode, account.UserNode)
+	d := &controldial.Dialer{Dial: nats.InProcessServer(c.node), Node: "matrix", Tel: telemetry.Nop()}
+	nc, err := d.Connect(node.Secrets.Control, account.RoleNode, account.UserNode)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +67,7 @@ func (w *world) cast(t *testing.T, m tenancy.Matrix) *cast {
 	}
 	var rec registry.Account
 	var secrets registry.Secrets
-	sealer, err := account.NewSealer(cfg.Secrets.Master)
+	sealer, err := account.NewSealer(node.Secrets.Master)
 	if err == nil {
 		err = json.Unmarshal(entry.Value(), &rec)
 	}
@@ -149,11 +150,11 @@ func (c *cast) subject(role, s string) string {
 	return c.fill.Replace(strings.ReplaceAll(s, "NAME", c.roles[role].User))
 }
 
-// ear hears everything that is said in acme, and mouth says anything there.
-func (w *world) ear(t *testing.T) *nats.Conn {
+// witness receives everything that is sent in acme, and may publish anything there.
+func (w *world) witness(t *testing.T) *nats.Conn {
 	t.Helper()
-	path := w.extend(t, acme, "ear", []string{">"}, []string{">"})
-	nc, err := nats.Connect(w.cluster.Servers()[0], nats.UserCredentials(path), nats.CustomInboxPrefix("_INBOX.ear"))
+	path := w.extend(t, acme, "witness", []string{">"}, []string{">"})
+	nc, err := nats.Connect(w.cluster.Servers()[0], nats.UserCredentials(path), nats.CustomInboxPrefix("_INBOX.witness"))
 	if err != nil {
 		t.Fatal(err)
 	}

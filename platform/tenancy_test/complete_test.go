@@ -80,9 +80,9 @@ func TestMatrixIsComplete(t *testing.T) {
 		}
 		verbs := tenancy.Verbs
 		if m.Roles[slices.IndexFunc(m.Roles, func(r tenancy.Role) bool { return r.Role == role })].Inside || slices.Contains(deaf, role) {
-			verbs = []string{tenancy.Connect, tenancy.Publish, tenancy.Subscribe} // nobody outside holds it, or it asks nothing
+			verbs = []string{tenancy.Connect, tenancy.Publish, tenancy.Subscribe} // no user outside holds it, or it asks nothing
 		} else if where, name, _ := strings.Cut(role, "/"); where != "tenant" || !slices.Contains(account.UserRoles, account.Role(name)) {
-			verbs = slices.DeleteFunc(slices.Clone(verbs), func(v string) bool { return v == tenancy.Name }) // nobody can ask for one
+			verbs = slices.DeleteFunc(slices.Clone(verbs), func(v string) bool { return v == tenancy.Name }) // no user can ask for one
 		}
 		for _, verb := range verbs {
 			if !has(func(x tenancy.Cell) bool { return x.Role == role && x.Verb == verb }) {
@@ -93,7 +93,7 @@ func TestMatrixIsComplete(t *testing.T) {
 			for _, entry := range entries {
 				pattern := strings.NewReplacer("{{name()}}", user, "{{tag(sub)}}", "all").Replace(entry)
 				if !has(func(x tenancy.Cell) bool {
-					return x.Role == role && x.Verb == verb && (x.Allowed || x.How == "nobody") && matches(pattern, strings.ReplaceAll(x.Subject, "NAME", user))
+					return x.Role == role && x.Verb == verb && (x.Allowed || x.How == "no-responders") && matches(pattern, strings.ReplaceAll(x.Subject, "NAME", user))
 				}) {
 					t.Errorf("%s may %s %s, and no cell tries it", role, verb, entry)
 				}
@@ -119,7 +119,7 @@ func matches(pattern, subject string) bool {
 	return len(p) == len(s)
 }
 
-// Names with which somebody could stand for others are no names, wherever one
+// Names with which a user could stand for others are no names, wherever one
 // is signed.
 func TestNamesThatAreNotSigned(t *testing.T) {
 	keys, err := account.NewKeys(account.TenantRoles)
@@ -142,9 +142,9 @@ func TestNamesThatAreNotSigned(t *testing.T) {
 	}
 }
 
-// The server takes "hint.*" in the list of what may be heard for "hint.>", too:
+// The server takes "hint.*" in the list of what may be received for "hint.>", too:
 // a subscription to the latter matches it. So no list has one.
-func TestNobodyMayHearAStar(t *testing.T) {
+func TestNoRoleMaySubscribeToAStar(t *testing.T) {
 	for role, list := range allowLists(t) {
 		for _, entry := range list.Sub.Allow {
 			if slices.Contains(strings.Split(entry, "."), "*") {

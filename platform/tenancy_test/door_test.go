@@ -12,7 +12,7 @@ import (
 // Outcomes of a trick at the door besides a refusal's code.
 const (
 	silent  = "silent"  // not answered at all
-	blocked = "blocked" // the server itself said no
+	blocked = "blocked" // refused by the server itself
 	closed  = "closed"  // the server hung up
 )
 
@@ -69,7 +69,7 @@ func codeOf(data string) int {
 // What a dead letter of an application carries is not validated: it is kept,
 // and changes nothing when it is delivered somewhere.
 func TestDeadLetterAsARequest(t *testing.T) {
-	w := shared
+	w := shared(t)
 	c := w.as(t, acme, app)
 	for _, data := range []string{"{}", `{"seq":9999}`, `{"batch":1000}`, "+TERM", "-NAK", "1000", `{"stream_name":"EVENTS","config":{"durable_name":"mine","ack_policy":"none"}}`} {
 		answer := c.request("in."+app+".dead.EVENTS.dropped.r1.x.v1", "", data)

@@ -14,7 +14,6 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"midplane/api"
-	"midplane/platform"
 	"midplane/platform/deployment"
 	"midplane/tenants/account"
 )
@@ -35,9 +34,9 @@ func (w *world) accountKey(t testing.TB, tenant string) string {
 }
 
 // keys are the deployment's own, as a node has them.
-func (w *world) keys(t testing.TB) platform.Secrets {
+func (w *world) keys(t testing.TB) deployment.Secrets {
 	t.Helper()
-	var s platform.Secrets
+	var s deployment.Secrets
 	data, err := os.ReadFile(filepath.Join(deployment.NodeDir(w.cluster.Deployment(), w.cluster.Names()[0]), "secrets.json"))
 	if err == nil {
 		err = json.Unmarshal(data, &s)
@@ -62,7 +61,7 @@ func (w *world) claims(t testing.TB, tenant string) *jwt.AccountClaims {
 	return c
 }
 
-// capability is a tenant's secret, for attackers that are told it.
+// capability is a tenant's secret, for attackers that have it.
 func (w *world) capability(t testing.TB, tenant string) string {
 	t.Helper()
 	for _, scope := range w.claims(t, tenant).SigningKeys {
@@ -104,7 +103,7 @@ func (w *world) system(t testing.TB) *nats.Conn {
 	return nc
 }
 
-// extend signs a tenant's account anew with one more role and gives it to
+// extend signs a tenant's account again with one more role and gives it to
 // every node, as only the holder of the operator's signing key can. It returns
 // credentials of a user of that role, which the registry does not know.
 func (w *world) extend(t testing.TB, tenant, user string, publish, subscribe []string) string {
@@ -123,14 +122,21 @@ func (w *world) extend(t testing.TB, tenant, user string, publish, subscribe []s
 	scope.Template.Pub.Allow, scope.Template.Sub.Allow = publish, subscribe
 	c.SigningKeys.AddScopedSigner(scope)
 	w.push(t, c)
+	return userOf(t, c.Subject, role, user, true)
+}
+
+// userOf returns credentials of a user whose JWT is signed with a signing key of
+// an account; scoped when the key has a template of permissions.
+func userOf(t testing.TB, accountKey string, signing nkeys.KeyPair, name string, scoped bool) string {
+	t.Helper()
 	key, seed, err := account.NewUserKey()
 	if err != nil {
 		t.Fatal(err)
 	}
 	u := jwt.NewUserClaims(key)
-	u.Name, u.IssuerAccount = user, c.Subject
-	u.SetScoped(true)
-	token, err := u.Encode(role)
+	u.Name, u.IssuerAccount = name, accountKey
+	u.SetScoped(scoped)
+	token, err := u.Encode(signing)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +144,7 @@ func (w *world) extend(t testing.TB, tenant, user string, publish, subscribe []s
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(t.TempDir(), "extra.creds")
+	path := filepath.Join(t.TempDir(), name+".creds")
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +180,7 @@ func (w *world) push(t testing.TB, c *jwt.AccountClaims) {
 	}
 }
 
-// cleaner connects to acme as somebody who has the whole JetStream API there.
+// cleaner connects to acme as a user that has the whole JetStream API there.
 func (w *world) cleaner(t testing.TB) *nats.Conn {
 	t.Helper()
 	path := w.extend(t, acme, "cleaner", []string{"a." + w.capability(t, acme) + ".>"}, []string{"_INBOX.cleaner.>"})

@@ -11,7 +11,7 @@ import (
 	"midplane/api"
 	"midplane/event"
 	"midplane/internal/testcluster"
-	"midplane/platform/ingress"
+	"midplane/platform/ingress/admit"
 	"midplane/tenants"
 )
 
@@ -30,7 +30,7 @@ func TestNoLeader(t *testing.T) {
 	for _, name := range down {
 		c.Stop(name)
 	}
-	want(t, feed, "an answer of the ingress", func(a answer) bool { return a.code() == int(ingress.CodeNoLeader) && a.Error.Code == 503 })
+	want(t, feed, "an answer of the ingress", func(a answer) bool { return a.code() == int(admit.CodeNoLeader) && a.Error.Code == 503 })
 	for _, name := range down {
 		if err := c.Cluster.Start(context.Background(), name); err != nil {
 			t.Fatal(err)
@@ -55,8 +55,8 @@ func leaderOf(t *testing.T, c *testcluster.Cluster, tenant, stream string) strin
 	return ""
 }
 
-// want publishes until the answer is good; the connection is moving to the
-// node that is left meanwhile, or an election is on.
+// want publishes until the answer is good; in the meantime the connection
+// is moving to the node that is left, or an election is on.
 func want(t *testing.T, nc *nats.Conn, what string, good func(answer) bool) {
 	t.Helper()
 	var last string

@@ -16,7 +16,7 @@ import (
 	"midplane/bus"
 	"midplane/event"
 	"midplane/internal/testcluster"
-	"midplane/platform/ingress"
+	"midplane/platform/ingress/admit"
 	"midplane/subject"
 	"midplane/tenants"
 	"midplane/tenants/account"
@@ -85,14 +85,14 @@ func say(t *testing.T, nc *nats.Conn, subject, data string) answer {
 
 const fromFeed = "in.feed.event.info.r1.net.reachability.changed.v1"
 
-// Over its rate a producer is told when to come back, and then it may.
+// Over its rate a producer is asked to come back at a time, and then it may.
 func TestRateLimit(t *testing.T) {
-	feed, _ := small(t, shared.cluster, "slow", tenants.PolicyEnforce, map[string]any{"messageRate": 3, "producerMessageRate": 3})
+	feed, _ := small(t, shared(t).cluster, "slow", tenants.PolicyEnforce, map[string]any{"messageRate": 3, "producerMessageRate": 3})
 	if a := say(t, feed, fromFeed, valid); a.code() != 0 {
 		t.Fatalf("the first one: %v", a.Error)
 	}
 	a := say(t, feed, fromFeed, valid)
-	if a.code() != int(ingress.CodeRate) || a.Error.Code != 429 {
+	if a.code() != int(admit.CodeRate) || a.Error.Code != 429 {
 		t.Fatalf("the second one at once: %+v %v, want 429: a node's share is one a second", a, a.Error)
 	}
 	when := regexp.MustCompile(`retry in (\d+) ms`).FindStringSubmatch(a.Error.Description)
@@ -101,11 +101,11 @@ func TestRateLimit(t *testing.T) {
 	}
 	ms, err := strconv.Atoi(when[1])
 	if err != nil || ms < 1 || ms > 1001 {
-		t.Fatalf("told to wait %s ms", when[1])
+		t.Fatalf("asked to wait %s ms", when[1])
 	}
 	time.Sleep(time.Duration(ms) * time.Millisecond)
 	if a := say(t, feed, fromFeed, valid); a.code() != 0 || a.Seq != 2 {
-		t.Errorf("came back when told to: %+v %v", a, a.Error)
+		t.Errorf("came back when asked to: %+v %v", a, a.Error)
 	}
 }
 
@@ -134,7 +134,7 @@ func header(t *testing.T, ops *nats.Conn, stream string, seq uint64) (nats.Heade
 
 // Under "warn" what breaks its schema is stored, and says so.
 func TestWarnPolicy(t *testing.T) {
-	feed, ops := small(t, shared.cluster, "lax", tenants.PolicyWarn, map[string]any{"messageSize": "1KiB"})
+	feed, ops := small(t, shared(t).cluster, "lax", tenants.PolicyWarn, map[string]any{"messageSize": "1KiB"})
 	for _, tc := range []struct{ shows, subject, data, says string }{
 		{"a broken payload", fromFeed, `{"device":"r1"}`, "required"},
 		{"no JSON at all", fromFeed, "hello", "net.reachability.changed.v1"},
@@ -153,24 +153,24 @@ func TestWarnPolicy(t *testing.T) {
 	if h, _ := header(t, ops, event.StreamEvents, a.Seq); h["ce-violation"] != nil || h["ce-schemaversion"] == nil {
 		t.Errorf("a good message is marked: %v", h)
 	}
-	if a := say(t, feed, fromFeed, strings.Repeat("a", 1025)); a.code() != int(ingress.CodeSize) || a.Error.Code != 413 {
+	if a := say(t, feed, fromFeed, strings.Repeat("a", 1025)); a.code() != int(admit.CodeSize) || a.Error.Code != 413 {
 		t.Errorf("a message larger than the tenant's size: %v", a.Error)
 	}
 }
 
 // Every refused message is kept with its reason.
 func TestDeadLettersHoldTheRefusals(t *testing.T) {
-	feed, ops := small(t, shared.cluster, "strict", tenants.PolicyEnforce, map[string]any{"messageSize": "1KiB"})
+	feed, ops := small(t, shared(t).cluster, "strict", tenants.PolicyEnforce, map[string]any{"messageSize": "1KiB"})
 	refusals := []struct {
 		subject, header, data, reason string
-		code                          ingress.Code
+		code                          admit.Code
 	}{
-		{fromFeed, "", `{"device":"r1"}`, subject.DeadSchema, ingress.CodeSchema},
-		{fromFeed, "", strings.Repeat("a", 1025), subject.DeadSize, ingress.CodeSize},
-		{"in.feed.state.r1.no.such.v1", "", "{}", subject.DeadUnknownType, ingress.CodeUnknownType},
-		{fromFeed, "Nats-Rollup", valid, subject.DeadHeader, ingress.CodeHeader},
-		{"in.feed.dead.EVENTS.dropped.r1.x.v1", "", "x", subject.DeadDenied, ingress.CodeRole},
-		{"in.feed.nonsense", "", "x", subject.DeadHeader, ingress.CodeSubject},
+		{fromFeed, "", `{"device":"r1"}`, subject.DeadSchema, admit.CodeSchema},
+		{fromFeed, "", strings.Repeat("a", 1025), subject.DeadSize, admit.CodeSize},
+		{"in.feed.state.r1.no.such.v1", "", "{}", subject.DeadUnknownType, admit.CodeUnknownType},
+		{fromFeed, "Nats-Rollup", valid, subject.DeadHeader, admit.CodeHeader},
+		{"in.feed.dead.EVENTS.dropped.r1.x.v1", "", "x", subject.DeadDenied, admit.CodeRole},
+		{"in.feed.nonsense", "", "x", subject.DeadHeader, admit.CodeSubject},
 	}
 	for i, r := range refusals {
 		m := &nats.Msg{Subject: r.subject, Data: []byte(r.data)}
@@ -217,7 +217,7 @@ func await(t *testing.T, ops *nats.Conn, n int) uint64 {
 
 // STATE keeps its last fifth for updates of what it has.
 func TestHeadroomOfState(t *testing.T) {
-	feed, _ := small(t, shared.cluster, "tiny", tenants.PolicyEnforce, map[string]any{"storage": "16MiB", "messageRate": 1_000_000})
+	feed, _ := small(t, shared(t).cluster, "tiny", tenants.PolicyEnforce, map[string]any{"storage": "16MiB", "messageRate": 1_000_000})
 	blob := `{"blob":"` + strings.Repeat("x", 100_000) + `"}`
 	state := func(entity int) answer {
 		return say(t, feed, fmt.Sprintf("in.feed.state.e%d.test.blob.v1", entity), blob)
@@ -229,7 +229,7 @@ func TestHeadroomOfState(t *testing.T) {
 			stored++
 		}
 	}
-	if last.code() != int(ingress.CodeStateFull) || last.Error.Code != 503 || !strings.Contains(last.Error.Description, "known entities only") {
+	if last.code() != int(admit.CodeStateFull) || last.Error.Code != 503 || !strings.Contains(last.Error.Description, "known entities only") {
 		t.Fatalf("after %d states: %+v %v, want the ingress' 10077", stored, last, last.Error)
 	}
 	if limit := 16 << 20 / 5; stored*100_000 > limit*82/100 {
@@ -240,7 +240,7 @@ func TestHeadroomOfState(t *testing.T) {
 			t.Fatalf("update %d of a known entity: %v", i, a.Error)
 		}
 	}
-	if a := state(1000); a.code() != int(ingress.CodeStateFull) {
+	if a := state(1000); a.code() != int(admit.CodeStateFull) {
 		t.Errorf("a new entity: %+v %v", a, a.Error)
 	}
 	if a := say(t, feed, fromFeed, valid); a.code() != 0 {
@@ -252,14 +252,14 @@ func TestHeadroomOfState(t *testing.T) {
 // producer is refused for costs another of its tenant nothing.
 func TestRatesChange(t *testing.T) {
 	quota := map[string]any{"messageRate": 600, "producerMessageRate": 2, "connectionsPerUser": 4}
-	feed, _ := small(t, shared.cluster, "tunable", tenants.PolicyEnforce, quota)
+	feed, _ := small(t, shared(t).cluster, "tunable", tenants.PolicyEnforce, quota)
 	// limited publishes until a message is refused.
 	limited := func(what string) {
 		t.Helper()
 		for ctx := ctxOf(t); ctx.Err() == nil; {
 			switch a := say(t, feed, fromFeed, valid); a.code() {
 			case 0:
-			case int(ingress.CodeProducerRate):
+			case int(admit.CodeProducerRate):
 				return
 			default:
 				t.Fatalf("%s: %+v %v", what, a, a.Error)
@@ -268,7 +268,7 @@ func TestRatesChange(t *testing.T) {
 		t.Fatalf("%s: everything passes", what)
 	}
 	limited("at two a second")
-	other := shared.cluster.As(t, "tunable", account.RoleProducer, "other")
+	other := shared(t).cluster.As(t, "tunable", account.RoleProducer, "other")
 	limited("at two a second, again")
 	if a := say(t, other, "in.other.event.info.r1.net.reachability.changed.v1", valid); a.code() != 0 {
 		t.Errorf("another producer of the tenant: %v", a.Error)
@@ -280,7 +280,7 @@ func TestRatesChange(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := shared.cluster.Apply(ctxOf(t), s, api.AccountPushed, api.SchemasBound, api.IngressOpen); err != nil {
+		if err := shared(t).cluster.Apply(ctxOf(t), s, api.AccountPushed, api.SchemasBound, api.IngressOpen); err != nil {
 			t.Fatal(err)
 		}
 	}

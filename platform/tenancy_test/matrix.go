@@ -19,7 +19,7 @@ var source []byte
 const (
 	Connect   = "connect"   // come in over TCP, or inside a node's process
 	Publish   = "publish"   // send a message there
-	Subscribe = "subscribe" // hear what is sent there
+	Subscribe = "subscribe" // receive what is sent there
 	Answer    = "answer"    // have the answer to a permitted request sent there
 	Deliver   = "deliver"   // make a push consumer that delivers there
 	Name      = "name"      // have this signed as a user's name, or as its subscription
@@ -67,8 +67,8 @@ type Row struct {
 	But      map[string][]string `yaml:"but"`      // subjects that are a role's own
 	Result   string              `yaml:"result"`
 	// How says what shows the result when it is not the usual: "taken", the
-	// server takes it, but nobody here can hear it; "nobody", the server takes
-	// it, and says that nobody listens.
+	// server takes it, but no test can receive it; "no-responders", the server
+	// takes it, and answers that there are no responders.
 	How string `yaml:"how"`
 }
 

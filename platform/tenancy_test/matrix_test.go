@@ -10,31 +10,31 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"midplane/api"
-	"midplane/platform/ingress"
+	"midplane/platform/ingress/admit"
 	tenancy "midplane/platform/tenancy_test"
 	"midplane/tenants/account"
 )
 
 // TestPermissionMatrix tries every cell of the matrix: what is allowed really
-// arrives or is answered, what is refused is said no to or comes to nothing,
+// arrives or is answered, what is refused gets an error or comes to nothing,
 // and after every cell nothing else has changed.
 func TestPermissionMatrix(t *testing.T) {
 	m, err := tenancy.Load()
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := shared.cast(t, m)
+	c := shared(t).cast(t, m)
 	try := map[string]func(*testing.T, *cast, tenancy.Cell){
 		tenancy.Connect: tryConnect, tenancy.Publish: tryPublish, tenancy.Subscribe: trySubscribe,
 		tenancy.Answer: tryAnswer, tenancy.Deliver: tryDeliver, tenancy.Name: tryName, tenancy.Header: func(t *testing.T, c *cast, cell tenancy.Cell) { tryHeader(t, c, m, cell) },
 	}
 	for _, verb := range tenancy.Verbs {
 		t.Run(verb, func(t *testing.T) {
-			// Who may, first: it stores something, and everybody is heard.
+			// What is allowed comes first: it stores something, and every user gets through.
 			allowed := slices.DeleteFunc(m.Cells(), func(x tenancy.Cell) bool {
 				return x.Verb != verb || !x.Allowed || x.Verb == tenancy.Answer || x.Verb == tenancy.Deliver
 			})
-			c.hear(t, verb, allowed)
+			c.witnessed(t, verb, allowed)
 			for _, cell := range m.Cells() {
 				if cell.Verb != verb || slices.Contains(allowed, cell) && (verb == tenancy.Publish || verb == tenancy.Subscribe) {
 					continue
@@ -43,7 +43,7 @@ func TestPermissionMatrix(t *testing.T) {
 			}
 		})
 	}
-	shared.undisturbed(t)
+	shared(t).undisturbed(t)
 	for _, l := range c.lines {
 		l.close()
 	}
@@ -67,7 +67,7 @@ func (c *cast) cell(t *testing.T, cell tenancy.Cell, try func(*testing.T)) {
 		t.Logf("the first cell that is not as the table says: %s", what)
 	}
 	if !t.Failed() {
-		c.w.asSaid++
+		c.w.asStated++
 	}
 }
 
@@ -80,24 +80,24 @@ func tryConnect(t *testing.T, c *cast, cell tenancy.Cell) {
 	w.close()
 }
 
-// hear tries what is allowed, with somebody in the tenant who hears and says
-// everything. Then nobody is there any more, and the streams go on.
-func (c *cast) hear(t *testing.T, verb string, cells []tenancy.Cell) {
+// witnessed tries what is allowed, with a witness in the tenant that receives and
+// publishes everything. Then the witness is gone, and the streams go on.
+func (c *cast) witnessed(t *testing.T, verb string, cells []tenancy.Cell) {
 	if verb != tenancy.Publish && verb != tenancy.Subscribe {
 		return
 	}
-	ear := c.w.ear(t)
-	defer ear.Close()
+	witness := c.w.witness(t)
+	defer witness.Close()
 	for i, cell := range cells {
 		c.cell(t, cell, func(t *testing.T) {
 			if verb == tenancy.Publish {
-				c.arrives(t, ear, cell, fmt.Sprintf("matrix %d", i))
+				c.arrives(t, witness, cell, fmt.Sprintf("matrix %d", i))
 			} else {
-				c.hears(t, ear, cell, fmt.Sprintf("matrix %d", i))
+				c.receives(t, witness, cell, fmt.Sprintf("matrix %d", i))
 			}
 		})
 	}
-	ear.Close()
+	witness.Close()
 	for _, s := range c.w.sides {
 		s.follow(t)
 	}
@@ -107,13 +107,13 @@ func (c *cast) hear(t *testing.T, verb string, cells []tenancy.Cell) {
 // anything: it is answered, and refused for its sequence.
 var harmless = block("Nats-Expected-Last-Sequence: 987654321")
 
-// arrives publishes, and the message is heard or answered.
-func (c *cast) arrives(t *testing.T, ear *nats.Conn, cell tenancy.Cell, mark string) {
+// arrives publishes, and the witness receives the message or it is answered.
+func (c *cast) arrives(t *testing.T, witness *nats.Conn, cell tenancy.Cell, mark string) {
 	t.Helper()
 	l, subject := c.line(t, cell.Role), c.subject(cell.Role, cell.Subject)
-	sub, err := ear.SubscribeSync(subject)
+	sub, err := witness.SubscribeSync(subject)
 	if err == nil {
-		err = ear.FlushWithContext(ctxOf(t))
+		err = witness.FlushWithContext(ctxOf(t))
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -153,8 +153,8 @@ func (c *cast) arrives(t *testing.T, ear *nats.Conn, cell tenancy.Cell, mark str
 	}
 }
 
-// hears subscribes, and a message that is sent there arrives.
-func (c *cast) hears(t *testing.T, mouth *nats.Conn, cell tenancy.Cell, mark string) {
+// receives subscribes, and a message that is sent there arrives.
+func (c *cast) receives(t *testing.T, witness *nats.Conn, cell tenancy.Cell, mark string) {
 	t.Helper()
 	l, subject := c.line(t, cell.Role), c.subject(cell.Role, cell.Subject)
 	l.take()
@@ -169,10 +169,10 @@ func (c *cast) hears(t *testing.T, mouth *nats.Conn, cell tenancy.Cell, mark str
 	}
 	subject = strings.NewReplacer(">", "x.y", "*", "x").Replace(subject)
 	for deadline := time.Now().Add(90 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		if err := mouth.Publish(subject, []byte(mark)); err != nil {
+		if err := witness.Publish(subject, []byte(mark)); err != nil {
 			t.Fatal(err)
 		}
-		if err := mouth.FlushWithContext(ctxOf(t)); err != nil {
+		if err := witness.FlushWithContext(ctxOf(t)); err != nil {
 			t.Fatal(err)
 		}
 		l.sync()
@@ -188,8 +188,8 @@ func (c *cast) hears(t *testing.T, mouth *nats.Conn, cell tenancy.Cell, mark str
 func tryPublish(t *testing.T, c *cast, cell tenancy.Cell) {
 	l, subject := c.line(t, cell.Role), c.subject(cell.Role, cell.Subject)
 	l.take()
-	if cell.How == "nobody" {
-		// Somebody who has just gone may be thought of as listening for a moment.
+	if cell.How == "no-responders" {
+		// A listener that has just gone may be known to the server for a moment still.
 		for deadline := time.Now().Add(90 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 			inbox := l.inbox()
 			l.pub(subject, inbox, "", "")
@@ -201,7 +201,7 @@ func tryPublish(t *testing.T, c *cast, cell tenancy.Cell) {
 				return
 			}
 		}
-		t.Errorf("%s: nobody says that nobody listens on %s", cell.Role, subject)
+		t.Errorf("%s: no answer that there are no responders on %s", cell.Role, subject)
 		return
 	}
 	inbox := l.inbox()
@@ -234,7 +234,7 @@ func trySubscribe(t *testing.T, c *cast, cell tenancy.Cell) {
 func tryAnswer(t *testing.T, c *cast, cell tenancy.Cell) {
 	ask := askings[cell.Via]
 	if ask == nil {
-		t.Fatalf("nobody knows how to ask for %s", cell.Via)
+		t.Fatalf("no way is known to ask for %s", cell.Via)
 	}
 	l, aim := c.line(t, cell.Role), c.subject(cell.Role, cell.Subject)
 	if cell.Allowed {
@@ -269,7 +269,7 @@ func (c *cast) revision(t *testing.T) uint64 {
 }
 
 // reaches does something until one of acme's watchers has received something.
-// That is all it does: nothing is stored, and globex hears nothing.
+// That is all it does: nothing is stored, and globex receives nothing.
 func (c *cast) reaches(t *testing.T, cell tenancy.Cell, do func()) {
 	t.Helper()
 	side := c.w.sides[acme]
@@ -289,7 +289,7 @@ func (c *cast) reaches(t *testing.T, cell tenancy.Cell, do func()) {
 	t.Errorf("%s: %s does not arrive at %s", cell.Role, cell.Via, cell.Subject)
 }
 
-// pushes are consumers that deliver where they are told to.
+// pushes are consumers that deliver to the subject AIM.
 var pushes = map[string]string{
 	"events":                        `"stream_name":"EVENTS","config":{"name":"push","ack_policy":"none","deliver_policy":"last","deliver_subject":"AIM"}`,
 	"dead letters to a queue group": `"stream_name":"DEAD","config":{"name":"push","ack_policy":"explicit","deliver_policy":"last","deliver_subject":"AIM","deliver_group":"ingress"}`,
@@ -302,7 +302,7 @@ var makers = []string{"tenant/inspector", "tenant/primary"}
 func tryDeliver(t *testing.T, c *cast, cell tenancy.Cell) {
 	cfg := pushes[cell.Via]
 	if cfg == "" {
-		t.Fatalf("nobody knows how to make a consumer of %s", cell.Via)
+		t.Fatalf("no way is known to make a consumer of %s", cell.Via)
 	}
 	l, stream := c.line(t, cell.Role), strings.Split(cfg, `"`)[3]
 	if !slices.Contains(makers, cell.Role) {
@@ -385,10 +385,10 @@ func tryHeader(t *testing.T, c *cast, m tenancy.Matrix, cell tenancy.Cell) {
 		if len(got) == 0 && len(errs) == 0 {
 			got = append(got, l.await())
 		}
-		if len(errs) == 0 && codeOf(got[0].data) != int(ingress.CodeHeader) {
+		if len(errs) == 0 && codeOf(got[0].data) != int(admit.CodeHeader) {
 			t.Errorf("%s: %q %s is answered %q", cell.Role, cell.Subject, cell.Via, got[0].data)
 		}
-	default: // another request than one to the door: whatever it says, it changes nothing
+	default: // another request than one to the door: it changes nothing, whichever it is
 		for _, data := range []string{"", "{}"} {
 			l.pub(cell.Via, l.inbox(), cell.Subject, data)
 			l.sync()

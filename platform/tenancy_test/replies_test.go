@@ -67,7 +67,7 @@ var askings = map[string]func(c *wire, reply string){
 	"the tenants":         admin("tenant.list", "{}"),
 	"a tenant's file":     admin("tenant.spec", `{"tenant":"acme"}`),
 	"the nodes":           admin("node.status", "{}"),
-	"an act that fails":   admin("tenant.delete", `{"tenant":"nobody"}`),
+	"an act that fails":   admin("tenant.delete", `{"tenant":"unknown"}`),
 	"the tenants to read": core("tenants", `{"known":0}`),
 	"a cursor":            core("cursor", `{"tenant":"acme","reading":false,"cursors":[]}`),
 	"credentials":         core("credentials", `{"tenant":"acme","publicKey":""}`),
@@ -128,8 +128,8 @@ func signedAs(c *wire, user, verb string, req any, at time.Time) string {
 	return string(out)
 }
 
-// undisturbed fails unless the consumer that nobody used is where it was, and
-// the poller that said nothing has said nothing.
+// undisturbed fails unless the consumer that was never used is where it was, and
+// the poller that reported nothing has reported nothing.
 func (w *world) undisturbed(t *testing.T) {
 	t.Helper()
 	for tenant, s := range w.sides {
@@ -153,7 +153,7 @@ func (w *world) undisturbed(t *testing.T) {
 			t.Fatal(err)
 		}
 		if info.Delivered.Consumer != 0 || info.AckFloor.Stream != 0 || info.Pending == 0 || info.Config.Paused != "" {
-			t.Errorf("%s: somebody read or moved another's consumer: %s", tenant, msg.Data)
+			t.Errorf("%s: another's consumer was read or moved: %s", tenant, msg.Data)
 		}
 		rows, err := api.All[api.Poller](ctxOf(t), w.cluster.Admin.Do, api.PollerList, api.ListRequest{Tenant: tenant})
 		if err != nil {
@@ -161,7 +161,7 @@ func (w *world) undisturbed(t *testing.T) {
 		}
 		for _, p := range rows {
 			if p.ID == quietPoller && p.LastSeen != nil {
-				t.Errorf("%s: somebody reported for another poller: %+v", tenant, p)
+				t.Errorf("%s: a report was taken for another poller: %+v", tenant, p)
 			}
 		}
 	}

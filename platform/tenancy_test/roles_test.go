@@ -35,7 +35,7 @@ func TestProducersPublish(t *testing.T) {
 	for user, site := range map[string]string{poller: "syd", producer: "_", app: "_", inspector: "_"} {
 		t.Run(user, func(t *testing.T) {
 			ctx := ctxOf(t)
-			_, js := shared.stock(t, acme, user)
+			_, js := shared(t).stock(t, acme, user)
 			for _, m := range []struct{ subject, data, stream, stored string }{
 				{"in." + user + ".event.info.r1.net.reachability.changed.v1", valid, event.StreamEvents, "event." + site + ".info.r1.net.reachability.changed.v1"},
 				{"in." + user + ".state.r1.net.reachability.v1", `{"device":"r1","status":"up","method":"ping"}`, event.StreamState, "state." + site + ".r1.net.reachability.v1"},
@@ -45,14 +45,14 @@ func TestProducersPublish(t *testing.T) {
 				if err != nil || ack.Stream != m.stream || ack.Duplicate {
 					t.Fatalf("%s: %+v %v", m.subject, ack, err)
 				}
-				if got := shared.sides[acme].get(ctx, m.stream, ack.Sequence); got != m.stored+" "+m.data {
+				if got := shared(t).sides[acme].get(ctx, m.stream, ack.Sequence); got != m.stored+" "+m.data {
 					t.Errorf("stored as %q, want %q", got, m.stored)
 				}
 				again, err := js.Publish(ctx, m.subject, []byte(m.data), jetstream.WithMsgID(user+"/"+m.stream+"/1"))
 				if err != nil || !again.Duplicate || again.Sequence != ack.Sequence {
 					t.Errorf("the same id again: %+v %v", again, err)
 				}
-				shared.sides[acme].last[m.stream] = ack.Sequence
+				shared(t).sides[acme].last[m.stream] = ack.Sequence
 			}
 		})
 	}
@@ -63,7 +63,7 @@ func TestReadersRead(t *testing.T) {
 	for _, user := range []string{reader, app} {
 		t.Run(user, func(t *testing.T) {
 			ctx := ctxOf(t)
-			_, js := shared.stock(t, globex, user)
+			_, js := shared(t).stock(t, globex, user)
 			c, err := js.Consumer(ctx, event.StreamEvents, user+"_all")
 			if err != nil {
 				t.Fatal(err)
@@ -78,7 +78,7 @@ func TestReadersRead(t *testing.T) {
 			}
 		})
 	}
-	_, js := shared.stock(t, acme, producer)
+	_, js := shared(t).stock(t, acme, producer)
 	ctx, cancel := context.WithTimeout(ctxOf(t), time.Second)
 	defer cancel()
 	if _, err := js.Consumer(ctx, event.StreamEvents, "reading_all"); err == nil {
@@ -87,12 +87,12 @@ func TestReadersRead(t *testing.T) {
 }
 
 // Pollers, applications and inspectors reach the control channel; what they
-// are told depends on their role.
+// are answered depends on their role.
 func TestControlChannel(t *testing.T) {
 	for user, may := range map[string]bool{poller: true, app: false, inspector: false} {
 		t.Run(user, func(t *testing.T) {
-			nc, _ := shared.stock(t, acme, user)
-			creds := readCreds(t, shared.creds[acme+"/"+user])
+			nc, _ := shared(t).stock(t, acme, user)
+			creds := readCreds(t, shared(t).creds[acme+"/"+user])
 			sign, err := account.SignWith(creds.Seed)
 			if err != nil {
 				t.Fatal(err)
@@ -111,7 +111,7 @@ func TestControlChannel(t *testing.T) {
 
 // firstOf fetches from a consumer that was just made. That it is made travels
 // between nodes on another road than who listens to it, so that the first
-// fetch may find nobody.
+// fetch may find no responders.
 func firstOf(ctx context.Context, t *testing.T, c jetstream.Consumer) jetstream.Msg {
 	t.Helper()
 	for {
@@ -129,7 +129,7 @@ func firstOf(ctx context.Context, t *testing.T, c jetstream.Consumer) jetstream.
 // An inspector reads everything of its tenant, in order and by sequence.
 func TestInspectorsReadEverything(t *testing.T) {
 	ctx := ctxOf(t)
-	_, js := shared.stock(t, acme, inspector)
+	_, js := shared(t).stock(t, acme, inspector)
 	for _, c := range canaries {
 		consumer, err := js.CreateConsumer(ctx, c.stream, jetstream.ConsumerConfig{AckPolicy: jetstream.AckNonePolicy, InactiveThreshold: time.Minute})
 		if err != nil {
@@ -142,12 +142,12 @@ func TestInspectorsReadEverything(t *testing.T) {
 	}
 }
 
-// Nobody but the control plane can delete a consumer: an empty answer could be
+// Only the control plane can delete a consumer: an empty answer could be
 // aimed at that request.
 func TestConsumersCannotBeDeleted(t *testing.T) {
-	_, js := shared.stock(t, acme, inspector)
+	_, js := shared(t).stock(t, acme, inspector)
 	if err := js.DeleteConsumer(ctxOf(t), event.StreamEvents, "victim_all"); err == nil {
 		t.Error("an inspector deleted an application's consumer")
 	}
-	shared.undisturbed(t)
+	shared(t).undisturbed(t)
 }

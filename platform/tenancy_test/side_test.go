@@ -85,7 +85,7 @@ func (s *side) sing(ctx context.Context, subject, data string) (bus.Ack, error) 
 	return bus.ParseAck(msg.Data)
 }
 
-// follow takes note of what was stored meanwhile.
+// follow takes note of what was stored since the last look.
 func (s *side) follow(t *testing.T) {
 	t.Helper()
 	for _, c := range canaries {

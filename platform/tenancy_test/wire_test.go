@@ -24,7 +24,7 @@ type wire struct {
 	creds account.Creds
 	conn  net.Conn
 	r     *bufio.Reader
-	errs  []string // what the server said with -ERR since the last sync
+	errs  []string // the server's -ERR since the last sync
 	got   []arrived
 	next  int // of the inbox
 
@@ -187,7 +187,7 @@ func (c *wire) request(subject, header, data string) arrived {
 	return c.await()
 }
 
-// settle begins anew: what came is forgotten, and an answer to what was asked
+// settle begins again: what came is forgotten, and an answer to what was asked
 // before, which a slow machine may still bring, counts for nothing any more.
 func (c *wire) settle() {
 	c.take()
@@ -200,7 +200,7 @@ func (c *wire) settle() {
 	c.asked = nil
 }
 
-// take returns what came and what was said since the last time.
+// take returns the messages and errors that came since the last time.
 func (c *wire) take() (got []arrived, errs []string) {
 	got, errs = c.got, c.errs
 	c.got, c.errs = nil, nil

@@ -3,11 +3,13 @@ package tenancy_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log"
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -48,39 +50,66 @@ var attackers = []struct {
 }
 
 type world struct {
-	cluster *testcluster.Cluster
-	creds   map[string]string // path by tenant/user
-	sides   map[string]*side  // by tenant
-	attacks int
-	tried   int // cells of the matrix
-	asSaid  int // those that are as the table says
+	cluster  *testcluster.Cluster
+	creds    map[string]string // path by tenant/user
+	sides    map[string]*side  // by tenant
+	attacks  int
+	tried    int // cells of the matrix
+	asStated int // those that are as the table says
 }
 
-var shared *world
+// round is the world of one round of the tests. They count in it, and make tenants by
+// names that may be used once: with -count=2 each round has a world of its own.
+var round struct {
+	mu    sync.Mutex
+	asked map[string]*testing.T // tests of this round that have asked for it
+	dir   string
+	world *world
+	err   error
+}
+
+// shared is the world of this round.
+func shared(t *testing.T) *world {
+	t.Helper()
+	round.mu.Lock()
+	defer round.mu.Unlock()
+	if was := round.asked[t.Name()]; was != nil && was != t { // the test runs again
+		if err := closeRound(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if round.asked == nil {
+		round.asked = map[string]*testing.T{}
+		if round.dir, round.err = os.MkdirTemp("", "midplane-tenancy-"); round.err == nil {
+			round.world, round.err = newWorld(round.dir)
+		}
+	}
+	round.asked[t.Name()] = t
+	if round.err != nil {
+		t.Fatal(round.err)
+	}
+	return round.world
+}
+
+// closeRound prints what was counted and stops the cluster, if there is one.
+func closeRound() error {
+	w := round.world
+	round.world, round.asked = nil, nil
+	if w == nil {
+		return nil
+	}
+	fmt.Printf("attacks: %d\n", w.attacks)
+	if w.tried > 0 {
+		fmt.Printf("permission matrix: %d cells, %d as the table says\n", w.tried, w.asStated)
+	}
+	return errors.Join(w.cluster.Close(), os.RemoveAll(round.dir))
+}
 
 func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "midplane-tenancy-")
-	if err != nil {
-		log.Fatal(err)
-	}
-	code := 1
-	if shared, err = newWorld(dir); err != nil {
+	code := m.Run()
+	if err := closeRound(); err != nil {
 		log.Print(err)
-	} else {
-		code = m.Run()
-		fmt.Printf("attacks: %d\n", shared.attacks)
-		if shared.tried > 0 {
-			fmt.Printf("permission matrix: %d cells, %d as the table says\n", shared.tried, shared.asSaid)
-		}
-	}
-	if shared != nil {
-		if err := shared.cluster.Close(); err != nil {
-			log.Print(err)
-			code = 1
-		}
-	}
-	if err := os.RemoveAll(dir); err != nil {
-		log.Print(err)
+		code = 1
 	}
 	os.Exit(code)
 }
@@ -151,8 +180,8 @@ func (w *world) people(ctx context.Context, tenant string) error {
 	return nil
 }
 
-// connect is a stock client on the first node, where everybody is: what one
-// connection has said there is handled before what the next one says.
+// connect is a stock client on the first node, where all clients are: what one
+// connection has sent there is handled before what the next one sends.
 func (w *world) connect(tenant, user string) (*nats.Conn, error) {
 	return nats.Connect(w.cluster.Servers()[0], nats.UserCredentials(w.creds[tenant+"/"+user]), nats.CustomInboxPrefix("_INBOX."+user),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}), nats.MaxReconnects(-1))
@@ -167,7 +196,7 @@ func (w *world) as(t testing.TB, tenant, user string) *wire {
 }
 
 // attack does f and then proves that it did nothing: nothing was stored,
-// nothing stopped, and nobody else received anything. dead is how many dead
+// nothing stopped, and no other user received anything. dead is how many dead
 // letters the ingress may have kept of it.
 func (w *world) attack(t *testing.T, what string, dead int, f func()) {
 	t.Helper()

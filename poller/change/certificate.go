@@ -8,7 +8,7 @@ import (
 )
 
 // certificateDays are the numbers of days left at which a certificate is
-// worth an event, in falling order. Whoever gets the last is late.
+// worth an event, in falling order. The last is late.
 var certificateDays = [...]int{30, 14, 7, 1}
 
 // certificate: fewer days are left than at the reading before. Days count from

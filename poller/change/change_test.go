@@ -224,7 +224,7 @@ func TestNothingFollows(t *testing.T) {
 	}
 }
 
-// However its readings fall, a certificate is told of once for each step, the
+// However its readings fall, a certificate gives one event for each step, the
 // steps in order, and never twice for the same readings.
 func TestCertificateStepsOnce(t *testing.T) {
 	end := noon.Add(60 * day)
@@ -232,7 +232,7 @@ func TestCertificateStepsOnce(t *testing.T) {
 		gaps := rapid.SliceOfN(rapid.Int64Range(1, int64(10*day)), 1, 60).Draw(t, "gaps")
 		at := noon
 		var prev *event.Event
-		told, last := 0, 1000
+		events, last := 0, 1000
 		for _, gap := range gaps {
 			next := tls(at, end)
 			for _, e := range Of(prev, *next) {
@@ -241,7 +241,7 @@ func TestCertificateStepsOnce(t *testing.T) {
 					if err := json.Unmarshal(e.Data, &p); err != nil {
 						t.Fatal(err)
 					}
-					if told++; p.Days >= last || p.Days >= 30 {
+					if events++; p.Days >= last || p.Days >= 30 {
 						t.Fatalf("%d days after %d", p.Days, last)
 					}
 					last = p.Days
@@ -252,14 +252,14 @@ func TestCertificateStepsOnce(t *testing.T) {
 			}
 			prev, at = next, at.Add(time.Duration(gap))
 		}
-		if told > len(certificateDays)+1 {
-			t.Fatalf("told %d times", told)
+		if events > len(certificateDays)+1 {
+			t.Fatalf("%d events", events)
 		}
 	})
 }
 
-// Whatever two inventories say, what follows is valid, and is nothing when
-// they are equal.
+// For any two inventories what follows is valid, and is nothing when they are
+// equal.
 func TestInventoriesOfAnyKind(t *testing.T) {
 	word := rapid.StringN(0, 255, -1)
 	inventories := rapid.Custom(func(t *rapid.T) event.Inventory {

@@ -65,10 +65,10 @@ type difference [3]string
 
 type differenceList []difference
 
-// maxDifferences is how many are told by name; the rest is a number.
+// maxDifferences is how many are named; the rest is a number.
 const maxDifferences = 8
 
-// changed tells the list as one payload. Name is what changed when it is one
+// changed returns the list as one payload. Name is what changed when it is one
 // thing, From and To are the values of all.
 func (d differenceList) changed(is event.Inventory) event.Changed {
 	var parts, from, to []string

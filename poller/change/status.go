@@ -55,8 +55,8 @@ func checkSeverity(status string) event.Severity {
 	return event.Warning
 }
 
-// iface: an interface that should work stopped or came back, or somebody
-// switched it on or off on purpose.
+// iface: an interface that should work stopped or came back, or an
+// administrator switched it on or off.
 func iface(_ moment, was *event.Interface, is event.Interface) []finding {
 	changed := func(severity event.Severity, from, to, format string, args ...any) []finding {
 		message := fmt.Sprintf(format, args...)
@@ -86,7 +86,7 @@ func iface(_ moment, was *event.Interface, is event.Interface) []finding {
 
 // broken reports whether an enabled interface in this operational status is a
 // fault. "dormant" waits for an event, "unknown" is what loopback and tunnel
-// interfaces report while they work, "testing" is somebody's intent.
+// interfaces report while they work, "testing" is set on purpose.
 func broken(oper string) bool {
 	return oper == "down" || oper == "lowerLayerDown" || oper == "notPresent"
 }

@@ -1,6 +1,5 @@
 // Package collect declares what a collector is: something that looks at one
-// device on a schedule (Collector), or listens until it is told to stop
-// (Listener), and says what it saw through Emit.
+// device on a schedule and says what it saw through Emit.
 //
 // Each collector has a folder of its own; package collect/all is the list of
 // them and package collect/collecttest the exam that every one passes. This
@@ -58,11 +57,6 @@ type Emit func(ctx context.Context, e ...event.Event) error
 // running, and be safe for concurrent use on different targets.
 type Collector interface {
 	Collect(ctx context.Context, t Target, emit Emit) error
-}
-
-// Listener waits for what devices send by themselves, until ctx ends.
-type Listener interface {
-	Listen(ctx context.Context, emit Emit) error
 }
 
 // State returns the message "this is how entity is now", seen just now.

@@ -10,8 +10,8 @@ import (
 )
 
 // ParamReachability says whether a check decides if its device is up or down.
-// Exactly one check of a device does, or two methods would fight; the
-// scheduler sets it on every check whose collector can.
+// Exactly one check of a device does, or two methods would fight: the control
+// plane marks it, and the scheduler sets the parameter on every check.
 const ParamReachability = "reachability"
 
 // Params reads the parameters of a target and remembers the first mistake, so

@@ -18,7 +18,7 @@ type Result struct {
 	Timing event.Timing
 
 	Owns     bool // the check decides whether the device is up
-	Answered bool // the device answered, whatever it said
+	Answered bool // the device answered, even if with an error
 	Unasked  bool // the device was never asked (its name does not resolve)
 
 	RTT float64 // of the first exchange, in milliseconds

@@ -19,7 +19,7 @@ const maxSecret = 4096
 // "secret:NAME" is what the control plane delivered: see Target.Secret.
 // A missing one is NotFound, anything else that is wrong Invalid. No error
 // contains a value: not even a ref without a known prefix is repeated, since
-// that is most likely a secret somebody wrote in clear.
+// that is most likely a secret in clear.
 func Secret(ref string) (string, error) {
 	how, name, ok := strings.Cut(ref, ":")
 	switch {

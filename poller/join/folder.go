@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"midplane/fault"
+	"midplane/internal/atomicfile"
 	"midplane/tenants/account"
 )
 
@@ -82,7 +83,7 @@ func pendingKey(dir, token string) (pending, error) {
 		return pending{}, err
 	}
 	if data, err = json.Marshal(pendingFile{Token: token, Seed: seed}); err == nil {
-		err = replace(path, data, 0o600)
+		err = atomicfile.Write(path, data)
 	}
 	return pending{key, seed, sign}, fault.Wrap(fault.Other, err, "key of the poller")
 }
@@ -97,12 +98,12 @@ func keep(dir string, id Identity, jwt string, key pending, ca []byte) (Identity
 	if err != nil {
 		return id, fault.Wrap(fault.Other, err, "encode the identity")
 	}
-	err = replace(filepath.Join(dir, fileCreds), creds, 0o600)
+	err = atomicfile.Write(filepath.Join(dir, fileCreds), creds)
 	if err == nil && ca != nil {
-		err = replace(filepath.Join(dir, fileCA), ca, 0o644)
+		err = atomicfile.Write(filepath.Join(dir, fileCA), ca, atomicfile.Mode(0o644))
 	}
 	if err == nil {
-		err = replace(filepath.Join(dir, fileIdentity), append(identity, '\n'), 0o600)
+		err = atomicfile.Write(filepath.Join(dir, fileIdentity), append(identity, '\n'))
 	}
 	if err != nil {
 		return id, fault.WithHint(fault.Wrap(fault.Other, err, "keep the poller's credentials"), "run the same command again: the token still answers this folder's key")
@@ -110,33 +111,4 @@ func keep(dir string, id Identity, jwt string, key pending, ca []byte) (Identity
 	_ = os.Remove(filepath.Join(dir, filePending)) // the key is in the credentials now
 	id, _, err = Load(dir)
 	return id, err
-}
-
-// replace writes a file as a whole: after a kill the old or the new one is there.
-func replace(path string, data []byte, mode os.FileMode) error {
-	part := path + ".new"
-	if err := os.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(part, path); err != nil {
-		return err
-	}
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return nil // renamed; some systems cannot open a directory
-	}
-	defer d.Close()
-	_ = d.Sync() // and some cannot sync one
-	return nil
 }

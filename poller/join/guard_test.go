@@ -138,7 +138,7 @@ type peeked struct {
 
 func (p *peeked) Read(b []byte) (int, error) { return p.r.Read(b) }
 
-// note writes down whatever comes until the connection ends.
+// note writes down what comes until the connection ends.
 func (i *impostor) note(r io.Reader) {
 	data, _ := io.ReadAll(r)
 	i.mu.Lock()

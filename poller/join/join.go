@@ -3,9 +3,9 @@
 // credentials, and keeps what a poller needs to run in its data folder.
 //
 // Nothing is sent to a server whose certificate does not come from the CA that
-// the token names; that CA is kept, and the poller trusts no other. Whatever is
-// interrupted is gone on with when the same token is used again: the key is on
-// disk before it is sent, and the same key gets the same answer. It may import
+// the token names; that CA is kept, and the poller trusts no other. A join that
+// is interrupted goes on when the same token is used again: the key is on disk
+// before it is sent, and the same key gets the same answer. It may import
 // bus, api, tenants and what is below them.
 package join
 
@@ -15,13 +15,13 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"github.com/nats-io/nats.go"
 
 	"midplane/api"
 	"midplane/bus"
 	"midplane/event"
 	"midplane/fault"
+	"midplane/internal/wait"
 	"midplane/telemetry"
 	"midplane/tenants/account"
 	"midplane/tenants/enrol"
@@ -69,24 +69,21 @@ func Join(ctx context.Context, dir string, token enrol.Token, tel telemetry.Tele
 	}
 	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
-	pace := backoff.NewExponentialBackOff()
-	pace.InitialInterval, pace.MaxInterval = 100*time.Millisecond, 2*time.Second
+	pause := wait.NewGrowing(100*time.Millisecond, 2*time.Second)
 	for {
 		id, err := redeem(ctx, dir, token, key, tel)
 		if !fault.Is(err, fault.Unavailable) {
 			return id, err
 		}
 		tel.Log.Info("joining, trying on", "tenant", token.Tenant, "poller", token.Poller, "error", err)
-		select {
-		case <-ctx.Done():
+		if pause.For(ctx) != nil {
 			return Identity{}, err
-		case <-time.After(pace.NextBackOff()):
 		}
 	}
 }
 
 // redeem asks one server after the other, until one has an answer. That one of
-// them is an impostor is said when no other answers.
+// them is an impostor is the error when no other answers.
 func redeem(ctx context.Context, dir string, token enrol.Token, key pending, tel telemetry.Telemetry) (Identity, error) {
 	var last error
 	for _, i := range rand.Perm(len(token.Servers)) {

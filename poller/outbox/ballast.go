@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"midplane/internal/atomicfile"
 )
 
 // ballast is a file that takes up room on the disk until the disk is full and
@@ -32,7 +34,7 @@ func (b *ballast) make() error {
 	if err := os.Rename(tmp, b.path); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(b.path))
+	return atomicfile.SyncDir(filepath.Dir(b.path))
 }
 
 func (b *ballast) fill(path string) (err error) {
@@ -62,8 +64,8 @@ func (b *ballast) fill(path string) (err error) {
 	return f.Sync()
 }
 
-// drop gives the room back; it reports whether there was any.
-func (b *ballast) drop() bool {
+// release gives the room back; it reports whether there was any.
+func (b *ballast) release() bool {
 	if b.size <= 0 || !b.there() {
 		return false
 	}

@@ -10,12 +10,12 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
 
 	"midplane/fault"
+	"midplane/internal/atomicfile"
 )
 
 //go:embed migrations/*.sql
@@ -42,9 +42,12 @@ type handles struct {
 	get       [lanes]*sql.Stmt // on read
 	prev      *sql.Stmt
 	putState  *sql.Stmt
+	putLast   *sql.Stmt // of a stream without a new ledger message
 	putStream *sql.Stmt
 	putTomb   *sql.Stmt
 	delTomb   *sql.Stmt
+
+	inject func() error // tests only: a failing disk
 }
 
 func openHandles(ctx context.Context, cfg Config) (h *handles, err error) {
@@ -74,7 +77,7 @@ func openHandles(ctx context.Context, cfg Config) (h *handles, err error) {
 		return nil, err
 	}
 	if fresh {
-		if err := syncDir(dir); err != nil {
+		if err := atomicfile.SyncDir(dir); err != nil {
 			return nil, fault.Wrap(fault.Other, err, "create outbox")
 		}
 	}
@@ -145,6 +148,7 @@ func (h *handles) prepare(ctx context.Context) error {
 	h.prev = stmt(h.write, `SELECT time, data FROM state WHERE entity = ? AND type = ?`)
 	h.putState = stmt(h.write, `INSERT INTO state (entity, type, time, data) VALUES (?,?,?,?)
 		ON CONFLICT (entity, type) DO UPDATE SET time = excluded.time, data = excluded.data`)
+	h.putLast = stmt(h.write, `UPDATE stream SET last = ? WHERE lane = ?`)
 	h.putStream = stmt(h.write, `UPDATE stream SET last = ?, ledger = ? WHERE lane = ?`)
 	h.putTomb = stmt(h.write, `INSERT OR REPLACE INTO tombstone (lane, low, high, reason, told) VALUES (?,?,?,?,?)`)
 	h.delTomb = stmt(h.write, `DELETE FROM tombstone WHERE lane = ? AND low = ?`)
@@ -159,15 +163,20 @@ func (h *handles) pages(ctx context.Context) (have, most int64, err error) {
 	return have, most, dbError(err, "outbox")
 }
 
-// checkpoint moves the write-ahead log into the database and begins it anew,
-// without giving its room on the disk to anybody else.
+// checkpoint moves the write-ahead log into the database, so that it is written
+// over from its beginning, and keeps its room on the disk.
 func (h *handles) checkpoint(ctx context.Context) error {
+	if h.inject != nil {
+		if err := h.inject(); err != nil {
+			return err
+		}
+	}
 	var busy, log, written int
 	if err := h.write.QueryRowContext(ctx, `PRAGMA wal_checkpoint(RESTART)`).Scan(&busy, &log, &written); err != nil {
 		return dbError(err, "checkpoint outbox")
 	}
 	if busy != 0 {
-		return fault.New(fault.Unavailable, "checkpoint outbox: somebody reads it")
+		return fault.New(fault.Unavailable, "checkpoint outbox: it is being read")
 	}
 	return nil
 }
@@ -218,17 +227,3 @@ func touch(path string) (made bool, err error) {
 	}
 	return true, f.Close()
 }
-
-// syncDir makes new names in dir survive a power cut.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
-}
-
-func toNano(t time.Time) int64 { return t.UnixNano() }
-
-func fromNano(n int64) time.Time { return time.Unix(0, n).UTC() }

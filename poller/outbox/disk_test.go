@@ -31,8 +31,8 @@ func openOnDisk(t *testing.T, cfg Config) *onDisk {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = o.Close() })
-	o.inject = func() error {
-		if d.full && !o.ballast.there() {
+	o.db.inject = func() error {
+		if d.full && !o.writer.space.ballast.there() {
 			return fullDisk{}
 		}
 		return nil
@@ -45,7 +45,7 @@ func openOnDisk(t *testing.T, cfg Config) *onDisk {
 func (d *onDisk) send(t *testing.T, want fault.Kind, events ...event.Event) {
 	t.Helper()
 	r := &request{events: events, done: make(chan error, 1)}
-	if err := d.commit([]*request{r}, false); err != nil {
+	if err := d.writer.commit([]*request{r}, false); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-r.done; fault.KindOf(err) != want {
@@ -64,8 +64,8 @@ func TestBallastIsNotLeftToTheLog(t *testing.T) {
 	if n := size(t, d.path); n > 50<<10 {
 		t.Fatalf("%d bytes are written back already: the test proves nothing", n)
 	}
-	d.inject = func() error {
-		if d.ballast.there() {
+	d.db.inject = func() error {
+		if d.writer.space.ballast.there() {
 			return fullDisk{}
 		}
 		return nil
@@ -77,9 +77,9 @@ func TestBallastIsNotLeftToTheLog(t *testing.T) {
 	if got := d.Stats(); got.Depth != 101 || !strings.Contains(got.Problem, "ballast") {
 		t.Fatalf("%+v", got)
 	}
-	d.inject = nil
-	d.makeBallast()
-	if got := d.Stats().Problem; got != "" || !d.ballast.there() {
+	d.db.inject = nil
+	d.writer.space.keepBallast()
+	if got := d.Stats().Problem; got != "" || !d.writer.space.ballast.there() {
 		t.Fatalf("the ballast is there again, and still: %q", got)
 	}
 }
@@ -92,7 +92,7 @@ func TestFullDiskGivesNothingUpInVain(t *testing.T) {
 		d.send(t, "", sample(fmt.Sprint("m", i), kilo), happened(fmt.Sprint("e", i), kilo))
 	}
 	d.full = true
-	d.ballast.drop()
+	d.writer.space.ballast.release()
 	for i := range 20 {
 		d.send(t, fault.Exhausted, happened(fmt.Sprint("x", i), kilo))
 	}
@@ -114,12 +114,12 @@ func TestFullDiskGivesNothingUpInVain(t *testing.T) {
 func TestTroubleIsSaidOnce(t *testing.T) {
 	var log strings.Builder
 	d := openOnDisk(t, Config{BallastBytes: -1})
-	d.tel.Log = slog.New(slog.NewTextHandler(&log, nil))
+	d.trouble.log = slog.New(slog.NewTextHandler(&log, nil))
 	for range 3 {
 		d.full = true
 		for i := range 10 {
 			d.send(t, fault.Exhausted, happened(fmt.Sprint("x", i), "1"))
-			if err := d.commit(nil, true); err != nil { // a tick with nothing to write
+			if err := d.writer.commit(nil, true); err != nil { // a tick with nothing to write
 				t.Fatal(err)
 			}
 		}

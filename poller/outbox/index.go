@@ -28,9 +28,9 @@ func laneOf(k event.Kind) (l lane, ok bool) {
 	return 0, false
 }
 
-// A lane of which breakAfter answers in a row said "full" is paused, and then
+// A lane of which breakAfter answers in a row are "full" is paused, and then
 // tried with that many messages only: without it every waiting entity would
-// knock every five seconds at a door that is shut for all.
+// try a stream that is full for all every five seconds.
 const (
 	breakAfter = 32
 	pauseMost  = 2 * time.Second
@@ -40,14 +40,17 @@ const (
 // and within it those of one entity another. It holds no payload: an outbox
 // that is full of small messages has some 400,000 of these in memory.
 type row struct {
-	lane   lane
-	queued bool  // in its lane's ready heap
-	late   bool  // in the index' delayed heap; never both
-	size   int32 // bytes it takes in the database, about
-	seq    uint64
-	put    int64 // unix milliseconds
-	typ    event.Type
-	ent    *entity
+	lane    lane
+	queued  bool  // in one of its lane's two heaps
+	fresh   bool  // and it is the one of live data
+	late    bool  // in the index' delayed heap; never both
+	dropped bool  // given up: it goes when that is in the database
+	unsure  bool  // an earlier try had no answer, and may arrive yet
+	size    int32 // bytes it takes in the database, about
+	seq     uint64
+	put     int64 // unix milliseconds
+	typ     event.Type
+	ent     *entity
 
 	prev, next   *row // in the lane
 	eprev, enext *row // in the entity's part of the lane
@@ -68,8 +71,9 @@ type entity struct {
 type laneState struct {
 	first, last *row // waiting or on their way
 	flying      int
-	ready       rowHeap
-	top         uint64 // highest sequence ever given (committed)
+	fresh       rowHeap // may be sent: live data
+	ready       rowHeap // may be sent: the backlog
+	top         uint64  // highest sequence ever given (committed)
 
 	turn        uint64 // place of the last that was postponed
 	refused     int    // answers "full" in a row
@@ -77,9 +81,29 @@ type laneState struct {
 	pausedUntil time.Time
 }
 
+// heap returns the heap that a queued row is in.
+func (ls *laneState) heap(r *row) *rowHeap {
+	if r.fresh {
+		return &ls.fresh
+	}
+	return &ls.ready
+}
+
+// lowest is the lowest sequence that waits to be acknowledged, 0 when none does.
+func (ls *laneState) lowest() uint64 {
+	for r := ls.first; r != nil; r = r.next {
+		if !r.dropped {
+			return r.seq
+		}
+	}
+	return 0
+}
+
 // index holds what waits, without the payloads, and decides what may be sent.
 // It is pure: no clock, no I/O.
 type index struct {
+	now      int64 // of the last call, unix milliseconds
+	owed     int   // messages of live data since the last one of the backlog
 	entities map[event.Entity]*entity
 	lanes    [lanes]laneState
 	delayed  rowHeap
@@ -100,10 +124,13 @@ type rowKey struct {
 }
 
 func newIndex(window int) *index {
-	ix := &index{window: [lanes]int{window, max(window*3/5, 1), max(window*3/10, 1)}, entities: map[event.Entity]*entity{}, flying: map[rowKey]*row{}, types: map[event.Type]event.Type{}}
+	ix := &index{window: windows(window), entities: map[event.Entity]*entity{}, flying: map[rowKey]*row{}, types: map[event.Type]event.Type{}}
 	ix.delayed.byTime = true
 	return ix
 }
+
+// windows shares out a window: states and metrics leave room for events.
+func windows(n int) [lanes]int { return [lanes]int{max(n, 1), max(n*3/5, 1), max(n*3/10, 1)} }
 
 // add appends a message; sequences of a lane must rise.
 func (ix *index) add(l lane, seq uint64, ent event.Entity, typ event.Type, put int64, size int, ev *event.Event) *row {
@@ -137,64 +164,9 @@ func (ix *index) add(l lane, seq uint64, ent event.Entity, typ event.Type, put i
 	e.tail[l] = r
 	ls.top = max(ls.top, seq)
 	ix.depth++
+	ix.now = max(ix.now, put)
 	ix.offer(r)
 	return r
-}
-
-// offer puts r among the ready if it is the next of its entity's lane.
-func (ix *index) offer(r *row) {
-	if r == nil || r.queued || r.late || r.ent.busy != nil || r.ent.head[r.lane] != r {
-		return
-	}
-	r.queued = true
-	heap.Push(&ix.lanes[r.lane].ready, r)
-}
-
-func (ix *index) offerAll(e *entity) {
-	for _, r := range e.head {
-		ix.offer(r)
-	}
-}
-
-// take returns up to most messages that may be sent now and marks them as on
-// their way, and how long to wait for the next one when time alone decides
-// (0: it does not).
-func (ix *index) take(now time.Time, most int) (out []*row, wait time.Duration) {
-	for len(ix.delayed.rows) > 0 && !ix.delayed.rows[0].retry.at.After(now) {
-		r := heap.Pop(&ix.delayed).(*row)
-		r.late = false
-		ix.offer(r)
-	}
-	for l := range ix.lanes {
-		ls := &ix.lanes[l]
-		budget := min(ls.budget(now), ix.window[l]-ls.flying, ix.window[0]-len(ix.flying))
-		for len(ls.ready.rows) > 0 && len(out) < most && budget > 0 {
-			r := heap.Pop(&ls.ready).(*row)
-			r.queued = false
-			if r.ent.busy != nil {
-				continue // offered again when its entity is free
-			}
-			r.ent.busy = r
-			ix.flying[rowKey{r.lane, r.seq}] = r
-			ls.flying++
-			budget--
-			out = append(out, r)
-		}
-		if len(ls.ready.rows) > 0 && ls.pausedUntil.After(now) {
-			wait = sooner(wait, ls.pausedUntil.Sub(now))
-		}
-	}
-	if len(ix.delayed.rows) > 0 {
-		wait = sooner(wait, ix.delayed.rows[0].retry.at.Sub(now))
-	}
-	return out, wait
-}
-
-func sooner(a, b time.Duration) time.Duration {
-	if a == 0 {
-		return b
-	}
-	return min(a, b)
 }
 
 // budget is how many messages the lane may send now.
@@ -229,7 +201,7 @@ func (ls *laneState) accepted() {
 // waits now; later messages of its entity in the same lane wait behind it.
 func (ix *index) postpone(r *row, now time.Time) {
 	if r.retry == nil {
-		r.retry = &retry{delay: NewBackoff()}
+		r.retry = newRetry()
 	}
 	ls := &ix.lanes[r.lane]
 	ls.refused++
@@ -239,24 +211,29 @@ func (ix *index) postpone(r *row, now time.Time) {
 	}
 	ls.turn = max(ls.turn, ls.top) + 1
 	r.order = ls.turn
-	r.retry.at = now.Add(r.retry.delay.NextBackOff())
+	r.retry.at = now.Add(r.retry.delay.Next())
 	r.late = true
 	heap.Push(&ix.delayed, r)
 	ix.offerAll(r.ent)
 }
 
-// remove forgets a message that is not on its way.
-func (ix *index) remove(r *row) {
-	ls, e := &ix.lanes[r.lane], r.ent
-	unlink(&ls.first, &ls.last, r.prev, r.next, func(p, n *row) { p.next = n }, func(n, p *row) { n.prev = p })
-	unlink(&e.head[r.lane], &e.tail[r.lane], r.eprev, r.enext, func(p, n *row) { p.enext = n }, func(n, p *row) { n.eprev = p })
+// withdraw takes a message out of what may be sent.
+func (ix *index) withdraw(r *row) {
 	switch {
 	case r.queued:
-		heap.Remove(&ls.ready, r.pos)
+		heap.Remove(ix.lanes[r.lane].heap(r), r.pos)
 	case r.late:
 		heap.Remove(&ix.delayed, r.pos)
 	}
 	r.queued, r.late = false, false
+}
+
+// remove forgets a message that is not on its way.
+func (ix *index) remove(r *row) {
+	ix.withdraw(r)
+	ls, e := &ix.lanes[r.lane], r.ent
+	unlink(&ls.first, &ls.last, r.prev, r.next, func(p, n *row) { p.next = n }, func(n, p *row) { n.prev = p })
+	unlink(&e.head[r.lane], &e.tail[r.lane], r.eprev, r.enext, func(p, n *row) { p.enext = n }, func(n, p *row) { n.eprev = p })
 	r.prev, r.next, r.eprev, r.enext = nil, nil, nil, nil
 	if r.ev != nil {
 		ix.fresh -= int(r.size)

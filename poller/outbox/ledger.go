@@ -2,154 +2,98 @@ package outbox
 
 import (
 	"encoding/json"
-	"slices"
-	"sort"
+	"time"
 
 	"midplane/event"
 )
 
-// Reasons of tombstones.
 const (
-	ReasonFull       = "full"       // made room for something newer
-	ReasonSuperseded = "superseded" // a newer state of the same entity and type waits
-	ReasonRefused    = "refused"    // the ingress will never take it
+	// ledgerSpacing is how many times LedgerAfter two ledger messages of a
+	// stream are apart.
+	ledgerSpacing = 5
+	// ledgerMost is the longest they are apart when they are refused.
+	ledgerMost = 5 * time.Minute
 )
 
-// maxTombstones is how many ranges one ledger message carries at most, some
-// 17 KB: below the smallest message size a tenant would be given.
-const maxTombstones = 256
-
-// tomb is a range of sequences that was given up.
-type tomb struct {
-	low, high uint64
-	reason    string
-	told      uint64 // the ledger message it is in, 0 when in none yet
+// ledger is the account of one lane's sequences that its readers are given: the
+// tombstones, and when the next ledger message is due. Pure: the clock is handed
+// in.
+type ledger struct {
+	after   time.Duration // Config.LedgerAfter
+	tombs   tombs
+	seq     uint64    // of the last ledger message
+	waiting bool      // it is not acknowledged yet
+	moved   time.Time // when the lane last got a message
+	next    time.Time // not before
+	refused int       // in a row
+	most    int       // tombstones in one message
 }
 
-// tombs are the tombstones of one lane in order, none overlapping, and which
-// of them the database does not have yet. Pure.
-type tombs struct {
-	list  []tomb
-	dirty map[uint64]bool // by low: to be written or deleted
-}
+func newLedger(after time.Duration) ledger { return ledger{after: after, most: maxTombstones} }
 
-func (t *tombs) mark(low uint64) {
-	if t.dirty == nil {
-		t.dirty = map[uint64]bool{}
-	}
-	t.dirty[low] = true
-}
-
-// find returns the position of the first tombstone at or above seq.
-func (t *tombs) find(seq uint64) int {
-	return sort.Search(len(t.list), func(i int) bool { return t.list[i].low >= seq })
-}
-
-// add gives up one sequence, in the range of its neighbours where it can be.
-func (t *tombs) add(seq uint64, reason string) {
-	i := t.find(seq)
-	joins := func(j int) bool { return t.list[j].told == 0 && t.list[j].reason == reason }
-	below := i > 0 && t.list[i-1].high+1 == seq && joins(i-1)
-	above := i < len(t.list) && t.list[i].low == seq+1 && joins(i)
+// due reports whether the lane needs a ledger message: a tombstone is
+// unpublished, or the lane moved since the last one, all of it is acknowledged
+// and no later message will show that.
+func (g *ledger) due(ls *laneState, now time.Time) bool {
 	switch {
-	case below && above:
-		t.mark(t.list[i].low)
-		t.list[i-1].high = t.list[i].high
-		t.list = slices.Delete(t.list, i, i+1)
-		t.mark(t.list[i-1].low)
-	case below:
-		t.list[i-1].high = seq
-		t.mark(t.list[i-1].low)
-	case above:
-		t.mark(t.list[i].low)
-		t.list[i].low = seq
-		t.mark(seq)
-	default:
-		t.list = slices.Insert(t.list, i, tomb{low: seq, high: seq, reason: reason})
-		t.mark(seq)
+	case g.waiting || now.Before(g.next):
+		return false
+	case g.tombs.unpublished():
+		return true
+	}
+	// The last ledger message has a sequence too: it alone is no reason.
+	return ls.lowest() == 0 && ls.top > g.seq && now.Sub(g.moved) >= g.after
+}
+
+// low is the highest X for which all of the lane's 1…X are acknowledged, or in a
+// tombstone whose ledger message is. One that is not published yet would look
+// like a loss to a reader.
+func (g *ledger) low(ls *laneState) uint64 {
+	return g.tombs.lowest(ls.lowest(), ls.top, func(tomb) bool { return false })
+}
+
+// write returns what ledger message seq says: the tombstones it publishes, and
+// the low that counts what they cover.
+func (g *ledger) write(seq uint64, ls *laneState) (low uint64, published []tomb) {
+	published = g.tombs.publish(seq, g.most)
+	return g.tombs.lowest(ls.lowest(), ls.top, func(d tomb) bool { return d.in == seq }), published
+}
+
+// committed notes that ledger message seq is in the database.
+func (g *ledger) committed(seq uint64, now time.Time) {
+	g.seq, g.waiting = seq, true
+	if !g.tombs.unpublished() { // the rest at once
+		g.next = now.Add(ledgerSpacing * g.after)
 	}
 }
 
-// untold reports whether a tombstone is in no ledger message yet.
-func (t *tombs) untold() bool {
-	return slices.ContainsFunc(t.list, func(d tomb) bool { return d.told == 0 })
+// acked notes that readers have ledger message seq.
+func (g *ledger) acked(seq uint64) {
+	g.tombs.settle(seq)
+	g.waiting, g.refused, g.most = false, 0, maxTombstones
 }
 
-// tell puts up to most untold tombstones, the lowest first, into ledger
-// message seq and returns them.
-func (t *tombs) tell(seq uint64, most int) []tomb {
-	var out []tomb
-	for i := range t.list {
-		if d := &t.list[i]; d.told == 0 && len(out) < most {
-			d.told = seq
-			t.mark(d.low)
-			out = append(out, *d)
-		}
-	}
-	return out
+// refuse notes that ledger message seq will never be taken: the next are smaller
+// and ever further apart, or refusing would go on for ever.
+func (g *ledger) refuse(seq uint64, now time.Time) {
+	g.tombs.unpublish(seq)
+	g.waiting = false
+	g.refused = min(g.refused+1, 16)
+	g.most = max(g.most/2, 1)
+	g.next = now.Add(min(ledgerSpacing*g.after<<g.refused, ledgerMost))
 }
 
-// untell takes them out of ledger message seq again: it was not written, or refused.
-func (t *tombs) untell(seq uint64) {
-	for i := range t.list {
-		if t.list[i].told == seq {
-			t.list[i].told = 0
-			t.mark(t.list[i].low)
-		}
-	}
-}
-
-// settle forgets what ledger message seq told: a reader has it.
-func (t *tombs) settle(seq uint64) {
-	t.list = slices.DeleteFunc(t.list, func(d tomb) bool {
-		if d.told == seq {
-			t.mark(d.low)
-		}
-		return d.told == seq
-	})
-}
-
-// get returns the tombstone that begins at low.
-func (t *tombs) get(low uint64) (tomb, bool) {
-	if i := t.find(low); i < len(t.list) && t.list[i].low == low {
-		return t.list[i], true
-	}
-	return tomb{}, false
-}
-
-// low returns the highest X for which all of 1…X are acknowledged, or in a
-// tombstone for which told is true. first is the lowest that waits, 0 when
-// none does; last the highest ever given.
-func (t *tombs) lowest(first, last uint64, told func(tomb) bool) uint64 {
-	x := last
-	if first > 0 {
-		x = first - 1
-	}
-	for _, d := range t.list {
-		if d.low > x {
-			break
-		}
-		if !told(d) {
-			return d.low - 1
-		}
-	}
-	return x
-}
-
-// ledgerEvent builds the ledger message of a lane. low counts what tombstones
+// ledgerEvent builds a ledger message of kind k. low counts what the tombstones
 // of this message cover.
-func ledgerEvent(producer event.Producer, k event.Kind, epoch int64, low uint64, told []tomb) event.Event {
-	l := event.Ledger{Stream: k.Stream(), Epoch: epoch, Low: low, Tombstones: []event.Tombstone{}}
-	for _, d := range told {
-		l.Tombstones = append(l.Tombstones, event.Tombstone{Epoch: epoch, From: d.low, To: d.high, Reason: d.reason})
+func ledgerEvent(id *identity, k event.Kind, low uint64, published []tomb) event.Event {
+	l := event.Ledger{Stream: k.Stream(), Epoch: id.epoch, Low: low, Tombstones: []event.Tombstone{}}
+	for _, d := range published {
+		l.Tombstones = append(l.Tombstones, event.Tombstone{Epoch: id.epoch, From: d.low, To: d.high, Reason: d.reason})
 	}
 	data, _ := json.Marshal(l) // numbers and strings only
-	e := event.Event{Kind: k, Type: event.LedgerType(k), Entity: LedgerEntity(producer), Data: data}
+	e := event.Event{Kind: k, Type: event.LedgerType(k), Entity: id.ledger, Data: data}
 	if k == event.KindEvent {
 		e.Severity = event.Debug
 	}
 	return e
 }
-
-// LedgerEntity is what a poller's ledger messages are about: the poller.
-func LedgerEntity(p event.Producer) event.Entity { return event.Entity("poller/" + string(p)) }

@@ -41,7 +41,7 @@ func TestLedgerEnds(t *testing.T) {
 }
 
 // TestLedgerRefused: an ingress that refuses ledger messages is asked ever more
-// rarely, with fewer tombstones; nothing told is forgotten.
+// rarely, with fewer tombstones; no tombstone is forgotten.
 func TestLedgerRefused(t *testing.T) {
 	o, err := Open(context.Background(), Config{Path: filepath.Join(t.TempDir(), "o.db"), Producer: producer, BallastBytes: -1, LedgerAfter: 1}, telemetry.Nop())
 	if err != nil {
@@ -49,15 +49,15 @@ func TestLedgerRefused(t *testing.T) {
 	}
 	defer o.Close()
 	r := &request{events: []event.Event{happened("a", "1"), happened("b", "1")}, done: make(chan error, 1)}
-	if err := o.commit([]*request{r}, false); err != nil {
+	if err := o.writer.commit([]*request{r}, false); err != nil {
 		t.Fatal(err)
 	}
 	for _, e := range next(t, o, 2) {
 		o.Refuse(&e)
 	}
 	for i := range 5 {
-		o.ledgers[0].next = time.Time{}
-		if err := o.commit(nil, true); err != nil {
+		o.queue.ledgers[0].next = time.Time{}
+		if err := o.writer.commit(nil, true); err != nil {
 			t.Fatal(err)
 		}
 		events := next(t, o, 2)
@@ -65,15 +65,15 @@ func TestLedgerRefused(t *testing.T) {
 			t.Fatalf("round %d: %s", i, names(events))
 		}
 		o.Refuse(&events[0])
-		if o.ledgers[0].most != maxTombstones>>(i+1) || o.ledgers[0].refused != i+1 {
-			t.Fatalf("round %d: %+v", i, o.ledgers[0])
+		if o.queue.ledgers[0].most != maxTombstones>>(i+1) || o.queue.ledgers[0].refused != i+1 {
+			t.Fatalf("round %d: %+v", i, o.queue.ledgers[0])
 		}
 	}
 	if low := o.Low(event.KindEvent); low != 0 {
-		t.Fatalf("low %d over what nobody was told of", low)
+		t.Fatalf("low %d over a tombstone that is not published", low)
 	}
-	o.ledgers[0].next = time.Time{}
-	if err := o.commit(nil, true); err != nil {
+	o.queue.ledgers[0].next = time.Time{}
+	if err := o.writer.commit(nil, true); err != nil {
 		t.Fatal(err)
 	}
 	events := next(t, o, 1)
@@ -82,7 +82,7 @@ func TestLedgerRefused(t *testing.T) {
 		t.Fatalf("%s, want %s", events[0].Data, want)
 	}
 	o.Ack(&events[0])
-	if low := o.Low(event.KindEvent); low != 8 || o.ledgers[0].most != maxTombstones {
-		t.Fatalf("low %d after it was told", low)
+	if low := o.Low(event.KindEvent); low != 8 || o.queue.ledgers[0].most != maxTombstones {
+		t.Fatalf("low %d after it was published", low)
 	}
 }

@@ -24,17 +24,20 @@ type model struct {
 	put  [lanes]map[uint64]string // what was put, by sequence: entity and payload
 	last [lanes]uint64
 	held [lanes]map[uint64]bool // acknowledged: a reader has it
-	told [lanes]map[uint64]bool // in a tombstone of an acknowledged ledger message
+	gone [lanes]map[uint64]bool // in a tombstone of an acknowledged ledger message
 	fly  []event.Event
 	n    int
 
-	retold [lanes]bool // a tombstone may be told twice
+	newest map[stateKey]uint64 // of what was stored
+	twice  [lanes]bool         // a tombstone may be published twice
+	later  time.Duration       // added to the clock: all that waits is the backlog
 }
 
 func newModel(t *rapid.T, path string) *model {
 	m := &model{cfg: Config{Path: path, Producer: producer, MaxBytes: minBytes, BallastBytes: -1, LedgerAfter: 1, Window: 20}}
+	m.newest = map[stateKey]uint64{}
 	for l := range lanes {
-		m.put[l], m.held[l], m.told[l] = map[uint64]string{}, map[uint64]bool{}, map[uint64]bool{}
+		m.put[l], m.held[l], m.gone[l] = map[uint64]string{}, map[uint64]bool{}, map[uint64]bool{}
 	}
 	m.open(t)
 	return m
@@ -60,7 +63,7 @@ func (m *model) commit(t *rapid.T, events []event.Event, ledgers bool) {
 		batch = append(batch, r)
 	}
 	before := m.last
-	if err := m.o.commit(batch, ledgers); err != nil {
+	if err := m.o.writer.commit(batch, ledgers); err != nil {
 		t.Fatal(err)
 	}
 	if len(batch) > 0 {
@@ -77,19 +80,18 @@ func (m *model) commit(t *rapid.T, events []event.Event, ledgers bool) {
 		m.put[l][m.last[l]] = string(e.Entity) + string(e.Data)
 	}
 	for l := range lanes { // the rest are ledger messages, one a lane at most
-		if m.o.last[l] > m.last[l] && ledgers {
+		if m.o.writer.last[l] > m.last[l] && ledgers {
 			m.last[l]++
 		}
-		if m.o.last[l] != m.last[l] {
-			t.Fatalf("%s went from %d to %d, want %d", kinds[l].Stream(), before[l], m.o.last[l], m.last[l])
+		if m.o.writer.last[l] != m.last[l] {
+			t.Fatalf("%s went from %d to %d, want %d", kinds[l].Stream(), before[l], m.o.writer.last[l], m.last[l])
 		}
 	}
 }
 
 func (m *model) take(t *rapid.T, most int) {
-	rows, _ := m.o.ix.take(time.Now().Add(time.Hour), most) // all delays are over
-	events, missing := m.o.stamp(rows)
-	if err := m.o.fetch(context.Background(), events, missing); err != nil {
+	events, missing, _ := m.o.queue.take(time.Now().Add(m.later), most)
+	if err := m.o.db.payloads(context.Background(), events, missing); err != nil {
 		t.Fatal(err)
 	}
 	for _, e := range events {
@@ -99,14 +101,21 @@ func (m *model) take(t *rapid.T, most int) {
 			}
 		}
 		l, _ := laneOf(e.Kind)
-		if want := fmt.Sprintf("%s/%d/%s/%d", producer, m.o.epoch, e.Kind.Stream(), e.Sequence); e.ID != want || e.MsgID != want {
+		if want := fmt.Sprintf("%s/%d/%s/%d", producer, m.o.id.epoch, e.Kind.Stream(), e.Sequence); e.ID != want || e.MsgID != want {
 			t.Fatalf("id %q, want %q", e.ID, want)
 		}
-		if e.Entity != m.o.ledger && m.put[l][e.Sequence] != string(e.Entity)+string(e.Data) {
+		if e.Entity != m.o.id.ledger && m.put[l][e.Sequence] != string(e.Entity)+string(e.Data) {
 			t.Fatalf("%s is %q, was put as %q", e.ID, string(e.Entity)+string(e.Data), m.put[l][e.Sequence])
 		}
-		for r := m.o.ix.entities[e.Entity].head[l]; r.seq < e.Sequence; r = r.enext {
-			t.Fatalf("%s overtakes %d of the same entity", e.ID, r.seq)
+		for r := m.o.queue.ix.entities[e.Entity].head[l]; r.seq < e.Sequence; r = r.enext {
+			// A live metric overtakes those of the backlog, and those that were
+			// postponed or given up; a live state those of other types.
+			if e.Kind == event.KindState && r.typ != e.Type || e.Kind == event.KindMetric && r.dropped {
+				continue
+			}
+			if e.Kind != event.KindMetric || r.fresh && r.retry == nil && m.o.queue.ix.isFresh(r) {
+				t.Fatalf("%s overtakes %d of the same entity", e.ID, r.seq)
+			}
 		}
 		m.checkLow(t, l, e.Low)
 		if e.Low >= e.Sequence {
@@ -116,11 +125,11 @@ func (m *model) take(t *rapid.T, most int) {
 	}
 }
 
-// checkLow: all of 1…low must be with the readers, or told to be given up.
+// checkLow: all of 1…low must be with the readers, or in a published tombstone.
 func (m *model) checkLow(t *rapid.T, l lane, low uint64) {
 	for s := uint64(1); s <= low; s++ {
-		if !m.held[l][s] && !m.told[l][s] {
-			t.Fatalf("%s: low %d, but %d is neither acknowledged nor told", kinds[l].Stream(), low, s)
+		if !m.held[l][s] && !m.gone[l][s] {
+			t.Fatalf("%s: low %d, but %d is neither acknowledged nor in a tombstone", kinds[l].Stream(), low, s)
 		}
 	}
 }
@@ -141,10 +150,39 @@ func (m *model) pop(t *rapid.T) *event.Event {
 // without answers a message that is on its way other than by an ack.
 func (m *model) without(t *rapid.T, answer func(*event.Event)) {
 	if e := m.pop(t); e != nil {
-		if l, _ := laneOf(e.Kind); e.Entity == m.o.ledger && m.held[l][e.Sequence] {
-			m.retold[l] = true // it was acknowledged, that was lost, and now it may be refused
+		if l, _ := laneOf(e.Kind); e.Entity == m.o.id.ledger && m.held[l][e.Sequence] {
+			m.twice[l] = true // it was acknowledged, that was lost, and now it may be refused
 		}
 		answer(e)
+	}
+}
+
+// store is what a stream does with e: it drops what it has already. STATE must
+// never get an older state of an entity and type behind a newer one.
+func (m *model) store(t *rapid.T, e *event.Event) {
+	l, _ := laneOf(e.Kind)
+	again := m.held[l][e.Sequence]
+	m.held[l][e.Sequence] = true
+	if k := (stateKey{e.Entity, e.Type}); e.Kind == event.KindState && !again {
+		if e.Sequence < m.newest[k] {
+			t.Fatalf("%s is stored behind %d of the same entity and type", e.ID, m.newest[k])
+		}
+		m.newest[k] = e.Sequence
+	}
+	if e.Entity == m.o.id.ledger && !again {
+		var d event.Ledger
+		if err := json.Unmarshal(e.Data, &d); err != nil || d.Tombstones == nil || d.Stream != e.Kind.Stream() || d.Epoch != m.o.id.epoch {
+			t.Fatalf("ledger %s: %v", e.Data, err)
+		}
+		for _, tomb := range d.Tombstones {
+			for s := tomb.From; s <= tomb.To; s++ {
+				if m.gone[l][s] && !m.twice[l] {
+					t.Fatalf("%s %d is in two tombstones", d.Stream, s)
+				}
+				m.gone[l][s] = true
+			}
+		}
+		m.checkLow(t, l, d.Low)
 	}
 }
 
@@ -152,24 +190,7 @@ func (m *model) ack(t *rapid.T, e *event.Event) {
 	if e == nil {
 		return
 	}
-	l, _ := laneOf(e.Kind)
-	again := m.held[l][e.Sequence] // the answer was lost in a crash
-	m.held[l][e.Sequence] = true
-	if e.Entity == m.o.ledger && !again {
-		var d event.Ledger
-		if err := json.Unmarshal(e.Data, &d); err != nil || d.Tombstones == nil || d.Stream != e.Kind.Stream() || d.Epoch != m.o.epoch {
-			t.Fatalf("ledger %s: %v", e.Data, err)
-		}
-		for _, tomb := range d.Tombstones {
-			for s := tomb.From; s <= tomb.To; s++ {
-				if m.told[l][s] && !m.retold[l] {
-					t.Fatalf("%s %d is told twice", d.Stream, s)
-				}
-				m.told[l][s] = true
-			}
-		}
-		m.checkLow(t, l, d.Low)
-	}
+	m.store(t, e)
 	m.o.Ack(e)
 }
 
@@ -182,7 +203,11 @@ func (m *model) step(t *rapid.T) map[string]func(*rapid.T) {
 				m.n++
 				data := fmt.Sprintf(`"%d %s"`, m.n, strings.Repeat("x", rapid.SampledFrom([]int{0, 100, 3000, 7500}).Draw(t, "size")))
 				make := rapid.SampledFrom([]func(string, string) event.Event{state, happened, sample}).Draw(t, "kind")
-				events = append(events, make(entity.Draw(t, "entity"), data))
+				e := make(entity.Draw(t, "entity"), data)
+				if e.Kind == event.KindState && rapid.Bool().Draw(t, "another type") {
+					e.Type = "net.test.other.v1"
+				}
+				events = append(events, e)
 			}
 			m.commit(t, events, false)
 		},
@@ -190,19 +215,31 @@ func (m *model) step(t *rapid.T) map[string]func(*rapid.T) {
 		"ack":      func(t *rapid.T) { m.ack(t, m.pop(t)) },
 		"ack more": func(t *rapid.T) { m.ack(t, m.pop(t)) },
 		"postpone": func(t *rapid.T) { m.without(t, m.o.Postpone) },
-		"refuse":   func(t *rapid.T) { m.without(t, m.o.Refuse) },
-		"flush":    func(t *rapid.T) { m.commit(t, nil, false) },
-		"ledger":   func(t *rapid.T) { m.commit(t, nil, true) },
+		"unanswered": func(t *rapid.T) {
+			m.without(t, func(e *event.Event) {
+				if rapid.Bool().Draw(t, "stored") {
+					m.store(t, e) // and the answer was lost
+				}
+				m.o.Unanswered(e)
+				m.o.Return(*e)
+			})
+		},
+		"return": func(t *rapid.T) { m.without(t, func(e *event.Event) { m.o.Return(*e) }) },
+		"outage": func(*rapid.T) { m.later = time.Hour },
+		"online": func(*rapid.T) { m.later = 0 },
+		"refuse": func(t *rapid.T) { m.without(t, m.o.Refuse) },
+		"flush":  func(t *rapid.T) { m.commit(t, nil, false) },
+		"ledger": func(t *rapid.T) { m.commit(t, nil, true) },
 		"failing disk": func(t *rapid.T) {
-			m.o.inject = func() error { return os.ErrClosed }
+			m.o.db.inject = func() error { return os.ErrClosed }
 			r := &request{events: []event.Event{happened("a", "0")}, done: make(chan error, 1)}
-			if err := m.o.commit([]*request{r}, true); err != nil {
+			if err := m.o.writer.commit([]*request{r}, true); err != nil {
 				t.Fatal(err)
 			}
 			if err := <-r.done; err == nil {
 				t.Fatal("a commit that failed was promised")
 			}
-			m.o.inject = nil
+			m.o.db.inject = nil
 		},
 		"stop": func(t *rapid.T) {
 			m.commit(t, nil, false)
@@ -211,7 +248,7 @@ func (m *model) step(t *rapid.T) map[string]func(*rapid.T) {
 		"crash": func(t *rapid.T) { m.crash(t) },
 		"": func(t *rapid.T) {
 			for l := range lanes {
-				m.checkLow(t, lane(l), m.o.low(lane(l)))
+				m.checkLow(t, lane(l), m.o.queue.low(lane(l)))
 			}
 		},
 	}
@@ -222,27 +259,27 @@ func (m *model) crash(t *rapid.T) {
 	if err := m.o.Close(); err != nil {
 		t.Fatal(err)
 	}
-	last := m.o.last
+	last := m.o.writer.last
 	m.open(t)
-	if m.o.last != last {
-		t.Fatalf("sequences were %d, are %d", last, m.o.last)
+	if m.o.writer.last != last {
+		t.Fatalf("sequences were %d, are %d", last, m.o.writer.last)
 	}
 }
 
 // drain sends everything, refusing nothing, and then every sequence must be
-// with the readers or told.
+// with the readers or in a tombstone.
 func (m *model) drain(t *rapid.T) {
 	for _, e := range m.fly {
 		m.ack(t, &e)
 	}
-	m.fly = nil
+	m.fly, m.later = nil, time.Hour // all delays are over
 	quiet := 0
 	for i := 0; quiet < 3; i++ {
 		if i > 10_000 {
 			t.Fatal("ledger messages without end")
 		}
-		for l := range m.o.ledgers {
-			m.o.ledgers[l].next = time.Time{} // time passes
+		for l := range m.o.queue.ledgers {
+			m.o.queue.ledgers[l].next = time.Time{} // time passes
 		}
 		quiet++
 		m.commit(t, nil, true)
@@ -257,16 +294,16 @@ func (m *model) drain(t *rapid.T) {
 	}
 	for l := range lanes {
 		for s := uint64(1); s <= m.last[l]; s++ {
-			if !m.held[l][s] && !m.told[l][s] {
-				t.Fatalf("%s %d of %d is lost without a word", kinds[l].Stream(), s, m.last[l])
+			if !m.held[l][s] && !m.gone[l][s] {
+				t.Fatalf("%s %d of %d is lost without a tombstone", kinds[l].Stream(), s, m.last[l])
 			}
 		}
-		if low := m.o.low(lane(l)); low != m.last[l] {
+		if low := m.o.queue.low(lane(l)); low != m.last[l] {
 			t.Fatalf("%s: low %d when all of %d are settled", kinds[l].Stream(), low, m.last[l])
 		}
 	}
-	if s := m.o.Stats(); s.Depth != 0 || len(m.o.ix.entities) != 0 || m.o.ix.fresh != 0 {
-		t.Fatalf("not empty: %+v, %d entities, %d bytes", s, len(m.o.ix.entities), m.o.ix.fresh)
+	if s := m.o.Stats(); s.Depth != 0 || len(m.o.queue.ix.entities) != 0 || m.o.queue.ix.fresh != 0 {
+		t.Fatalf("not empty: %+v, %d entities, %d bytes", s, len(m.o.queue.ix.entities), m.o.queue.ix.fresh)
 	}
 }
 

@@ -1,12 +1,12 @@
-// Package outbox keeps what a poller has to say until the bus has it.
+// Package outbox keeps what a poller publishes until the bus has it.
 //
 // It is one SQLite table per stream. Put returns when the messages, what
 // follows from them and the state they were compared with are committed in one
 // transaction, synced to disk; concurrent callers share transactions. Next
 // hands messages out in order of priority, one unacknowledged per entity, and
-// Ack deletes them. Sequences are gap-free per epoch and stream, and whatever
-// is given up on purpose is told in a ledger message. DESIGN.md beside this
-// file has the reasons.
+// Ack deletes them. Sequences are gap-free per epoch and stream, and what is
+// given up on purpose is published as a tombstone in a ledger message. DESIGN.md
+// beside this file has the reasons.
 //
 // It may use the disk below Config.Path and nothing else: no network. It is
 // one of the two places that may import the SQL driver.
@@ -14,13 +14,10 @@ package outbox
 
 import (
 	"context"
-	"database/sql"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"go.opentelemetry.io/otel/metric"
 
 	"midplane/event"
 	"midplane/fault"
@@ -51,6 +48,9 @@ type Config struct {
 	// Derive returns what follows from state next after prev (nil: the first).
 	// It is called inside the transaction and must be pure.
 	Derive func(prev *event.Event, next event.Event) []event.Event
+	// Unchanged reports whether state next says what prev said; see SetChangesOnly.
+	// It must be pure. nil: every state is sent.
+	Unchanged func(prev, next event.Event) bool
 	// LedgerAfter is how long a stream must be quiet before a ledger message
 	// covers its tail; they are at least five times as long apart. 0 means 2 s.
 	LedgerAfter time.Duration
@@ -62,42 +62,17 @@ type Config struct {
 
 // Outbox is an open outbox. Its methods may be called from any goroutine.
 type Outbox struct {
-	cfg    Config
-	tel    telemetry.Telemetry
-	db     *handles
-	epoch  int64
-	ledger event.Entity
+	tel     telemetry.Telemetry
+	id      *identity
+	db      *handles
+	queue   *queue  // what waits, in memory
+	writer  *writer // brings it, and what is put, into the database
+	trouble *trouble
 
-	requests chan *request
-	wakeNext chan struct{} // something may be ready to be sent
-	wakeRun  chan struct{} // something is to be written besides requests
+	maxBytes int64
 	closed   chan struct{} // Run has ended, or Close was called
 	running  atomic.Bool
 	closing  sync.Once
-	giveUps  metric.Int64Counter
-
-	mu      sync.Mutex
-	ix      *index
-	tombs   [lanes]tombs
-	deletes [lanes][]uint64 // acknowledged or given up, still in the database
-	ledgers [lanes]ledgerState
-	givenUp map[string]uint64
-	trouble trouble
-	inject  func() error // tests only: a failing disk
-
-	// The writer's own.
-	last    [lanes]uint64
-	ballast ballast
-}
-
-// ledgerState is what a lane's ledger has told.
-type ledgerState struct {
-	seq     uint64    // of the last ledger message
-	waiting bool      // it is not acknowledged yet
-	moved   time.Time // when the lane last got a message
-	next    time.Time // not before
-	refused int       // in a row
-	most    int       // tombstones in one message
 }
 
 // Open opens or creates the outbox at cfg.Path. A new one is a new epoch. The
@@ -107,29 +82,44 @@ func Open(ctx context.Context, cfg Config, tel telemetry.Telemetry) (*Outbox, er
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	o := &Outbox{
-		cfg: cfg, tel: tel, ix: newIndex(cfg.Window), ledger: LedgerEntity(cfg.Producer),
-		requests: make(chan *request, 256), closed: make(chan struct{}),
-		wakeNext: make(chan struct{}, 1), wakeRun: make(chan struct{}, 1),
-		givenUp: map[string]uint64{},
-		ballast: ballast{path: cfg.Path + ".ballast", size: cfg.BallastBytes},
-	}
-	for l := range o.ledgers {
-		o.ledgers[l].most = maxTombstones
-	}
-	var err error
-	if o.db, err = openHandles(ctx, cfg); err != nil {
+	db, err := openHandles(ctx, cfg)
+	if err != nil {
 		return nil, err
 	}
-	if err := o.load(ctx); err != nil {
-		o.db.close()
+	o, err := load(ctx, cfg, db, tel)
+	if err != nil {
+		_ = db.close() // the first error is the one that says something
 		return nil, err
 	}
-	// An instrument that cannot be made comes as one that does nothing.
-	o.giveUps, _ = tel.Meter.Int64Counter(telemetry.MetricOutboxGivenUp,
-		metric.WithDescription("Messages given up on purpose, each with a tombstone."))
-	o.makeBallast()
+	o.writer.space.keepBallast()
 	return o, nil
+}
+
+// load makes the outbox of a database from what it holds: identity, counters,
+// tombstones, and what waits.
+func load(ctx context.Context, cfg Config, db *handles, tel telemetry.Telemetry) (*Outbox, error) {
+	epoch, err := db.identify(ctx, cfg.Path, cfg.Producer)
+	if err != nil {
+		return nil, err
+	}
+	id := newIdentity(cfg.Producer, epoch)
+	q := newQueue(id, cfg, giveUpCounter(tel, cfg.Producer))
+	trouble := &trouble{log: tel.Log}
+	w := &writer{
+		id: &id, db: db, queue: q, trouble: trouble, derive: cfg.Derive,
+		requests: make(chan *request, 256), maxBytes: cfg.MaxBytes, ledgers: cfg.LedgerAfter / 2,
+		count: putCounter(tel, cfg.Producer),
+		space: space{
+			maxBytes: cfg.MaxBytes, db: db, trouble: trouble, log: tel.Log, giveUp: q.giveUp,
+			ballast: ballast{path: cfg.Path + ".ballast", size: cfg.BallastBytes},
+		},
+	}
+	for l := range kinds {
+		if w.last[l], err = q.load(ctx, db, lane(l)); err != nil {
+			return nil, dbError(err, "read outbox")
+		}
+	}
+	return &Outbox{tel: tel, id: &id, db: db, queue: q, writer: w, trouble: trouble, maxBytes: cfg.MaxBytes, closed: make(chan struct{})}, nil
 }
 
 func (cfg *Config) check() error {
@@ -161,7 +151,20 @@ func (cfg *Config) check() error {
 }
 
 // Epoch is the number of this outbox database: a later one has a larger one.
-func (o *Outbox) Epoch() int64 { return o.epoch }
+func (o *Outbox) Epoch() int64 { return o.id.epoch }
+
+// Run commits what is put and acknowledged until ctx ends, then closes the
+// outbox. It returns an error when the database can no longer be trusted to
+// hold what it should.
+func (o *Outbox) Run(ctx context.Context) error {
+	if !o.running.CompareAndSwap(false, true) {
+		return fault.New(fault.Other, "the outbox is running already")
+	}
+	defer o.close()
+	unregister := o.observe()
+	defer unregister()
+	return o.writer.run(ctx)
+}
 
 // Close closes an outbox whose Run was never called. Run closes by itself.
 func (o *Outbox) Close() error {
@@ -182,98 +185,4 @@ func (o *Outbox) close() error {
 
 func errClosed() error {
 	return fault.New(fault.Unavailable, "the outbox is closed")
-}
-
-// load reads what a database holds: identity, counters, tombstones, and who waits.
-func (o *Outbox) load(ctx context.Context) error {
-	w := o.db.write
-	var producer string
-	err := w.QueryRowContext(ctx, `SELECT producer, epoch FROM outbox`).Scan(&producer, &o.epoch)
-	switch {
-	case err == sql.ErrNoRows:
-		return o.create(ctx)
-	case err != nil:
-		return dbError(err, "read outbox")
-	case producer != string(o.cfg.Producer):
-		return fault.WithHint(fault.New(fault.Invalid, "outbox %s belongs to poller %q, not to %q", o.cfg.Path, producer, o.cfg.Producer),
-			"each poller needs a directory of its own")
-	}
-	for l := range kinds {
-		if err := o.loadLane(ctx, lane(l)); err != nil {
-			return dbError(err, "read outbox")
-		}
-	}
-	return nil
-}
-
-// create makes a new epoch.
-func (o *Outbox) create(ctx context.Context) error {
-	o.epoch = time.Now().UnixMilli() // a re-installed poller's is later
-	tx, err := o.db.write.BeginTx(ctx, nil)
-	if err != nil {
-		return dbError(err, "create outbox")
-	}
-	defer tx.Rollback() // after Commit it does nothing
-	if _, err := tx.ExecContext(ctx, `INSERT INTO outbox (id, producer, epoch) VALUES (1, ?, ?)`, string(o.cfg.Producer), o.epoch); err != nil {
-		return dbError(err, "create outbox")
-	}
-	for l := range kinds {
-		if _, err := tx.ExecContext(ctx, `INSERT INTO stream (lane, last, ledger) VALUES (?, 0, 0)`, l); err != nil {
-			return dbError(err, "create outbox")
-		}
-	}
-	return dbError(tx.Commit(), "create outbox")
-}
-
-func (o *Outbox) loadLane(ctx context.Context, l lane) error {
-	w, ls := o.db.write, &o.ledgers[l]
-	if err := w.QueryRowContext(ctx, `SELECT last, ledger FROM stream WHERE lane = ?`, l).Scan(&o.last[l], &ls.seq); err != nil {
-		return err
-	}
-	o.ix.lanes[l].top = o.last[l]
-	rows, err := w.QueryContext(ctx, `SELECT low, high, reason, told FROM tombstone WHERE lane = ? ORDER BY low`, l)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var d tomb
-		if err := rows.Scan(&d.low, &d.high, &d.reason, &d.told); err != nil {
-			return err
-		}
-		o.tombs[l].list = append(o.tombs[l].list, d)
-	}
-	if err := rows.Err(); err != nil {
-		return err
-	}
-	rows, err = w.QueryContext(ctx, `SELECT seq, put, entity, type, length(data) + length(parent) FROM `+tables[l]+` ORDER BY seq`)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var seq uint64
-		var put int64
-		var ent event.Entity
-		var typ event.Type
-		var size int
-		if err := rows.Scan(&seq, &put, &ent, &typ, &size); err != nil {
-			return err
-		}
-		o.ix.add(l, seq, ent, typ, put, size+rowOverhead(ent, typ), nil)
-		if o.isLedger(l, ent, typ) {
-			ls.waiting = seq == ls.seq
-		}
-	}
-	if !ls.waiting { // cannot be, but a tombstone must never wait for nothing
-		o.tombs[l].untell(ls.seq)
-	}
-	return rows.Err()
-}
-
-// rowOverhead is about what a message takes in the database besides its payload.
-func rowOverhead(ent event.Entity, typ event.Type) int { return len(ent) + len(typ) + 48 }
-
-func (o *Outbox) isLedger(l lane, ent event.Entity, typ event.Type) bool {
-	return ent == o.ledger && typ == event.LedgerType(kinds[l])
 }

@@ -81,11 +81,8 @@ func put(t testing.TB, o *Outbox, e ...event.Event) {
 // next returns what may be sent now, at most most; none within the time is none.
 func next(t testing.TB, o *Outbox, most int) []event.Event {
 	t.Helper()
-	o.mu.Lock()
-	rows, _ := o.ix.take(time.Now(), most)
-	out, missing := o.stamp(rows)
-	o.mu.Unlock()
-	if err := o.fetch(context.Background(), out, missing); err != nil {
+	out, missing, _ := o.queue.take(time.Now(), most)
+	if err := o.db.payloads(context.Background(), out, missing); err != nil {
 		t.Fatal(err)
 	}
 	return out

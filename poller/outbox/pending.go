@@ -2,11 +2,14 @@ package outbox
 
 import (
 	"context"
-	"database/sql"
 	"slices"
+	"time"
+
+	"midplane/event"
+	"midplane/internal/wait"
 )
 
-// pending is what the database does not know yet of what memory knows.
+// pending is what the database does not know yet of what the queue knows.
 type pending struct {
 	deletes [lanes][]uint64
 	dirty   [lanes]map[uint64]bool
@@ -22,13 +25,58 @@ func (p *pending) empty() bool {
 	return true
 }
 
+// load reads one lane of a database that was opened, and returns the highest
+// sequence it ever gave.
+func (q *queue) load(ctx context.Context, db *handles, l lane) (last uint64, err error) {
+	g := &q.ledgers[l]
+	if last, g.seq, err = db.counters(ctx, l); err != nil {
+		return 0, err
+	}
+	q.ix.lanes[l].top = last
+	if g.tombs.list, err = db.tombs(ctx, l); err != nil {
+		return 0, err
+	}
+	err = db.waiting(ctx, l, func(seq uint64, put int64, ent event.Entity, typ event.Type, size int) {
+		r := q.ix.add(l, seq, ent, typ, put, size+rowOverhead(ent, typ), nil)
+		r.unsure = kinds[l] == event.KindState && r.mayOvertake() // only the first of its type can have been sent
+		if q.id.isLedger(l, ent, typ) {
+			g.waiting = seq == g.seq
+		}
+	})
+	if !g.waiting { // cannot be, but a tombstone must never wait for nothing
+		g.tombs.unpublish(g.seq)
+	}
+	return last, err
+}
+
+// planLedgers plans the ledger messages that are due.
+func (q *queue) planLedgers(p *plan) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := time.Now().UTC()
+	for i := range kinds {
+		l := lane(i)
+		if !q.ledgers[l].due(&q.ix.lanes[l], now) {
+			continue
+		}
+		p.last[l]++
+		seq := p.last[l]
+		low, published := q.ledgers[l].write(seq, &q.ix.lanes[l])
+		e := ledgerEvent(&q.id, kinds[l], low, published)
+		e.Time = now
+		q.id.mark(&e, seq)
+		p.ledgers[l] = seq
+		p.entries = append(p.entries, e)
+	}
+}
+
 // pending takes what is to be written.
-func (o *Outbox) pending() *pending {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	p := &pending{deletes: o.deletes}
+func (q *queue) pending() *pending {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	p := &pending{deletes: q.deletes}
 	for l := range lanes {
-		t := &o.tombs[l]
+		t := &q.ledgers[l].tombs
 		p.dirty[l], t.dirty = t.dirty, nil
 		for low := range p.dirty[l] {
 			if d, ok := t.get(low); ok {
@@ -40,40 +88,47 @@ func (o *Outbox) pending() *pending {
 }
 
 // restore undoes pending and planLedgers after a transaction that was not.
-func (o *Outbox) restore(pend *pending, p *plan) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
+func (q *queue) restore(pend *pending, p *plan) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	for l := range lanes {
+		t := &q.ledgers[l].tombs
 		for low := range pend.dirty[l] {
-			o.tombs[l].mark(low)
+			t.mark(low)
 		}
 		if seq := p.ledgers[l]; seq > 0 {
-			o.tombs[l].untell(seq)
+			t.unpublish(seq)
 		}
 	}
 }
 
-// flush writes p: deletes first, since they make room for the rest.
-func (o *Outbox) flush(ctx context.Context, tx *sql.Tx, p *pending) error {
-	for l := range lanes {
-		remove := tx.StmtContext(ctx, o.db.remove[l])
-		for _, r := range ranges(p.deletes[l]) {
-			if _, err := remove.ExecContext(ctx, int64(r[0]), int64(r[1])); err != nil {
-				return err
-			}
-		}
-		for low := range p.dirty[l] {
-			if _, err := tx.StmtContext(ctx, o.db.delTomb).ExecContext(ctx, l, int64(low)); err != nil {
-				return err
-			}
-		}
-		for _, d := range p.tombs[l] {
-			if _, err := tx.StmtContext(ctx, o.db.putTomb).ExecContext(ctx, l, int64(d.low), int64(d.high), d.reason, int64(d.told)); err != nil {
-				return err
-			}
+// settle makes a committed transaction visible.
+func (q *queue) settle(pend *pending, p *plan) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for l, done := range pend.deletes {
+		q.forget(lane(l), done)
+		if q.deletes[l] = q.deletes[l][len(done):]; len(q.deletes[l]) == 0 {
+			q.deletes[l] = nil
 		}
 	}
-	return nil
+	now := time.Now()
+	for i := range p.entries {
+		e := &p.entries[i]
+		l, _ := laneOf(e.Kind)
+		r := q.ix.add(l, e.Sequence, e.Entity, e.Type, p.now, len(e.Data)+len(e.TraceParent)+rowOverhead(e.Entity, e.Type), e)
+		q.ledgers[l].moved = now
+		q.repeats.put(e)
+		q.supersede(r)
+	}
+	for l, seq := range p.ledgers {
+		if seq > 0 {
+			q.ledgers[l].committed(seq, now)
+		}
+	}
+	if len(p.entries) > 0 {
+		wait.Nudge(q.sendable)
+	}
 }
 
 // ranges returns seqs as ranges without a hole.

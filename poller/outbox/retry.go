@@ -3,7 +3,7 @@ package outbox
 import (
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
+	"midplane/internal/wait"
 )
 
 // Retries of one refused message grow from first to most.
@@ -15,12 +15,9 @@ const (
 // retry is when a refused message is tried again.
 type retry struct {
 	at    time.Time
-	delay *backoff.ExponentialBackOff
+	delay wait.Growing
 }
 
-// NewBackoff returns the growing delay between two tries of one message.
-func NewBackoff() *backoff.ExponentialBackOff {
-	b := backoff.NewExponentialBackOff()
-	b.InitialInterval, b.MaxInterval, b.Multiplier = retryFirst, retryMost, 2
-	return b
+func newRetry() *retry {
+	return &retry{delay: wait.NewGrowing(retryFirst, retryMost).By(2)}
 }

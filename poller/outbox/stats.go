@@ -2,11 +2,12 @@ package outbox
 
 import (
 	"context"
-	"maps"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
+	"midplane/event"
 	"midplane/telemetry"
 )
 
@@ -22,18 +23,8 @@ type Stats struct {
 
 // Stats returns how the outbox is now.
 func (o *Outbox) Stats() Stats {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	s := Stats{Epoch: o.epoch, Depth: int64(o.ix.depth), InFlight: len(o.ix.flying), GivenUp: maps.Clone(o.givenUp), Problem: o.trouble.String()}
-	var oldest int64
-	for l := range o.ix.lanes {
-		if r := o.ix.lanes[l].first; r != nil && (oldest == 0 || r.put < oldest) {
-			oldest = r.put
-		}
-	}
-	if oldest > 0 {
-		s.Oldest = max(0, time.Since(time.UnixMilli(oldest)))
-	}
+	s := Stats{Epoch: o.id.epoch, Problem: o.trouble.String()}
+	o.queue.stats(&s)
 	return s
 }
 
@@ -43,7 +34,7 @@ func (o *Outbox) observe() (unregister func()) {
 	depth, _ := m.Int64ObservableGauge(telemetry.MetricOutboxDepth, metric.WithDescription("Messages waiting in the outbox."))
 	age, _ := m.Float64ObservableGauge(telemetry.MetricOutboxAge, metric.WithUnit("s"),
 		metric.WithDescription("Age of the oldest message in the outbox."))
-	poller := metric.WithAttributes(telemetry.AttrPoller.String(string(o.cfg.Producer)))
+	poller := metric.WithAttributes(telemetry.AttrPoller.String(string(o.id.producer)))
 	reg, err := m.RegisterCallback(func(_ context.Context, obs metric.Observer) error {
 		s := o.Stats()
 		obs.ObserveInt64(depth, s.Depth, poller)
@@ -54,4 +45,40 @@ func (o *Outbox) observe() (unregister func()) {
 		return func() {}
 	}
 	return func() { _ = reg.Unregister() } // it is registered
+}
+
+// giveUpCounter returns what counts messages of producer that are given up.
+func giveUpCounter(tel telemetry.Telemetry, producer event.Producer) func(reason string) {
+	// An instrument that cannot be made comes as one that does nothing.
+	c, _ := tel.Meter.Int64Counter(telemetry.MetricOutboxGivenUp,
+		metric.WithDescription("Messages given up on purpose, each with a tombstone."))
+	return func(reason string) {
+		c.Add(context.Background(), 1, metric.WithAttributes(
+			telemetry.AttrPoller.String(string(producer)), attribute.KeyValue(telemetry.AttrReason.String(reason))))
+	}
+}
+
+// putCounter returns what counts the messages of producer that are committed.
+func putCounter(tel telemetry.Telemetry, producer event.Producer) func(entries []event.Event) {
+	messages, _ := tel.Meter.Int64Counter(telemetry.MetricOutboxPut, metric.WithDescription("Messages put into the outbox."))
+	bytes, _ := tel.Meter.Int64Counter(telemetry.MetricOutboxPutBytes, metric.WithUnit(telemetry.UnitBytes),
+		metric.WithDescription("Bytes of the payloads of the messages put into the outbox."))
+	var of [lanes]metric.MeasurementOption
+	for l, kind := range kinds {
+		of[l] = metric.WithAttributes(telemetry.AttrPoller.String(string(producer)), telemetry.AttrKind.String(string(kind)))
+	}
+	return func(entries []event.Event) {
+		var n, size [lanes]int64
+		for i := range entries {
+			l, _ := laneOf(entries[i].Kind) // checked when it was put
+			n[l]++
+			size[l] += int64(len(entries[i].Data))
+		}
+		for l := range n {
+			if n[l] > 0 {
+				messages.Add(context.Background(), n[l], of[l])
+				bytes.Add(context.Background(), size[l], of[l])
+			}
+		}
+	}
 }

@@ -2,65 +2,60 @@ package outbox
 
 import (
 	"fmt"
+	"log/slog"
+	"sync"
 	"time"
 )
 
 // trouble is what keeps the outbox from being written, or soon may. It is
 // logged when it begins and when it is over, not in between: the log may be on
-// the same disk. The outbox' mutex guards it.
+// the same disk.
 type trouble struct {
-	since     time.Time // when writing began to fail; zero when it works
-	err       error
-	noBallast bool
+	log *slog.Logger
+
+	mu      sync.Mutex
+	since   time.Time // when writing began to fail; zero when it works
+	err     error
+	ballast bool // there is none
 }
 
 // String is the trouble for a status, "" when there is none.
 func (t *trouble) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	switch {
 	case t.err != nil:
 		return fmt.Sprintf("nothing can be kept since %s: %v", t.since.UTC().Format(time.RFC3339), t.err)
-	case t.noBallast:
+	case t.ballast:
 		return "the disk is almost full: the outbox has no ballast left"
 	}
 	return ""
 }
 
 // wrote notes how a commit went.
-func (o *Outbox) wrote(err error) {
-	o.mu.Lock()
-	t := &o.trouble
+func (t *trouble) wrote(err error) {
+	t.mu.Lock()
 	began, was := t.since, t.err
 	if t.err = err; err == nil {
 		t.since = time.Time{}
 	} else if was == nil {
 		t.since = time.Now()
 	}
-	o.mu.Unlock()
+	t.mu.Unlock()
 	switch {
 	case err != nil && was == nil:
-		o.tel.Log.Error("the outbox cannot be written: what is found now is not kept", "error", err,
+		t.log.Error("the outbox cannot be written: what is found now is not kept", "error", err,
 			"hint", "free some space on the disk")
 	case err == nil && was != nil:
-		o.tel.Log.Info("the outbox can be written again", "after", time.Since(began).Round(time.Second))
+		t.log.Info("the outbox can be written again", "after", time.Since(began).Round(time.Second))
 	}
 }
 
 // noBallast notes whether the ballast is missing and reports whether that is new.
-func (o *Outbox) noBallast(missing bool) (changed bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	changed = o.trouble.noBallast != missing
-	o.trouble.noBallast = missing
+func (t *trouble) noBallast(missing bool) (changed bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	changed = t.ballast != missing
+	t.ballast = missing
 	return changed
-}
-
-// makeBallast makes the ballast unless it is there.
-func (o *Outbox) makeBallast() {
-	err := o.ballast.make()
-	switch changed := o.noBallast(err != nil); {
-	case err != nil && changed:
-		o.tel.Log.Warn("no room for the outbox' ballast, trying again later", "error", err)
-	case err == nil && changed:
-		o.tel.Log.Info("the outbox has its ballast again", "bytes", o.ballast.size)
-	}
 }

@@ -2,6 +2,8 @@ package outbox
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"runtime"
 	"time"
 
@@ -19,21 +21,28 @@ const (
 	// ackDelay is how long acknowledgements are collected when nothing else is
 	// written: losing them in a crash costs a few duplicates, which the stream drops.
 	ackDelay = 10 * time.Millisecond
-	// ballastEvery is how often a lost ballast is tried to be made again.
-	ballastEvery = 30 * time.Second
 )
 
-// Run commits what is put and acknowledged until ctx ends, then closes the
-// outbox. It returns an error when the database can no longer be trusted to
-// hold what it says.
-func (o *Outbox) Run(ctx context.Context) error {
-	if !o.running.CompareAndSwap(false, true) {
-		return fault.New(fault.Other, "the outbox is running already")
-	}
-	defer o.close()
-	unregister := o.observe()
-	defer unregister()
-	tick := time.NewTicker(max(o.cfg.LedgerAfter/2, time.Millisecond))
+// writer is the only one that writes the database: what is put, and what the
+// queue has pending. All but requests belongs to the goroutine of run.
+type writer struct {
+	id       *identity
+	db       *handles
+	queue    *queue
+	space    space
+	trouble  *trouble
+	derive   func(prev *event.Event, next event.Event) []event.Event
+	requests chan *request
+	maxBytes int64
+	ledgers  time.Duration // how often they are looked at
+	last     [lanes]uint64 // the highest sequence of each lane that is committed
+	count    func(entries []event.Event)
+}
+
+// run commits what is put and pending until ctx ends. The error says that the
+// database can no longer be trusted to hold what it should.
+func (w *writer) run(ctx context.Context) error {
+	tick := time.NewTicker(max(w.ledgers, time.Millisecond))
 	defer tick.Stop()
 	ballastAt := time.Now().Add(ballastEvery)
 	for {
@@ -41,42 +50,42 @@ func (o *Outbox) Run(ctx context.Context) error {
 		ledgers := false
 		select {
 		case <-ctx.Done():
-			return o.finish()
-		case r := <-o.requests:
-			batch = o.gather(r)
-		case <-o.wakeRun:
-			batch = o.linger(ctx)
+			return w.finish()
+		case r := <-w.requests:
+			batch = w.gather(r)
+		case <-w.queue.unwritten:
+			batch = w.linger(ctx)
 		case now := <-tick.C:
 			if ledgers = true; now.After(ballastAt) {
 				ballastAt = now.Add(ballastEvery)
-				o.makeBallast()
+				w.space.keepBallast()
 			}
 		}
-		if err := o.commit(batch, ledgers); err != nil {
+		if err := w.commit(batch, ledgers); err != nil {
 			return err
 		}
 	}
 }
 
 // finish commits what was handed over before the stop.
-func (o *Outbox) finish() error {
+func (w *writer) finish() error {
 	var batch []*request
 	select {
-	case r := <-o.requests:
-		batch = o.gather(r)
+	case r := <-w.requests:
+		batch = w.gather(r)
 	default:
 	}
-	return o.commit(batch, false)
+	return w.commit(batch, false)
 }
 
 // gather takes what else waits to be put: it shares the transaction.
-func (o *Outbox) gather(first *request) []*request {
+func (w *writer) gather(first *request) []*request {
 	batch := []*request{first}
 	n, bytes := len(first.events), first.bytes
 	patience := yields
-	for n < maxBatch && bytes < int(o.cfg.MaxBytes/putPart) {
+	for n < maxBatch && bytes < int(w.maxBytes/putPart) {
 		select {
-		case r := <-o.requests:
+		case r := <-w.requests:
 			if !r.gone.Load() {
 				batch = append(batch, r)
 				n, bytes = n+len(r.events), bytes+r.bytes
@@ -92,12 +101,12 @@ func (o *Outbox) gather(first *request) []*request {
 }
 
 // linger waits a moment for more acknowledgements, or for a request to share with.
-func (o *Outbox) linger(ctx context.Context) []*request {
+func (w *writer) linger(ctx context.Context) []*request {
 	timer := time.NewTimer(ackDelay)
 	defer timer.Stop()
 	select {
-	case r := <-o.requests:
-		return o.gather(r)
+	case r := <-w.requests:
+		return w.gather(r)
 	case <-timer.C:
 	case <-ctx.Done():
 	}
@@ -106,23 +115,23 @@ func (o *Outbox) linger(ctx context.Context) []*request {
 
 // commit writes batch and what is pending, makes room when there is none, and
 // answers. The error is fatal.
-func (o *Outbox) commit(batch []*request, ledgers bool) error {
+func (w *writer) commit(batch []*request, ledgers bool) error {
 	ctx := context.Background() // a stop must not tear a transaction
 	need := 0
 	for _, r := range batch {
 		need += r.bytes
 	}
-	err := o.try(ctx, batch, ledgers)
+	err := w.try(ctx, batch, ledgers)
 	var done room
 	for range maxRooms {
-		if !isFull(err) || !o.makeRoom(ctx, need, &done) {
+		if !isFull(err) || !w.space.makeRoom(ctx, need, &done) {
 			break
 		}
-		err = o.try(ctx, batch, ledgers)
+		err = w.try(ctx, batch, ledgers)
 	}
 	if isFull(err) && len(batch) > 1 {
 		for _, r := range batch { // some may fit
-			if err := o.commit([]*request{r}, false); err != nil {
+			if err := w.commit([]*request{r}, false); err != nil {
 				return err
 			}
 		}
@@ -136,94 +145,75 @@ func (o *Outbox) commit(batch []*request, ledgers bool) error {
 		}
 		r.done <- dbError(err, "put into the outbox")
 	}
-	if asLost(err, &fatal) {
+	if errors.As(err, &fatal) {
 		return fatal
 	}
 	if err != nil {
-		o.wrote(err)
+		w.trouble.wrote(err)
 	}
 	return nil
 }
 
 // try is one transaction: what is pending, then batch, then ledger messages
 // that are due. After an error nothing has changed.
-func (o *Outbox) try(ctx context.Context, batch []*request, ledgers bool) (err error) {
-	p := &plan{now: time.Now().UnixMilli(), states: map[stateKey]*event.Event{}, last: o.last}
+func (w *writer) try(ctx context.Context, batch []*request, ledgers bool) (err error) {
+	p := newPlan(w.id, w.last)
 	if ledgers {
-		o.planLedgers(p)
+		w.queue.planLedgers(p)
 	}
-	pend := o.pending() // after it, since a planned ledger message marks its tombstones
+	pend := w.queue.pending() // after it, since a planned ledger message marks its tombstones
 	if pend.empty() && len(batch) == 0 && len(p.entries) == 0 {
 		return nil
 	}
-	if err = o.transact(ctx, pend, batch, p); err != nil {
-		o.restore(pend, p)
-		return o.verify(ctx, err)
+	if err = w.transact(ctx, pend, batch, p); err != nil {
+		w.queue.restore(pend, p)
+		return w.verify(ctx, err)
 	}
-	o.settle(pend, p)
-	o.wrote(nil)
+	w.last = p.last
+	w.queue.settle(pend, p)
+	w.count(p.entries)
+	w.trouble.wrote(nil)
 	return nil
 }
 
-func (o *Outbox) transact(ctx context.Context, pend *pending, batch []*request, p *plan) error {
-	tx, err := o.db.write.BeginTx(ctx, nil)
+func (w *writer) transact(ctx context.Context, pend *pending, batch []*request, p *plan) error {
+	tx, err := w.db.write.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback() // after Commit it does nothing
-	if err := o.flush(ctx, tx, pend); err != nil {
+	if err := w.db.flush(ctx, tx, pend); err != nil {
 		return err
 	}
+	d := deriver{derive: w.derive, repeats: w.queue.repeats, stored: func(k stateKey) (*event.Event, error) { return w.db.lastState(ctx, tx, k) }}
 	for _, r := range batch {
-		if r.err = o.add(ctx, tx, p, r.events); r.err != nil && !fault.Is(r.err, fault.Invalid) {
+		if r.err = p.add(r.events, d); r.err != nil && !fault.Is(r.err, fault.Invalid) {
 			return r.err
 		}
 	}
-	if err := o.write(ctx, tx, p); err != nil {
+	if err := w.db.put(ctx, tx, p, w.last); err != nil {
 		return err
 	}
-	if o.inject != nil {
-		if err := o.inject(); err != nil {
-			return err
-		}
-	}
-	return tx.Commit()
+	return w.db.commit(tx)
 }
 
-// settle makes a committed transaction visible.
-func (o *Outbox) settle(pend *pending, p *plan) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for l, done := range pend.deletes {
-		if o.deletes[l] = o.deletes[l][len(done):]; len(o.deletes[l]) == 0 {
-			o.deletes[l] = nil
-		}
-	}
-	now := time.Now()
-	o.last = p.last
-	for i := range p.entries {
-		e := &p.entries[i]
-		l, _ := laneOf(e.Kind)
-		o.ix.add(l, e.Sequence, e.Entity, e.Type, p.now, len(e.Data)+len(e.TraceParent)+rowOverhead(e.Entity, e.Type), e)
-		o.ledgers[l].moved = now
-	}
-	for l, seq := range p.ledgers {
-		if seq > 0 {
-			o.ledgers[l].seq, o.ledgers[l].waiting = seq, true
-			if !o.tombs[l].untold() { // the rest at once
-				o.ledgers[l].next = now.Add(ledgerSpacing * o.cfg.LedgerAfter)
-			}
-		}
-	}
-	if len(p.entries) > 0 {
-		poke(o.wakeNext)
-	}
-}
+// lostError is a commit of which it is not known whether it was one.
+type lostError struct{ err error }
 
-// poke wakes a loop that has not been woken yet.
-func poke(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
+func (e *lostError) Error() string { return e.err.Error() }
+func (e *lostError) Unwrap() error { return e.err }
+
+// verify looks whether a transaction that failed with err did change nothing.
+// If not, the counters in memory are wrong: the outbox must be opened again.
+func (w *writer) verify(ctx context.Context, err error) error {
+	for l := range lanes {
+		last, _, rerr := w.db.counters(ctx, lane(l))
+		if rerr != nil {
+			return &lostError{fault.Wrap(fault.Other, errors.Join(err, rerr), "the outbox cannot be read")}
+		}
+		if last != w.last[l] {
+			return &lostError{fault.Wrap(fault.Other, err, "%s", fmt.Sprintf("the outbox has %s %d, not %d, after a failed commit", kinds[l].Stream(), last, w.last[l]))}
+		}
 	}
+	return err
 }

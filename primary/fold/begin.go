@@ -16,7 +16,7 @@ type Extent struct {
 // Begin decides where to read a stream on from. c is the cursor, nil when the
 // stream was never read; now is when reading begins. ok is false when it must
 // not be read: it ends before the cursor although it is the same incarnation.
-// Nothing here is silent: whatever is odd is a finding.
+// Nothing is decided silently: each oddity is a finding.
 func Begin(c *Cursor, stream string, e Extent, now time.Time) (next Cursor, found []Finding, ok bool) {
 	switch {
 	case c == nil:

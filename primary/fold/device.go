@@ -40,8 +40,8 @@ func (ch *Changes) device(key DeviceKey) *Facets {
 	return f
 }
 
-// seen notes that somebody saw the device that m is about. What the control
-// plane declares, and what the system says of itself, is nobody's sighting.
+// seen notes that the device that m is about was seen. What the control plane
+// declares, and what the system reports about itself, is no sighting.
 func (ch *Changes) seen(m *Message) {
 	if m.Type == event.TypeDeclared || isLedger(m.Type) || strings.HasPrefix(string(m.Producer), event.SystemPrefix) {
 		return

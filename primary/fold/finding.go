@@ -8,12 +8,12 @@ import (
 	"midplane/event"
 )
 
-// Finding is something that must not be silent. The same finding always has
-// the same ID ([A-Za-z0-9_/-]), whoever finds it and however often.
+// Finding is something that must raise an alarm. The same finding always has
+// the same ID ([A-Za-z0-9_/-]), whichever primary finds it and however often.
 type Finding struct {
 	ID       string
 	Severity event.Severity
-	Alarm    event.Alarm // without Source: who folds fills it in
+	Alarm    event.Alarm // without Source: the store fills it in
 }
 
 // The words of alarms.
@@ -22,7 +22,7 @@ const (
 	AlarmHole        = "hole"         // a sequence of the stream is missing
 	AlarmPurged      = "purged-ahead" // the stream was purged above the reader
 	AlarmCursorAhead = "cursor-ahead" // the reader is past the end of the stream
-	AlarmRenewed     = "renewed"      // the stream was made or restored anew
+	AlarmRenewed     = "renewed"      // the stream was made again or restored
 	AlarmUnreadable  = "unreadable"   // a stored message cannot be parsed
 	AlarmOverflow    = "scattered"    // a producer's sequences cannot be followed
 	AlarmReplica     = "replica"      // a replica lacks what its leader has
@@ -38,17 +38,17 @@ func spell(r Range) string {
 }
 
 // gaps names what is lost. A message may settle a long stretch at once; beyond
-// maxNamed holes they are told as one, or a hostile producer could flood.
+// maxNamed gaps are one finding, or a hostile producer could flood.
 func gaps(key LedgerKey, lost Ranges, m *Message) []Finding {
 	if len(lost) == 0 {
 		return nil
 	}
-	told, holes := lost, 0
+	named, holes := lost, 0
 	if len(lost) > maxNamed {
-		told, holes = Ranges{{lost[0].From, lost[len(lost)-1].To}}, len(lost)
+		named, holes = Ranges{{lost[0].From, lost[len(lost)-1].To}}, len(lost)
 	}
 	var out []Finding
-	for _, r := range told {
+	for _, r := range named {
 		what := "sequence " + spell(r)
 		if holes > 0 {
 			what = fmt.Sprintf("%d ranges within %s", holes, spell(r))
@@ -98,7 +98,7 @@ func renewed(stream string, c Cursor, incarnation uint64) Finding {
 		Severity: event.Error,
 		Alarm: event.Alarm{
 			Alarm: AlarmRenewed, Stream: stream, From: c.Seq,
-			Message: fmt.Sprintf("%s was made or restored anew (incarnation %d after %d); it is read from its start, the old cursor was %d",
+			Message: fmt.Sprintf("%s was made again or restored (incarnation %d after %d); it is read from its start, the old cursor was %d",
 				stream, incarnation, c.Incarnation, c.Seq),
 			Hint: "expected after a restore; otherwise find out who made the stream again",
 		},
@@ -121,13 +121,13 @@ func unreadable(m *Message) Finding {
 // did not rise.
 func Ahead(stream string, c Cursor, last uint64) Finding {
 	return Finding{
-		ID:       fmt.Sprintf("cursor-ahead/%s/%d/%d", stream, c.Incarnation, c.Seq), // the end may grow meanwhile
+		ID:       fmt.Sprintf("cursor-ahead/%s/%d/%d", stream, c.Incarnation, c.Seq), // without the end, which may grow
 		Severity: event.Critical,
 		Alarm: event.Alarm{
 			Alarm: AlarmCursorAhead, Stream: stream, From: last + 1, To: c.Seq,
 			Message: fmt.Sprintf("%s ends at %d but was read up to %d: it was restored or rebuilt behind our back, and is not read on until it passes %d",
 				stream, last, c.Seq, c.Seq),
-			Hint: "restore it through the control plane, which raises its incarnation; or stop this primary, move its database away and start it, to read everything anew",
+			Hint: "restore it through the control plane, which raises its incarnation; or stop this primary, move its database away and start it, to read everything again",
 		},
 	}
 }

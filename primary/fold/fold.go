@@ -29,7 +29,7 @@ type Cursor struct {
 }
 
 // Whole reports whether the reader has seen everything the stream ever kept,
-// so that whatever is missing was lost and not merely before its time.
+// so that what is missing was lost, and not merely stored before it began.
 func (c Cursor) Whole() bool { return c.Start <= 1 && c.Incarnation <= 1 }
 
 // Known is what the store knows of what a batch touches. Fold keeps it up to
@@ -51,6 +51,7 @@ type Changes struct {
 	Ledgers  map[LedgerKey]*Ledger
 	Cursors  map[string]Cursor
 	Findings []Finding
+	Touched  map[DeviceLane]Touched // states that became the newest of an outbox's lane
 
 	Folded  map[event.Kind]int // messages that were folded
 	Skipped int                // already folded: redelivered, or stored twice
@@ -62,7 +63,8 @@ type Result struct {
 	Skipped  int               // already folded: redelivered, or stored twice
 	Cursors  map[string]Cursor // of the streams that were read on
 	Findings []Finding
-	Position uint64 // end of the event log, 0 when it did not grow
+	Touched  map[DeviceLane]Touched // states that became the newest of an outbox's lane
+	Position uint64                 // end of the event log, 0 when it did not grow
 }
 
 // NewChanges returns an empty set.
@@ -70,7 +72,7 @@ func NewChanges() *Changes {
 	return &Changes{
 		States: map[LaneKey]*Version{}, Winners: map[StateKey]Lane{}, Devices: map[DeviceKey]*Facets{},
 		Dead: map[DeadKey]*DeadLetter{}, Ledgers: map[LedgerKey]*Ledger{}, Cursors: map[string]Cursor{},
-		Folded: map[event.Kind]int{},
+		Folded: map[event.Kind]int{}, Touched: map[DeviceLane]Touched{},
 	}
 }
 
@@ -137,7 +139,7 @@ func (k *Known) advance(ch *Changes, m *Message) bool {
 	case !ok:
 		c = Cursor{Incarnation: m.Incarnation, Seq: m.StreamSeq - 1, Start: m.StreamSeq, Began: m.Received}
 	case m.Incarnation < c.Incarnation:
-		return false // read before the stream was made anew
+		return false // read before the stream was made again
 	case m.Incarnation > c.Incarnation:
 		var f Finding
 		c, f = Renew(c, m.Stream, m.Incarnation, m.StreamSeq, m.Received)
@@ -153,7 +155,7 @@ func (k *Known) advance(ch *Changes, m *Message) bool {
 	return true
 }
 
-// Renew returns the cursor for a stream that was made or restored anew: it is
+// Renew returns the cursor for a stream that was made again or restored: it is
 // read from first, and the finding says so.
 func Renew(c Cursor, stream string, incarnation, first uint64, now time.Time) (Cursor, Finding) {
 	f := renewed(stream, c, incarnation)
@@ -162,9 +164,4 @@ func Renew(c Cursor, stream string, incarnation, first uint64, now time.Time) (C
 
 // Made is the best that is known of when the message was made: what its
 // producer says, but never after it was received.
-func (m *Message) Made() time.Time {
-	if m.Time.IsZero() || m.Time.After(m.Received) {
-		return m.Received
-	}
-	return m.Time
-}
+func (m *Message) Made() time.Time { return bounded(m.Time, m.Received) }

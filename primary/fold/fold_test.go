@@ -13,17 +13,18 @@ import (
 	"midplane/event"
 )
 
-// outcome is what folding comes to, whatever way it went.
+// outcome is what folding comes to, in any order.
 type outcome struct {
 	Winners  map[StateKey]Version
 	Seen     map[DeviceKey]time.Time
 	Received map[LedgerKey]Ranges
 	Events   map[string]int
 	Samples  map[string]string
+	Beats    map[DeviceLane]Heartbeat
 }
 
 func outcomeOf(k *Known, ch *Changes) outcome {
-	o := outcome{map[StateKey]Version{}, map[DeviceKey]time.Time{}, map[LedgerKey]Ranges{}, map[string]int{}, map[string]string{}}
+	o := outcome{map[StateKey]Version{}, map[DeviceKey]time.Time{}, map[LedgerKey]Ranges{}, map[string]int{}, map[string]string{}, map[DeviceLane]Heartbeat{}}
 	for key, l := range k.States {
 		v := *l.By[l.Winner]
 		v.Since = time.Time{} // when we saw it change depends on what superseding left to see
@@ -45,12 +46,17 @@ func outcomeOf(k *Known, ch *Changes) outcome {
 	for _, s := range ch.Samples {
 		o.Samples[fmt.Sprint(s.SeriesKey, s.Time.UnixNano())] = string(s.Values)
 	}
+	for key, touched := range ch.Touched {
+		if touched.Beat != nil {
+			o.Beats[key] = *touched.Beat
+		}
+	}
 	return o
 }
 
-// said draws what producers said: two pollers of a site and a stock client,
+// sent draws what producers sent: two pollers of a site and a stock client,
 // about two devices, in all kinds.
-func said(t *rapid.T) []Message {
+func sent(t *rapid.T) []Message {
 	var msgs []Message
 	seqs := map[string]uint64{}
 	for i := range rapid.IntRange(1, 40).Draw(t, "n") {
@@ -69,14 +75,38 @@ func said(t *rapid.T) []Message {
 		case event.KindState:
 			m.Type = rapid.SampledFrom([]event.Type{event.TypeReachability, event.TypeDeclared, event.TypeInventory}).Draw(t, "type")
 			m.Data = json.RawMessage(fmt.Sprintf(`{"device":%q,"status":"up","n":%d}`, device, i))
+			if rapid.IntRange(0, 2).Draw(t, "beat") == 0 {
+				m.Type, m.Received = event.TypeSeen, m.Received.Add(time.Duration(i)*time.Microsecond)
+				m.Data = drawBeat(t, &m)
+			}
 		case event.KindMetric:
 			m.Data = json.RawMessage(fmt.Sprintf(`{"a":%d,"b":{"c":%d.5,"d":"text"}}`, i, i))
+			if rapid.Bool().Draw(t, "list") {
+				m.Type = event.TypeCountersList
+				m.Data = json.RawMessage(fmt.Sprintf(`{"device":%q,"index":["1","2"],"inOctets":[%d,7]}`, device, i))
+			}
 		default:
 			m.Data = json.RawMessage(`{}`)
 		}
 		msgs = append(msgs, m)
 	}
 	return msgs
+}
+
+// drawBeat is the payload of a heartbeat: its clock may be ahead, its checks have run
+// since the last one or not. What a run was follows from when and by which poller.
+func drawBeat(t *rapid.T, m *Message) json.RawMessage {
+	s := event.Seen{Device: m.Entity, Counting: t0, Digest: "0000000000000000", States: rapid.IntRange(0, 3).Draw(t, "states")}
+	for _, name := range []string{"ping", "snmp"} {
+		at := rapid.IntRange(0, 22).Draw(t, "last")
+		last := t0.Add(time.Duration(at)*time.Second + time.Duration(len(name)+int(m.Producer[len(m.Producer)-1]))*time.Nanosecond)
+		s.Checks = append(s.Checks, event.CheckRuns{Name: name, Runs: uint64(at), Last: last, Latency: float64(at) / 2})
+	}
+	data, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
 }
 
 // store gives the messages their places: each stream keeps them in some order,
@@ -119,7 +149,7 @@ func interleave(t *rapid.T, streams map[string][]Message) []Message {
 // Every way of reading the same streams folds to the same.
 func TestAnyInterleaving(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		streams := place(t, said(t))
+		streams := place(t, sent(t))
 		var results []outcome
 		for range 2 {
 			k := newKnown()
@@ -150,7 +180,7 @@ func TestAnyInterleaving(t *testing.T) {
 func TestAnyOrderOfStoring(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var msgs []Message
-		for _, m := range said(t) {
+		for _, m := range sent(t) {
 			if m.Sequence > 0 {
 				msgs = append(msgs, m)
 			}
@@ -187,7 +217,7 @@ func TestAdvance(t *testing.T) {
 	for _, m := range []*Message{
 		at(event.StreamState, 1, 3), at(event.StreamState, 1, 9), // superseded: no hole
 		at(event.StreamEvents, 1, 1), at(event.StreamEvents, 1, 4), // 2 and 3 are missing
-		at(event.StreamEvents, 2, 1), // made anew
+		at(event.StreamEvents, 2, 1), // made again
 		at(event.StreamEvents, 1, 5), // read before it was
 	} {
 		Fold(k, ch, m)

@@ -30,19 +30,19 @@ type Ledger struct {
 
 const (
 	// MaxRanges bounds each set of an account. A poller has at most a few
-	// thousand messages under way; whoever scatters more gets no dedup and no
-	// claims for the oldest, and an alarm says so.
+	// thousand messages under way. Of a producer that scatters more, the oldest
+	// sequences are neither deduplicated nor claimed, and an alarm says so.
 	MaxRanges = 8192
 	// beganSlack is how long after a reader began a message must have been
 	// made to be evidence of what the reader must hold: it covers producers'
 	// clocks that are ahead.
 	beganSlack = 5 * time.Minute
-	// maxNamed is how many gaps one message may name before they are told as one.
+	// maxNamed is how many gaps of one message are named each; more are one finding.
 	maxNamed = 20
 )
 
 // hasLedger reports whether m is keyed by its producer's sequence. A dead
-// letter is not: it may carry the sequence of the message it buries.
+// letter is not: it may carry the sequence of the message that was given up.
 func hasLedger(m *Message) bool { return m.Sequence > 0 && m.Kind != event.KindDead }
 
 func ledgerKey(m *Message) LedgerKey { return LedgerKey{m.Producer, m.Epoch, m.Stream} }
@@ -59,7 +59,7 @@ func tombstones(m *Message) []event.Tombstone {
 	}
 	var l event.Ledger
 	if json.Unmarshal(m.Data, &l) != nil {
-		return nil // its schema was not enforced; then it tells us nothing
+		return nil // its schema was not enforced: it gives up nothing
 	}
 	return l.Tombstones
 }
@@ -105,7 +105,7 @@ func (k *Known) ledger(ch *Changes, key LedgerKey) *Ledger {
 // base decides from where on a missing sequence was lost. A reader that has
 // seen the whole stream claims from 1. One that began later claims nothing
 // made before it began: sequences are given in the order things are made, so
-// whatever follows a message made after the beginning was stored after it too.
+// a message that follows one made after the beginning was stored after it too.
 // The least such sequence counts, since arrival order means nothing.
 func (l *Ledger) base(m *Message, c Cursor) {
 	switch {

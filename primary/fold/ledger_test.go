@@ -202,7 +202,7 @@ func TestLedgerClaimsAfterBeginning(t *testing.T) {
 	}
 }
 
-// A producer that scatters its sequences is bounded, loses nothing, and is told.
+// A producer that scatters its sequences is bounded, loses nothing, and raises an alarm.
 func TestLedgerBounded(t *testing.T) {
 	k := newKnown()
 	ch := NewChanges()

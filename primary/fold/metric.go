@@ -37,6 +37,10 @@ func foldMetric(ch *Changes, m *Message) {
 		return
 	}
 	ch.seen(m)
+	if m.Type == event.TypeCountersList {
+		foldCounters(ch, m)
+		return
+	}
 	if values := numbers(m.Data); values != nil {
 		ch.Samples = append(ch.Samples, Sample{SeriesKey{m.Site, m.Entity, m.Type}, m.Made(), values})
 	}

@@ -14,7 +14,7 @@ type StateKey struct {
 	Type   event.Type
 }
 
-// Lane is who speaks: a producer through its outbox (whose messages are
+// Lane is one sender of states: a producer through its outbox (whose messages are
 // ordered by epoch and sequence), or as a stock client (ordered by the stream).
 // Each lane is ordered in itself; between lanes the receive time decides.
 type Lane struct {
@@ -28,7 +28,7 @@ type LaneKey struct {
 	Lane
 }
 
-// Version is the newest a lane has said.
+// Version is the newest state of a lane.
 type Version struct {
 	Epoch       int64
 	Seq         uint64
@@ -40,8 +40,8 @@ type Version struct {
 	Data        json.RawMessage
 }
 
-// Lanes is all that is known of one fact: what each lane said last, and which
-// of them counts.
+// Lanes is all that is known of one fact: the newest state of each lane, and
+// which of them counts.
 type Lanes struct {
 	By     map[Lane]*Version
 	Winner Lane
@@ -91,9 +91,16 @@ func (k *Known) foldState(ch *Changes, m *Message) {
 		Epoch: m.Epoch, Seq: m.Sequence, Incarnation: m.Incarnation, StreamSeq: m.StreamSeq,
 		Received: m.Received, Time: m.Made(), Since: m.Made(), Data: m.Data,
 	}
+	var beat *Heartbeat
+	if m.Type == event.TypeSeen {
+		var seen *event.Seen
+		seen, beat = heartbeat(v)
+		foldRuns(ch, m, seen, lanes.By[lane])
+	}
 	if !v.newer(lanes.By[lane], lane.Stock) {
 		return
 	}
+	ch.touch(m, beat)
 	before := lanes.By[lanes.Winner]
 	lanes.By[lane] = v
 	ch.States[LaneKey{key, lane}] = v

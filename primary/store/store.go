@@ -1,244 +1,165 @@
-// Package store keeps what a primary folded in SQLite: one file, WAL,
-// synchronous=FULL, one writer and a few readers. It is the only importer of a
-// SQL driver in the primary. What folding means is package fold's; here a
-// batch's changes and its cursor become one transaction, or nothing.
+// Package store says what a primary needs of its database, as small interfaces
+// for those who use it, and what every implementation shares: the bounds of a
+// batch and of an answer, and the words for what is kept beside what was folded.
+// Package storetest is the exam that an implementation passes, package sqlite
+// the one there is.
+//
+// It may import api, fold and what is below them, and opens nothing.
 package store
 
 import (
 	"context"
-	"database/sql"
-	"embed"
-	"errors"
-	"fmt"
-	"io/fs"
-	"net/url"
-	"os"
-	"path/filepath"
-	"sync"
 	"time"
 
-	"github.com/pressly/goose/v3"
-	"modernc.org/sqlite" // also registers the driver
-
-	"midplane/fault"
+	"midplane/api"
+	"midplane/event"
+	"midplane/primary/fold"
 )
 
-//go:embed migrations/*.sql
-var migrations embed.FS
-
-// Config says where and how much is kept.
-type Config struct {
-	Dir       string           // holds primary.db
+// Options are the same for every implementation.
+type Options struct {
 	EventDays int              // how long the event log is kept; 0 = DefaultEventDays
-	Source    string           // who finds: event.Alarm.Source
+	Source    string           // event.Alarm.Source of what is found
 	Now       func() time.Time // nil = time.Now
 }
 
-// DefaultEventDays is how long the event log is kept when nothing else is said.
+// DefaultEventDays is how long the event log is kept when the options name no time.
 const DefaultEventDays = 30
 
-// Store is what one primary knows. All methods may be called at once.
-type Store struct {
-	cfg    Config
-	reads  *sql.DB
-	writes *sql.DB
+// MaxBatch is the largest batch of Folder.Apply, in messages.
+const MaxBatch = 1000
 
-	mu   sync.Mutex // one transaction at a time
-	conn *sql.Conn  // the writer
-	st   statements
-	ids  map[seriesKey]int64 // known series, bounded by maxSeriesCached
+// EnoughRows ends a batch before it has MaxBatch messages: one message may become
+// many rows (fold.Message.Rows), and what else is to be written waits for the
+// transaction.
+const EnoughRows = 5000
 
-	lastFolded int64 // the newest time in table folded
+// Folder takes what is read from the streams. Every change is one transaction,
+// which is on disk when the call returns nil. The error is Unavailable when the
+// database is busy, Exhausted when the disk is full: then the same call may
+// succeed later. It is Invalid when the batch or the database is bad.
+type Folder interface {
+	// Cursors returns a tenant's cursors, by stream.
+	Cursors(ctx context.Context, tenant event.Tenant) (map[string]fold.Cursor, error)
 
-	wake   sync.Mutex
-	change chan struct{} // closed and replaced at each commit that grew the event log
+	// Begin decides where to read a stream on from, given what its leader says
+	// it keeps (fold.Begin), and records the cursor and what was found. ok is
+	// false when the stream must not be read (fold.Ahead).
+	Begin(ctx context.Context, tenant event.Tenant, stream string, e fold.Extent) (c fold.Cursor, found []fold.Finding, ok bool, err error)
+
+	// Apply folds messages of one tenant, each stream's in its order, and commits
+	// the changes with the cursors, all or nothing. What was folded before changes
+	// nothing.
+	Apply(ctx context.Context, tenant event.Tenant, msgs []fold.Message) (fold.Result, error)
+
+	// Find records findings that are not a message's. One that is known already
+	// is not recorded again.
+	Find(ctx context.Context, tenant event.Tenant, found ...fold.Finding) error
 }
 
-// Open opens the database in cfg.Dir, makes it when it is not there, and
-// brings its schema up to date. The error is Unavailable when another process
-// has it, Invalid when it is damaged or newer than this program.
-func Open(ctx context.Context, cfg Config) (*Store, error) {
-	if cfg.EventDays == 0 {
-		cfg.EventDays = DefaultEventDays
-	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now
-	}
-	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
-		return nil, fault.Wrap(fault.Other, err, "primary's data folder")
-	}
-	path := filepath.Join(cfg.Dir, "primary.db")
-	if err := own(path); err != nil {
-		return nil, err
-	}
-	s := &Store{cfg: cfg, ids: map[seriesKey]int64{}, change: make(chan struct{})}
-	var err error
-	if s.writes, err = open(path, 1, "&_txlock=immediate&_pragma=cache_size(-32768)"); err != nil {
-		return nil, err
-	}
-	if s.reads, err = open(path, 4, "&_pragma=query_only(1)&_pragma=cache_size(-8192)"); err != nil {
-		return nil, errors.Join(err, s.writes.Close())
-	}
-	if err := s.start(ctx); err != nil {
-		return nil, errors.Join(classify(err, "open %s", path), s.Close())
-	}
-	return s, nil
+// Tenant is what is remembered of one. Account is the public key of the account
+// that was read: the same id with another one is another customer.
+type Tenant struct {
+	Name    string
+	Account string
+	Deleted bool
 }
 
-// own makes the database, unless it is there, and lets only its owner read it:
-// SQLite gives the files beside it the same permissions.
-func own(path string) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return fault.Wrap(fault.Other, err, "primary's database")
-	}
-	return fault.Wrap(fault.Other, errors.Join(f.Chmod(0o600), f.Close()), "primary's database")
+// Tenants remembers which tenants were read.
+type Tenants interface {
+	// Tenants returns the tenants that were ever named.
+	Tenants(ctx context.Context) (map[event.Tenant]Tenant, error)
+
+	// PutTenant remembers a tenant; a deleted one is hidden from every list. When
+	// an id is used again, by another account or after it was deleted, it is another
+	// tenant: what was known of the old one's devices and streams is dropped first,
+	// its event log ages away.
+	PutTenant(ctx context.Context, id event.Tenant, t Tenant) error
 }
 
-func open(path string, conns int, more string) (*sql.DB, error) {
-	// FULL: what is committed survives a power cut. The writer's page cache is
-	// 32 MB: the ledger's and the devices' pages are written again and again.
-	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() +
-		"?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
-		"&_pragma=temp_store(MEMORY)&_pragma=wal_autocheckpoint(4000)&_pragma=journal_size_limit(67108864)" + more
-	db, err := sql.Open("sqlite", dsn)
-	if err != nil {
-		return nil, fault.Wrap(fault.Other, err, "open %s", path)
-	}
-	db.SetMaxOpenConns(conns)
-	db.SetMaxIdleConns(conns)
-	return db, nil
+// Pending is a finding that the control plane does not know yet.
+type Pending struct {
+	Pos    int64
+	Tenant event.Tenant
+	fold.Finding
 }
 
-func (s *Store) start(ctx context.Context) error {
-	sub, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, s.writes, sub)
-	if err != nil {
-		return err
-	}
-	current, target, err := p.GetVersions(ctx)
-	if err != nil {
-		return err
-	}
-	if current > target {
-		return fault.WithHint(fault.New(fault.Invalid, "the database has schema %d, this program knows %d", current, target),
-			"run the newer program, or move the database away: the primary reads everything again")
-	}
-	if _, err := p.Up(ctx); err != nil {
-		return err
-	}
-	var mode string
-	var sync int
-	if s.conn, err = s.writes.Conn(ctx); err != nil {
-		return err
-	}
-	if err := s.conn.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
-		return err
-	}
-	if err := s.conn.QueryRowContext(ctx, "PRAGMA synchronous").Scan(&sync); err != nil {
-		return err
-	}
-	if mode != "wal" || sync != 2 {
-		return fault.New(fault.Other, "the database runs with journal %q, synchronous %d instead of wal, 2 (FULL)", mode, sync)
-	}
-	if err := s.conn.QueryRowContext(ctx, "SELECT coalesce(max(at), 0) FROM folded").Scan(&s.lastFolded); err != nil {
-		return err
-	}
-	return s.st.prepare(ctx, s.conn)
+// Findings keeps what was found until the control plane knows it.
+type Findings interface {
+	// Unreported returns the oldest findings that the control plane does not know.
+	Unreported(ctx context.Context, limit int) ([]Pending, error)
+
+	// Reported notes that the control plane knows the finding at pos.
+	Reported(ctx context.Context, pos int64) error
 }
 
-// Close ends the store. Nothing committed is lost without it.
-func (s *Store) Close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var errs []error
-	if s.conn != nil {
-		errs = append(errs, s.st.close(), s.conn.Close())
-		s.conn = nil
-	}
-	return errors.Join(append(errs, s.reads.Close(), s.writes.Close())...)
+// Inventory is what is known of devices and their parts. What was removed, and
+// what belongs to a deleted tenant, is in none of the answers. Pages are by
+// tenant, site and id. What a page costs depends on its size, not on how much is
+// known: a name, a beginning of names, a tenant and a page's place are looked up.
+type Inventory interface {
+	Devices(ctx context.Context, req api.ListRequest) (api.Page[api.Device], error)
+	Interfaces(ctx context.Context, req api.ListRequest) (api.Page[api.Interface], error)
+	Checks(ctx context.Context, req api.ListRequest) (api.Page[api.Check], error)
+
+	// Device returns everything that is known of one device, without the line for
+	// people of its events. The error is NotFound.
+	Device(ctx context.Context, ref api.DeviceRef) (api.DeviceDetail, error)
 }
 
-// Changed returns a channel that is closed at the next commit that grew the
-// event log.
-func (s *Store) Changed() <-chan struct{} {
-	s.wake.Lock()
-	defer s.wake.Unlock()
-	return s.change
+// State is the newest state that a lane says of an entity.
+type State struct {
+	Entity event.Entity
+	Type   event.Type
+	Winner bool // it is what counts of the entity; another sender's does otherwise
+	fold.Version
 }
 
-func (s *Store) changed() {
-	s.wake.Lock()
-	defer s.wake.Unlock()
-	close(s.change)
-	s.change = make(chan struct{})
+// DeviceLane names what a producer's outbox says of a device of a tenant.
+type DeviceLane struct {
+	Tenant event.Tenant
+	fold.DeviceLane
 }
 
-// write runs f in one transaction of the writer. The connection is driven by
-// hand: statements are prepared on it once, and a transaction of database/sql
-// would bind each of them anew.
-func (s *Store) write(ctx context.Context, f func(ctx context.Context) error) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	// Once begun a transaction is carried through: it is short, and half of
-	// it interrupted is no gain.
-	ctx = context.WithoutCancel(ctx)
-	if s.conn == nil {
-		return fault.New(fault.Unavailable, "the primary's database is closed")
-	}
-	if _, err := s.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
-		return classify(err, "begin")
-	}
-	err := f(ctx)
-	if err == nil {
-		if _, err = s.conn.ExecContext(ctx, "COMMIT"); err == nil {
-			return nil
-		}
-	}
-	// A failed COMMIT may have rolled back already; then this fails, harmlessly.
-	_, _ = s.conn.ExecContext(ctx, "ROLLBACK")
-	return classify(err, "write")
+// Lanes is what is kept of states by who sent them through an outbox, the winning
+// ones and the others. What was removed, and what belongs to a deleted tenant, is in
+// none of the answers.
+type Lanes interface {
+	// Lane returns the states of a device and its parts, its heartbeat among them,
+	// as they were at one moment.
+	Lane(ctx context.Context, lane DeviceLane) ([]State, error)
+
+	// Beating returns lanes that have a heartbeat, those behind after, in an order
+	// that stays; fewer than limit at the end.
+	Beating(ctx context.Context, after DeviceLane, limit int) ([]DeviceLane, error)
 }
 
-// SQLite's result codes that decide what to do.
-const (
-	codeBusy, codeLocked        = 5, 6
-	codeFull, codeIO            = 13, 10
-	codeCorrupt, codeNotADB     = 11, 26
-	primaryCode             int = 0xff
-)
+// EventLog is the log of all tenants' events, by position.
+type EventLog interface {
+	// Events returns one page of the log, oldest first, without the line for
+	// people. Next is "" on the last page.
+	Events(ctx context.Context, req api.EventRequest) (api.Page[api.Event], error)
 
-func classify(err error, format string, args ...any) error {
-	var se *sqlite.Error
-	if err == nil || !errors.As(err, &se) {
-		return fault.Wrap(fault.Other, err, format, args...)
-	}
-	what := "primary's database: " + fmt.Sprintf(format, args...)
-	switch se.Code() & primaryCode {
-	case codeBusy, codeLocked:
-		return fault.WithHint(fault.Wrap(fault.Unavailable, err, "%s", what), "is another primary running on the same folder?")
-	case codeFull, codeIO:
-		return fault.WithHint(fault.Wrap(fault.Exhausted, err, "%s", what), "free space on the disk; reading goes on by itself")
-	case codeCorrupt, codeNotADB:
-		return fault.WithHint(fault.Wrap(fault.Invalid, err, "%s", what), "move primary.db away: the primary reads everything that the streams keep again")
-	}
-	return fault.Wrap(fault.Other, err, "%s", what)
+	// End returns the last position that was given.
+	End(ctx context.Context) (uint64, error)
+
+	// Changed returns a channel that is closed at the next commit that grew the log.
+	Changed() <-chan struct{}
 }
 
-func nanos(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixNano()
+// Troubles is what is wrong: in the network, and with what was read.
+type Troubles interface {
+	// Sites returns, by tenant, the sites where a device is down or a check is not ok.
+	Sites(ctx context.Context) (map[string][]api.SiteReport, error)
+
+	// Alarms returns the newest alarms, newest first.
+	Alarms(ctx context.Context, limit int) ([]event.Alarm, error)
 }
 
-func timeOf(n int64) time.Time {
-	if n == 0 {
-		return time.Time{}
-	}
-	return time.Unix(0, n).UTC()
+// Pruner keeps the database bounded.
+type Pruner interface {
+	// Prune removes what is older than the event log is kept: events, reported
+	// alarms, series without a sample since, and entities that were mentioned but
+	// never described. It returns how many rows it removed.
+	Prune(ctx context.Context) (int64, error)
 }

@@ -39,7 +39,7 @@ func section(s schemas.Schema) string {
 	return b.String()
 }
 
-// part is what the reference shows of a subschema.
+// part holds the parts of a subschema that the reference shows.
 type part struct {
 	Type        string            `json:"type"`
 	Ref         string            `json:"$ref"`
@@ -59,8 +59,8 @@ type part struct {
 	MaxItems    json.Number       `json:"maxItems"`
 }
 
-// read decodes a schema of ours; what it cannot decode shows as empty, and a
-// test looks for that.
+// read decodes a schema of ours. Parts that it cannot decode are empty, and a test
+// fails on them.
 func read(raw json.RawMessage) part {
 	var p part
 	if json.Unmarshal(raw, &p) != nil {
@@ -69,8 +69,8 @@ func read(raw json.RawMessage) part {
 	return p
 }
 
-// rows writes one line per property, in the order of the file, and those of
-// objects inside arrays below it.
+// rows writes one line for each property, in the order of the file, and below it
+// those of objects inside arrays.
 func (p part) rows(b *strings.Builder, prefix string, defs map[string]part) {
 	d := json.NewDecoder(bytes.NewReader(p.Properties))
 	if _, err := d.Token(); err != nil {
@@ -129,8 +129,8 @@ func (p part) limits() string {
 	return strings.Join(all, ", ")
 }
 
-// cell keeps a text inside its cell of the table.
+// cell escapes a text so that it stays inside its cell of the table.
 func cell(s string) string { return strings.ReplaceAll(s, "|", "\\|") }
 
-// anchor is how Markdown renderers name the heading s.
+// anchor returns the name that Markdown renderers give to the heading s.
 func anchor(s string) string { return strings.ReplaceAll(s, ".", "") }

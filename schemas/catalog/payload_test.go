@@ -16,6 +16,7 @@ import (
 var (
 	at   = time.Date(2026, 2, 28, 23, 59, 59, 123456789, time.UTC)
 	zero = time.Time{}
+	most = []uint64{math.MaxUint64, 0}
 )
 
 // payload is the least and the most that a type's Go struct can say.
@@ -48,8 +49,12 @@ var payloads = map[event.Type]payload{
 		event.Check{Device: "r1", Name: "web", Collector: "http", Target: "https://example.net/", Status: event.CheckCritical, Message: "m", Latency: 1.5, NotAfter: &at}},
 	event.TypePing:     {event.Ping{}, event.Ping{RTT: 1.5, Loss: 33.333333333333336, Jitter: 1e-9}},
 	event.TypeCounters: {event.Counters{}, event.Counters{InOctets: math.MaxUint64, OutOctets: math.MaxUint64, InPackets: math.MaxUint64, OutPackets: math.MaxUint64, InErrors: math.MaxUint64, OutErrors: math.MaxUint64, InDiscards: math.MaxUint64, OutDiscards: math.MaxUint64}},
-	event.TypeTiming:   {event.Timing{}, event.Timing{Total: 4, Connect: 1, TLS: 2, FirstByte: 3}},
-	event.TypeLoad:     {event.Load{}, event.Load{CPU: 100, Load1: 1, Load5: 2, Load15: 3, MemUsed: math.MaxUint64, MemTotal: math.MaxUint64, DiskUsed: math.MaxUint64, DiskTotal: math.MaxUint64, Uptime: math.MaxUint64}},
+	event.TypeSeen: {event.Seen{Device: "r", Counting: at, Checks: []event.CheckRuns{}, Digest: event.Digest(0).String()},
+		event.Seen{Device: "r1", Counting: at, Checks: []event.CheckRuns{{Name: "snmp", Runs: math.MaxUint64, Last: at, Latency: 1.5}}, From: math.MaxUint64, States: 14, Digest: event.Digest(math.MaxUint64).String()}},
+	event.TypeCountersList: {event.CountersList{Device: "r", Index: []string{"1"}},
+		event.CountersList{Device: "r1", Index: []string{"1", "2"}, InOctets: most, OutOctets: most, InPackets: most, OutPackets: most, InErrors: most, OutErrors: most, InDiscards: most, OutDiscards: most}},
+	event.TypeTiming: {event.Timing{}, event.Timing{Total: 4, Connect: 1, TLS: 2, FirstByte: 3}},
+	event.TypeLoad:   {event.Load{}, event.Load{CPU: 100, Load1: 1, Load5: 2, Load15: 3, MemUsed: math.MaxUint64, MemTotal: math.MaxUint64, DiskUsed: math.MaxUint64, DiskTotal: math.MaxUint64, Uptime: math.MaxUint64}},
 
 	event.TypeReachabilityChanged: changed(event.StatusUnknown, event.StatusUp),
 	event.TypeInterfaceChanged:    changed("up", "lowerLayerDown"),
@@ -150,7 +155,7 @@ func same(t *testing.T, at string, typ reflect.Type, doc shape, defs map[string]
 		if option != "omitempty" && option != "omitzero" {
 			required[name] = true
 		}
-		if f.Type.Kind() == reflect.Slice {
+		if f.Type.Kind() == reflect.Slice && f.Type.Elem().Kind() == reflect.Struct {
 			item := *doc.Properties[name].Items
 			if def, ok := defs[strings.TrimPrefix(item.Ref, "#/$defs/")]; ok {
 				item = def

@@ -1,12 +1,12 @@
 // Package export decides where telemetry goes: logs to a writer, metrics to
-// Prometheus, traces over OTLP when an endpoint is configured. It also answers
-// the four questions every process is asked over HTTP: /metrics, /healthz,
-// /readyz and /version.
+// Prometheus, traces over OTLP when an endpoint is configured. It also serves
+// the four paths that every process has over HTTP: /metrics, /healthz, /readyz
+// and /version.
 //
-// It is a door: only programs and tests import it. Everything below the doors
-// is given a telemetry.Telemetry and knows nothing of this package. It sets no
-// global of OpenTelemetry, so that several processes' worth of telemetry can
-// live in one program.
+// It belongs to the top layer: only programs and tests import it. Packages of the
+// other layers get a telemetry.Telemetry and do not know this package. It sets
+// no global of OpenTelemetry, so that one program can hold the telemetry of
+// several processes.
 package export
 
 import (
@@ -25,29 +25,29 @@ const (
 	ProtocolHTTP = "http/protobuf"
 )
 
-// Config says what a process is and where its telemetry goes.
+// Config describes a process and says where its telemetry goes.
 type Config struct {
 	Service  string // what the process is: "midplane-node", "midplane-primary", …
 	Version  string // of the program; "" means "devel"
-	Instance string // which of them this is, for instance the node's name
+	Instance string // which process of that kind this is, for instance the node's name
 
 	LogLevel  string    // debug, info (default), warn, error
 	LogFormat string    // text (default) or json
 	LogOutput io.Writer // nil means standard error
 
-	// OTLPEndpoint is where traces go: "host:port" or a URL, below which
-	// /v1/traces is asked over HTTP. When it is "" the standard variables
-	// OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_TRACES_ENDPOINT count;
-	// when they are not set either, nothing is exported.
+	// OTLPEndpoint is where traces go: "host:port" or a URL, to which HTTP appends
+	// /v1/traces. When it is "" the standard variables OTEL_EXPORTER_OTLP_ENDPOINT
+	// and OTEL_EXPORTER_OTLP_TRACES_ENDPOINT count; when they are not set either,
+	// nothing is exported.
 	OTLPEndpoint string
 	// OTLPProtocol is "grpc" or "http/protobuf"; "" means what
 	// OTEL_EXPORTER_OTLP_(TRACES_)PROTOCOL says, else "http/protobuf".
 	OTLPProtocol string
-	// OTLPInsecure speaks without TLS. An http:// URL means the same.
+	// OTLPInsecure sends without TLS. An http:// URL means the same.
 	OTLPInsecure bool
-	// SampleRatio is the share of new traces that is recorded, above 0 to 1;
-	// 0 means all when there is an endpoint. A trace that comes from elsewhere
-	// keeps the decision that was made there.
+	// SampleRatio is the share of new traces that is recorded, above 0 to 1; 0 means
+	// all when there is an endpoint. A trace that began in another process keeps the
+	// decision that was made there.
 	SampleRatio float64
 }
 
@@ -59,7 +59,7 @@ const (
 	envTracesProtocol = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"
 )
 
-// otlp is where traces go once Config and environment are read.
+// otlp is where traces go, from Config and environment.
 type otlp struct {
 	enabled  bool
 	fromEnv  bool // the exporter finds the endpoint itself
@@ -69,7 +69,7 @@ type otlp struct {
 	insecure bool
 }
 
-// where reads the OTLP part of cfg, and the environment behind it.
+// where reads the OTLP part of cfg, and the environment for what cfg leaves open.
 func (cfg Config) where() (otlp, error) {
 	o := otlp{protocol: first(cfg.OTLPProtocol, os.Getenv(envTracesProtocol), os.Getenv(envProtocol), ProtocolHTTP)}
 	if cfg.OTLPEndpoint == "" {

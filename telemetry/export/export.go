@@ -17,9 +17,9 @@ import (
 	"midplane/telemetry"
 )
 
-// scope is the name of the one meter of a process. One meter for all
-// components means that an instrument which two of them name is one metric,
-// not two that collide when Prometheus scrapes.
+// scope is the name of the one meter of a process. Since all components share one
+// meter, an instrument that two of them name is one metric, not two that collide
+// when Prometheus scrapes.
 const scope = "midplane"
 
 // Export is a process's running telemetry.
@@ -34,8 +34,8 @@ type Export struct {
 	checks []readyCheck
 }
 
-// Start reads cfg and begins to gather. A receiver of traces that cannot be
-// reached is no error: it is logged, and tried again with the next batch.
+// Start reads cfg and begins to gather. It is no error when the receiver of traces
+// cannot be reached: that is logged, and the next batch tries again.
 func Start(ctx context.Context, cfg Config) (*Export, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
@@ -68,8 +68,8 @@ func Start(ctx context.Context, cfg Config) (*Export, error) {
 	return e, nil
 }
 
-// Telemetry returns what a component is given: its name is in every line it
-// logs and on every span it makes.
+// Telemetry returns the telemetry for a component, whose name is in every line
+// that it logs and on every span that it makes.
 func (e *Export) Telemetry(component string) telemetry.Telemetry {
 	return telemetry.Telemetry{
 		Log:    e.log.With("component", component),
@@ -78,13 +78,13 @@ func (e *Export) Telemetry(component string) telemetry.Telemetry {
 	}
 }
 
-// Stop sends what is still held and ends the telemetry. ctx bounds it.
+// Stop sends spans that are not sent yet and ends the telemetry. ctx bounds it.
 func (e *Export) Stop(ctx context.Context) error {
 	return fault.Wrap(fault.Other, errors.Join(e.traces.Shutdown(ctx), e.metrics.Shutdown(ctx)), "stop telemetry")
 }
 
-// describe names the process to whoever receives its telemetry. The command
-// line is left out on purpose.
+// describe names the process to the receiver of its telemetry. The command line is
+// left out on purpose: it may hold a secret.
 func describe(ctx context.Context, cfg Config) (*resource.Resource, error) {
 	attrs := []resource.Option{
 		resource.WithFromEnv(),

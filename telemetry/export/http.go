@@ -21,7 +21,7 @@ type readyCheck struct {
 	do   func(context.Context) error
 }
 
-// AddReady adds a check to /readyz. A name that is there already is replaced.
+// AddReady adds a check to /readyz, in place of an earlier check of the same name.
 // do must be safe for concurrent use.
 func (e *Export) AddReady(name string, do func(context.Context) error) {
 	e.mu.Lock()
@@ -35,9 +35,9 @@ func (e *Export) AddReady(name string, do func(context.Context) error) {
 	e.checks = append(e.checks, readyCheck{name, do})
 }
 
-// Handler serves /metrics (Prometheus and OpenMetrics), /healthz (this process
-// is alive, whatever else is not), /readyz (every check passes, else 503, with
-// each by name) and /version.
+// Handler serves /metrics (Prometheus and OpenMetrics), /healthz (200 while the
+// process runs), /readyz (200 when every check passes, else 503, with each check
+// by name) and /version.
 func (e *Export) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(e.registry, promhttp.HandlerOpts{
@@ -98,7 +98,7 @@ func (e *Export) ready(ctx context.Context) Readiness {
 	return out
 }
 
-// run asks one check, and does not wait for one that ignores its context.
+// run runs one check, and does not wait for a check that ignores its context.
 func (c readyCheck) run(ctx context.Context) CheckResult {
 	done := make(chan error, 1)
 	go func() { done <- c.do(ctx) }()
@@ -143,10 +143,10 @@ func answer(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // who asked may be gone
+	_ = json.NewEncoder(w).Encode(body) // the client may be gone
 }
 
-// scrapeLog tells the log what a scrape could not gather.
+// scrapeLog logs what a scrape could not gather.
 type scrapeLog struct{ e *Export }
 
 // Println implements promhttp.Logger.

@@ -10,8 +10,8 @@ import (
 	"midplane/fault"
 )
 
-// newLogger returns the process's logger: lines carry the trace they belong
-// to, and nothing that looks like a secret leaves it.
+// newLogger returns the process's logger. Its lines carry the ids of the trace they
+// belong to, and everything that looks like a secret is redacted.
 func newLogger(cfg Config) (*slog.Logger, error) {
 	opts := &slog.HandlerOptions{ReplaceAttr: redactKey}
 	if cfg.LogLevel != "" {
@@ -36,12 +36,13 @@ func newLogger(cfg Config) (*slog.Logger, error) {
 	return nil, fault.WithHint(fault.New(fault.Invalid, "log format %q is not known", cfg.LogFormat), "use text or json")
 }
 
-// traced adds trace_id and span_id of the context to a record. They stand at
-// the top level whatever groups the logger has open, so that a search for a
-// trace id finds every line.
+// traced adds trace_id and span_id of the context to a record. They are at the top
+// level even when the logger has groups open, so that a search for a trace id
+// finds every line.
 type traced struct {
 	slog.Handler
-	root  slog.Handler // without what was added since the first group
+	root slog.Handler // the handler before the first group
+	// since repeats on root what was added since then.
 	since []func(slog.Handler) slog.Handler
 }
 

@@ -13,13 +13,13 @@ import (
 	"midplane/telemetry"
 )
 
-// maxSeries bounds the label sets of one metric; the rest is summed up as
-// otel_metric_overflow. The SDK's 2,000 is too few for four streams each of
-// several hundred tenants.
+// maxSeries bounds the label sets of one metric; the SDK adds further ones up as
+// otel_metric_overflow. Its default of 2,000 is too few for four streams of each
+// of several hundred tenants.
 const maxSeries = 20_000
 
-// seconds are the buckets of every histogram in seconds. OpenTelemetry's own
-// are made for milliseconds; an ingress answers within some ten microseconds.
+// seconds are the buckets of every histogram in seconds. OpenTelemetry's defaults
+// are made for milliseconds; an ingress answers within tens of microseconds.
 var seconds = []float64{
 	25e-6, 50e-6, 100e-6, 250e-6, 500e-6,
 	1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 500e-3,
@@ -33,7 +33,7 @@ func newMetrics(cfg Config, res *resource.Resource) (*prometheus.Registry, *sdkm
 		labels["node"] = cfg.Instance
 	}
 	info := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "midplane_build_info", Help: "What is running; always 1.", ConstLabels: labels,
+		Name: "midplane_build_info", Help: "The program that runs; always 1.", ConstLabels: labels,
 	}, func() float64 { return 1 })
 	for _, c := range []prometheus.Collector{
 		info,

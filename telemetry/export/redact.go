@@ -8,24 +8,24 @@ import (
 	"unicode"
 )
 
-// Redacted stands where a secret would have been.
+// Redacted replaces a secret.
 const Redacted = "[redacted]"
 
-// secretWords make an attribute a secret when one of them is a word of its key.
+// secretWords are words that mark an attribute as a secret when its key has one.
 var secretWords = map[string]bool{
 	"seed": true, "password": true, "passwd": true, "passphrase": true, "secret": true,
 	"token": true, "community": true, "jwt": true, "creds": true, "credential": true,
 	"credentials": true, "authorization": true, "cookie": true, "nkey": true, "apikey": true,
 }
 
-// harmless last words say that the value only speaks of a secret: where it is,
-// what it is called, how many there are.
+// harmless are last words of a key that show that the value is no secret itself,
+// but the place, the name or the number of secrets.
 var harmless = map[string]bool{
 	"id": true, "name": true, "file": true, "path": true, "dir": true, "count": true, "kind": true, "ref": true,
 }
 
-// redactKey replaces the value of an attribute whose key, or one of the groups
-// it stands in, names a secret.
+// redactKey replaces the value of an attribute when its key, or one of the groups
+// that it is in, names a secret.
 func redactKey(groups []string, a slog.Attr) slog.Attr {
 	hide := secretKey(a.Key)
 	for _, g := range groups {
@@ -81,8 +81,8 @@ func wordsOf(key string) []string {
 	return words
 }
 
-// secretText finds secrets by what they look like, wherever in a line they
-// stand: NATS seeds, JWTs, private keys, and passwords in URLs.
+// secretText finds secrets by their form, anywhere in a line: NATS seeds, JWTs,
+// private keys, and passwords in URLs.
 var secretText = []struct {
 	looks *regexp.Regexp
 	by    string
@@ -93,8 +93,8 @@ var secretText = []struct {
 	{regexp.MustCompile(`://[^\s/@"'\\]+@`), "://" + Redacted + "@"},
 }
 
-// redactor is the last guard before a line is written. It sees the line as it
-// is formatted, so that errors, structures and the message itself are covered.
+// redactor is the last guard before a line is written. It sees the formatted line,
+// so that errors, structures and the message itself are covered.
 type redactor struct{ to io.Writer }
 
 // Write writes one whole line: slog's handlers call it once for each.

@@ -13,13 +13,13 @@ import (
 	"midplane/fault"
 )
 
-// newTraces returns a provider that always gives spans valid ids: an event
-// shows its trace id even where nothing is exported.
+// newTraces returns a provider that always gives spans valid ids, so that an event
+// shows its trace id even when nothing is exported.
 func newTraces(ctx context.Context, cfg Config, to otlp, res *resource.Resource, log *slog.Logger) (*sdktrace.TracerProvider, error) {
 	opts := []sdktrace.TracerProviderOption{sdktrace.WithResource(res)}
 	if !to.enabled {
-		// Nobody would read what is recorded; ids and the decisions made
-		// elsewhere still travel on.
+		// No receiver would get recorded spans. Ids, and sampling decisions of other
+		// processes, are still passed on.
 		opts = append(opts, sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.NeverSample())))
 		return sdktrace.NewTracerProvider(opts...), nil
 	}
@@ -30,7 +30,7 @@ func newTraces(ctx context.Context, cfg Config, to otlp, res *resource.Resource,
 	}
 	if cfg.SampleRatio > 0 {
 		opts = append(opts, sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(cfg.SampleRatio))))
-	} // otherwise the SDK's own default: all, or what OTEL_TRACES_SAMPLER says
+	} // otherwise the SDK's own default: all traces, or what OTEL_TRACES_SAMPLER says
 	opts = append(opts, sdktrace.WithBatcher(&loud{SpanExporter: exporter, log: log}))
 	return sdktrace.NewTracerProvider(opts...), nil
 }
@@ -56,8 +56,8 @@ func (o otlp) exporter(ctx context.Context) (sdktrace.SpanExporter, error) {
 	return otlptracehttp.New(ctx, opts...)
 }
 
-// loud logs when export begins to fail and when it works again. The SDK would
-// hand the error to a global handler, which writes past our logger.
+// loud logs when export begins to fail and when it works again. The SDK would hand
+// the error to a global handler, which does not use our logger.
 type loud struct {
 	sdktrace.SpanExporter
 	log     *slog.Logger
@@ -68,7 +68,7 @@ func (l *loud) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) e
 	err := l.SpanExporter.ExportSpans(ctx, spans)
 	switch {
 	case err != nil && !l.failing.Swap(true):
-		l.log.WarnContext(ctx, "traces cannot be exported, they are dropped until it works again",
+		l.log.WarnContext(ctx, "traces cannot be exported, they are dropped until the receiver takes them again",
 			"component", "telemetry", "error", err.Error(), "spans", len(spans),
 			"hint", "is the OTLP receiver running, and are endpoint and protocol right?")
 	case err == nil && l.failing.Swap(false):

@@ -150,7 +150,7 @@ func TestRatioIsParentBased(t *testing.T) {
 	}
 }
 
-// A receiver that refuses is told of once, and nothing else fails.
+// A receiver that refuses is logged once, and nothing else fails.
 func TestFailedExportIsLoggedOnce(t *testing.T) {
 	r := newReceiver(t, http.StatusBadRequest)
 	var log bytes.Buffer
@@ -169,7 +169,7 @@ func TestFailedExportIsLoggedOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := strings.Count(log.String(), "traces cannot be exported"); n != 1 {
-		t.Fatalf("told %d times:\n%s", n, log.String())
+		t.Fatalf("logged %d times:\n%s", n, log.String())
 	}
 }
 

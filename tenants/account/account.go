@@ -118,8 +118,7 @@ const ReservedConnections = 16
 
 // RoomToClose is how many connections may be open beyond a tenant's own and the
 // system's, until the control plane has closed them. The server turns away
-// whoever comes when an account is full, the system and the tenant's others
-// too: one stolen credential must never get that far.
+// every user when an account is full, the system and the tenant's others too: one stolen credential must never get that far.
 const RoomToClose = 512
 
 const (
@@ -151,7 +150,7 @@ type Tenant struct {
 	Capability subject.Capability // the secret its streams listen behind
 	Retired    []Retired
 	Limits     Limits
-	// Revoked are the public keys of users that nobody lets in any more, with
+	// Revoked are the public keys of users that are let in no more, with
 	// the time in Unix seconds: a JWT issued until then is refused.
 	Revoked map[string]int64
 	// After is the issue time of the account's previous JWT: the new one's is

@@ -169,7 +169,7 @@ func TestLimitsThatAreNotFiniteAreRefused(t *testing.T) {
 	}
 }
 
-// A tombstone lets nobody in, for ever.
+// A tombstone lets no user in, for ever.
 func TestTombstone(t *testing.T) {
 	w := newWorld(t)
 	keys := must(NewKeys(TenantRoles))(t)

@@ -13,8 +13,8 @@ import (
 
 // Drift names the parts in which an account's JWT differs from what t is
 // planned to be: "imports", "exports", "mappings", "limits", "signing_keys",
-// "revocations" and so on, nothing when it is exactly the plan. Nobody plans an
-// import or an export of a tenant: there is no field for one.
+// "revocations" and so on, nothing when it is exactly the plan. An import or an
+// export is never part of a tenant's plan: there is no field for one.
 func (s *Signer) Drift(token string, t Tenant) ([]string, error) {
 	have, err := sections(token)
 	if err != nil {
@@ -46,7 +46,7 @@ func (s *Signer) Drift(token string, t Tenant) ([]string, error) {
 	return out, nil
 }
 
-// sections is what an account's JWT says, part by part.
+// sections is what an account's JWT holds, part by part.
 func sections(token string) (map[string]json.RawMessage, error) {
 	c, err := jwt.DecodeAccountClaims(token)
 	if err != nil {

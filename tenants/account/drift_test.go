@@ -9,7 +9,7 @@ import (
 	"github.com/nats-io/nkeys"
 )
 
-// Every change that lets an account do what nobody planned is seen, and what
+// Every change that lets an account do what was not planned is seen, and what
 // was planned is not taken for one.
 func TestDrift(t *testing.T) {
 	w := newWorld(t)

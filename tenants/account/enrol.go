@@ -14,8 +14,8 @@ import (
 	"midplane/subject"
 )
 
-// RoleToken is the one role of ENROL: whoever has such a user may redeem the
-// token that the user is named after, and do nothing else.
+// RoleToken is the one role of ENROL: such a user may redeem the token that it is
+// named after, and do nothing else.
 const RoleToken Role = "token"
 
 // EnrolRoles lists the roles of ENROL.
@@ -30,12 +30,12 @@ const (
 
 // enrolTemplates: a question and its answer.
 func enrolTemplates() map[Role]jwt.UserPermissionLimits {
-	t := template(list(subject.EnrolOf("{{name()}}")), list(inboxOfName), tcp)
+	t := template(list(subject.EnrolOf(subject.Named)), list(inboxOfName()), tcp)
 	t.Subs, t.Payload = 1, tokenPayload
 	return map[Role]jwt.UserPermissionLimits{RoleToken: t}
 }
 
-// exportEnrol lets the accounts that CONTROL names, and nobody else, ask it to
+// exportEnrol lets the accounts that CONTROL names, and no others, ask it to
 // redeem a token.
 func exportEnrol(c *jwt.AccountClaims) {
 	c.Exports.Add(&jwt.Export{Name: "enrol", Subject: subject.EnrolExport, Type: jwt.Service, ResponseType: jwt.ResponseTypeSingleton, TokenReq: true})
@@ -91,14 +91,14 @@ func Derived(from Keys, name string, roles []Role) (Keys, error) {
 	return k, nil
 }
 
-// Same reports whether two account JWTs say the same, whenever they were signed.
+// Same reports whether two account JWTs hold the same, whenever they were signed.
 func Same(a, b string) bool {
-	x, y := said(a), said(b)
+	x, y := content(a), content(b)
 	return x != nil && reflect.DeepEqual(x, y)
 }
 
-// said is what an account JWT says, without when and by whom.
-func said(token string) map[string]any {
+// content is what an account JWT holds, without when and by whom it was signed.
+func content(token string) map[string]any {
 	c, err := jwt.DecodeAccountClaims(token)
 	if err != nil {
 		return nil

@@ -26,7 +26,7 @@ const (
 var fenced = []struct{ from, to string }{
 	{"fence.CONSUMER.INFO.*.*", "$JS.API.CONSUMER.INFO.$1.$2"},
 	{"fence.CONSUMER.CREATE.>", "$JS.API.CONSUMER.CREATE.>"},
-	{"fence.STREAM.MSG.GET.*", "$JS.API.STREAM.MSG.GET.$1"},
+	{"fence.STREAM.MSG.GET.*", subject.MsgGet("$1")},
 }
 
 // fenceImports are a tenant's two ways to the API.

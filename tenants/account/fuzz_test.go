@@ -13,7 +13,7 @@ import (
 	"midplane/event"
 )
 
-// FuzzIssueUser signs whatever it can: what is signed says exactly what was
+// FuzzIssueUser signs all it can: what is signed says exactly what was
 // asked for and no more, and every permission it fills in stays in the user's
 // own corner.
 func FuzzIssueUser(f *testing.F) {
@@ -57,7 +57,7 @@ func FuzzIssueUser(f *testing.F) {
 	})
 }
 
-// FuzzReadUser reads user JWTs that anybody could have signed, with claims that
+// FuzzReadUser reads user JWTs that anyone could have signed, with claims that
 // we would not write: what is read is what they say, or an error that does not
 // hold them.
 func FuzzReadUser(f *testing.F) {

@@ -51,7 +51,7 @@ func (k Keys) Rekey(capability subject.Capability, now time.Time, roles ...Role)
 }
 
 // System reports whether only the system's own users have the role: they are
-// given new credentials by whoever rotates.
+// given new credentials by the node that rotates.
 func (r Role) System() bool { return r == RoleIngress || r == RoleControl }
 
 // addRetired keeps the replaced keys good, with the templates they were made

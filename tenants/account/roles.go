@@ -40,9 +40,14 @@ var (
 	UserRoles = []Role{RolePoller, RoleProducer, RoleReader, RoleApp, RoleInspector}
 )
 
+// Renews reports whether users of a role renew their JWTs over the control
+// channel. Primaries renew theirs over core.…, the system's own are made new by
+// its nodes, and the rest live as long as an operator sets.
+func (r Role) Renews() bool { return r == RolePoller || r == RoleApp || r == RoleInspector }
+
 // RolesVersion is raised whenever a template below, or what an account's limits
 // are made from, changes: accounts signed
-// with an older one are signed anew.
+// with an older one are signed again.
 const RolesVersion = 4
 
 // Names of the system's own users.
@@ -58,18 +63,15 @@ const (
 // TagSubscription begins the tag that binds a reader to a durable consumer.
 const TagSubscription = "sub:"
 
-var tenantStreams = []string{event.StreamEvents, event.StreamState, event.StreamMetrics, event.StreamDead}
-
 const (
-	inboxOfName = "_INBOX.{{name()}}.>"
-	tcp         = jwt.ConnectionTypeStandard
-	inProcess   = jwt.ConnectionTypeInProcess
+	tcp       = jwt.ConnectionTypeStandard
+	inProcess = jwt.ConnectionTypeInProcess
 )
 
 // perStream writes each pattern once for every stream, in place of "*S*".
 func perStream(patterns ...string) jwt.StringList {
 	var out jwt.StringList
-	for _, s := range tenantStreams {
+	for _, s := range event.Streams {
 		for _, p := range patterns {
 			for i := range p {
 				if p[i] == '@' {
@@ -91,6 +93,9 @@ func join(lists ...jwt.StringList) jwt.StringList {
 	return out
 }
 
+// inboxOfName is the inbox of the user that connects.
+func inboxOfName() string { return subject.InboxOf(subject.Named) }
+
 func list(s ...string) jwt.StringList { return s }
 
 func template(pub, sub jwt.StringList, connects ...string) jwt.UserPermissionLimits {
@@ -105,43 +110,43 @@ func template(pub, sub jwt.StringList, connects ...string) jwt.UserPermissionLim
 // does not check, so no role that a stranger may hold has more of $JS.API than
 // it needs, and streams listen behind the capability.
 func tenantTemplates(capability subject.Capability) map[Role]jwt.UserPermissionLimits {
-	produce := list("in.{{name()}}.>")
-	control := list("control.{{name()}}.>")
+	produce := list(subject.InPrefix(subject.Named) + ">")
+	control := list(subject.ControlOf(subject.Named, ">"))
 	read := perStream(
 		"$JS.API.CONSUMER.INFO.@.{{name()}}_{{tag(sub)}}",
 		"$JS.API.CONSUMER.MSG.NEXT.@.{{name()}}_{{tag(sub)}}",
 		"$JS.ACK.@.{{name()}}_{{tag(sub)}}.>")
 	// CONSUMER.DELETE leads nowhere (see fence.go). It is listed because stock
-	// clients' ordered consumers ask for it whenever they begin anew: without it
+	// clients' ordered consumers ask for it whenever they begin again: without it
 	// each time would be a violation in the log, among which a real one is lost.
 	readAll := perStream("$JS.API.CONSUMER.CREATE.@.>", "$JS.API.CONSUMER.INFO.@.>", "$JS.API.CONSUMER.DELETE.@.>",
-		"$JS.API.CONSUMER.MSG.NEXT.@.>", "$JS.API.STREAM.MSG.GET.@")
-	inbox := list(inboxOfName)
+		"$JS.API.CONSUMER.MSG.NEXT.@.>", subject.MsgGet("@"))
+	inbox := list(inboxOfName())
 	return map[Role]jwt.UserPermissionLimits{
-		RolePoller:    template(join(produce, control), join(inbox, list("hint.{{name()}}")), tcp),
+		RolePoller:    template(join(produce, control), join(inbox, list(subject.Hint(subject.Named))), tcp),
 		RoleProducer:  template(produce, inbox, tcp),
 		RoleReader:    template(read, inbox, tcp),
 		RoleApp:       template(join(produce, read, control), inbox, tcp),
 		RoleInspector: template(join(produce, read, control, readAll, perStream("$JS.ACK.@.>")), inbox, tcp),
 		// A template beside a queue entry would silently drop the queue entry, so
 		// the ingress' inbox is written out.
-		RoleIngress: template(list(capability.Prefix()+">", "_INBOX.>"), list(subject.IngressAll+" ingress", "_INBOX."+UserIngress+".>"), inProcess),
+		RoleIngress: template(list(capability.Prefix()+">", subject.InboxAll), list(subject.IngressAll+" ingress", subject.InboxOf(UserIngress)), inProcess),
 		RolePrimary: template(readAll, inbox, tcp, inProcess),
-		RoleControl: template(list(capability.API()+".>", "$JS.API.STREAM.MSG.GET.*", "$JS.SNAPSHOT.>", capability.Prefix()+">", "hint.>", "canary.>"),
-			join(inbox, list("$JS.EVENT.ADVISORY.>", "canary.>")), inProcess),
+		RoleControl: template(list(capability.API()+".>", subject.MsgGet("*"), "$JS.SNAPSHOT.>", capability.Prefix()+">", subject.HintAll, subject.CanaryAll),
+			join(inbox, list("$JS.EVENT.ADVISORY.>", subject.CanaryAll)), inProcess),
 	}
 }
 
 // controlTemplates is the table of roles of CONTROL. A connection that answers
 // never asks, and the asking one never answers.
 func controlTemplates() map[Role]jwt.UserPermissionLimits {
-	answers := list("_INBOX.>", "_R_.>")
+	answers := list(subject.InboxAll, "_R_.>")
 	return map[Role]jwt.UserPermissionLimits{
-		RoleAdmin:   template(list("admin.{{name()}}.>", "query.{{name()}}.>", "$SRV.>"), list(inboxOfName), tcp, inProcess),
-		RoleCore:    template(list("core.{{name()}}.>"), list(inboxOfName), tcp, inProcess),
-		RoleQuery:   template(answers, list("query.>", "$SRV.>"), tcp, inProcess),
-		RoleService: template(answers, list("control.>", "admin.>", "core.>", "enrol.>", "$SRV.>"), inProcess),
-		RoleNode:    template(nodePublishes(), list(inboxOfName), inProcess),
+		RoleAdmin:   template(list(subject.Request(subject.DoorAdmin, subject.Named, ">"), subject.Request(subject.DoorQuery, subject.Named, ">"), "$SRV.>"), list(inboxOfName()), tcp, inProcess),
+		RoleCore:    template(list(subject.Request(subject.DoorCore, subject.Named, ">")), list(inboxOfName()), tcp, inProcess),
+		RoleQuery:   template(answers, list(subject.DoorAll(subject.DoorQuery), "$SRV.>"), tcp, inProcess),
+		RoleService: template(answers, list(subject.ControlLocal, subject.DoorAll(subject.DoorAdmin), subject.DoorAll(subject.DoorCore), subject.DoorAll(subject.DoorEnrol), "$SRV.>"), inProcess),
+		RoleNode:    template(nodePublishes(), list(inboxOfName()), inProcess),
 	}
 }
 
@@ -152,9 +157,9 @@ var nodeStreams = []string{"KV_REGISTRY", "KV_STATUS", "AUDIT"}
 // streams that nodes use and reads them; it can neither delete, purge nor change
 // one, so that what is in the audit log stays there.
 func nodePublishes() jwt.StringList {
-	out := list("$JS.API.INFO", "$KV.REGISTRY.>", "$KV.STATUS.>", "audit.>", "$JS.FC.>")
+	out := list("$JS.API.INFO", "$KV.REGISTRY.>", "$KV.STATUS.>", subject.AuditAll, "$JS.FC.>")
 	for _, s := range nodeStreams {
-		out = append(out, "$JS.API.STREAM.CREATE."+s, "$JS.API.STREAM.INFO."+s, "$JS.API.STREAM.MSG.GET."+s, "$JS.API.DIRECT.GET."+s, "$JS.API.DIRECT.GET."+s+".>",
+		out = append(out, "$JS.API.STREAM.CREATE."+s, "$JS.API.STREAM.INFO."+s, subject.MsgGet(s), "$JS.API.DIRECT.GET."+s, "$JS.API.DIRECT.GET."+s+".>",
 			"$JS.API.CONSUMER.CREATE."+s+".>", "$JS.API.CONSUMER.INFO."+s+".>", "$JS.API.CONSUMER.MSG.NEXT."+s+".>", "$JS.API.CONSUMER.DELETE."+s+".>")
 	}
 	return out
@@ -164,6 +169,6 @@ func nodePublishes() jwt.StringList {
 // server runs (to merge its peers' JWTs), then in-process.
 func systemTemplates() map[Role]jwt.UserPermissionLimits {
 	return map[Role]jwt.UserPermissionLimits{
-		RoleNode: template(list("$SYS.REQ.>"), list(inboxOfName, "$SYS.ACCOUNT.>", "$SYS.SERVER.>"), tcp, inProcess),
+		RoleNode: template(list("$SYS.REQ.>"), list(inboxOfName(), "$SYS.ACCOUNT.>", "$SYS.SERVER.>"), tcp, inProcess),
 	}
 }

@@ -14,9 +14,9 @@ import (
 	"github.com/nats-io/jwt/v2"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files")
 
-// A tenant imports its own branch of the control channel and nobody else's,
+// A tenant imports its own branch of the control channel and no other's,
 // and reaches the JetStream API through the fence.
 func TestTenantImports(t *testing.T) {
 	w := newWorld(t)
@@ -83,7 +83,7 @@ func roleTable(title string, templates map[Role]jwt.UserPermissionLimits) string
 func TestRoles(t *testing.T) {
 	got := roleTable("tenant", tenantTemplates(secret)) + roleTable("CONTROL", controlTemplates()) + roleTable("ENROL", enrolTemplates()) + roleTable("SYS", systemTemplates())
 	// All else that an account of a tenant is, but for its keys: a node of another
-	// version would take a difference for one that nobody planned.
+	// version would take a difference for one that was not planned.
 	w := newWorld(t)
 	rest := w.acme(t, must(NewKeys(TenantRoles))(t))
 	plan, err := json.MarshalIndent(map[string]any{"limits": rest.Limits, "default_permissions": rest.DefaultPermissions, "mappings": rest.Mappings, "exports": rest.Exports}, "", "  ")

@@ -12,7 +12,7 @@ import (
 	"midplane/fault"
 )
 
-// User is what a user's JWT says.
+// User is what a user's JWT holds.
 type User struct {
 	Name    string
 	Key     string    // public key; its seed stays with the user
@@ -51,7 +51,7 @@ func IssueUser(keys Keys, role Role, u User) (string, error) {
 	return token, fault.Wrap(fault.Other, err, "sign user %s", u.Name)
 }
 
-// NewUserKey makes a user's key pair. The seed must not leave whoever asked.
+// NewUserKey makes a user's key pair. The seed must not leave the caller.
 func NewUserKey() (publicKey string, userSeed []byte, err error) {
 	kp, err := nkeys.CreateUser()
 	if err != nil {
@@ -108,7 +108,7 @@ func ReadCreds(data []byte) (Creds, error) {
 	return out, fault.Wrap(fault.Other, err, "the .creds file")
 }
 
-// ReadUser reads what a user's JWT says, whose seed is given. It does not check
+// ReadUser reads what a user's JWT holds, whose seed is given. It does not check
 // the signature of the JWT: the server does. The error never holds either.
 func ReadUser(token string, userSeed []byte) (Creds, error) {
 	key, err := PublicKey(userSeed)

@@ -3,8 +3,8 @@
 //
 // A token names the nodes, the fingerprint of the CA that their certificates
 // must come from, and a NATS credential that can redeem this token and do
-// nothing else. Whoever has it can join, so it is never logged; String hides
-// it. The package does no I/O; it may import tenants/account and what is below.
+// nothing else. It is all that is needed to join, so it is never logged; String
+// hides it. The package does no I/O; it may import tenants/account and what is below.
 package enrol
 
 import (
@@ -25,7 +25,7 @@ const (
 	DefaultLife = time.Hour
 	MaxLife     = 24 * time.Hour
 	// Grace is how much longer the nodes let its credential in: the registry
-	// decides, so that who is late is told so and not just cut off.
+	// decides, so that a poller that is late gets an error and is not just cut off.
 	Grace = 30 * time.Second
 )
 
@@ -44,7 +44,7 @@ type Token struct {
 	JWT     string
 	Seed    []byte // secret
 
-	// What the JWT says.
+	// What the JWT holds.
 	ID      string
 	Expires time.Time // of the JWT
 }
@@ -55,7 +55,8 @@ func (t Token) String() string { return "token " + t.ID }
 // GoString hides it from %#v.
 func (t Token) GoString() string { return t.String() }
 
-// check says whether the parts belong together, and fills what the JWT says.
+// check reports whether the parts belong together, and fills in what the JWT
+// holds.
 func (t *Token) check() error {
 	if err := event.CheckName("tenant", string(t.Tenant)); err != nil {
 		return err

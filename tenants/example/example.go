@@ -21,7 +21,7 @@ import (
 //go:embed *.yaml schemas
 var FS embed.FS
 
-// The addresses in the files: where "midplane up" listens unless told otherwise.
+// The addresses in the files: where "midplane up" listens by default.
 const (
 	HTTPAddr = "127.0.0.1:8480"
 	NATSAddr = "127.0.0.1:4222"

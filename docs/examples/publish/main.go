@@ -1,7 +1,7 @@
 // Command publish is a stock NATS client that publishes two events into a
 // tenant: one that obeys its schema and one that does not. It shows that the
-// schema is kept by the broker: nothing here is Midplane's, and the refusal
-// comes back as an ordinary JetStream API error.
+// cluster enforces the schema: the client uses no code of Midplane, and the
+// refusal is an ordinary JetStream API error.
 //
 //	midplane user create --tenant acme --role producer door-1 --out door-1.creds
 //	go run ./docs/examples/publish -creds door-1.creds
@@ -33,7 +33,7 @@ func main() {
 	}
 }
 
-// publish says each message and what the broker answered to w.
+// publish writes each message and the cluster's answer to w.
 func publish(w io.Writer, server, creds, name string) error {
 	nc, err := nats.Connect(server,
 		nats.UserCredentials(creds),

@@ -34,6 +34,6 @@ func TestPublish(t *testing.T) {
   refused: 400/24005 acme.door.opened.v1: field /by breaks rule "type": is of type number, want string
 `
 	if out.String() != want {
-		t.Errorf("it said\n%s\nwant\n%s", out.String(), want)
+		t.Errorf("it printed\n%s\nwant\n%s", out.String(), want)
 	}
 }

@@ -4,6 +4,7 @@ package all
 
 import (
 	"midplane/poller/collect"
+	"midplane/poller/collect/dns"
 	"midplane/poller/collect/host"
 	"midplane/poller/collect/http"
 	"midplane/poller/collect/ping"
@@ -14,6 +15,7 @@ import (
 // Collectors returns every collector by the name that a check calls it by.
 func Collectors() map[string]collect.Collector {
 	return map[string]collect.Collector{
+		"dns":  dns.New(),
 		"host": host.New(),
 		"http": http.New(),
 		"ping": ping.New(),

@@ -3,7 +3,7 @@
 // that never answers) and calls Run; the exam asks for what all of them owe:
 // only types of the catalogue with valid payloads about valid entities, the
 // same entities every time, an end when the context ends and at the timeout,
-// nothing left running, and no secret told.
+// nothing left running, and no secret shown.
 //
 // It is for tests only. It may import collect and what is below it, and the
 // catalogue of schemas.
@@ -105,7 +105,7 @@ func Run(t *testing.T, e Exam) {
 	t.Run("ends", func(t *testing.T) { ends(t, e, watch) })
 	t.Run("refuses a parameter it does not know", func(t *testing.T) {
 		target := e.Working(t)
-		params := map[string]string{"no-such-parameter": "a-value-nobody-repeats"}
+		params := map[string]string{"no-such-parameter": "a-value-not-to-repeat"}
 		for k, v := range target.Params {
 			params[k] = v
 		}
@@ -114,7 +114,7 @@ func Run(t *testing.T, e Exam) {
 		if !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), "no-such-parameter") {
 			t.Errorf("want Invalid that names the parameter, got %v", err)
 		}
-		if err != nil && strings.Contains(err.Error(), "nobody-repeats") {
+		if err != nil && strings.Contains(err.Error(), "not-to-repeat") {
 			t.Error("the error repeats the parameter's value")
 		}
 	})

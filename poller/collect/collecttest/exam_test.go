@@ -69,7 +69,7 @@ var bad = map[string]struct {
 		id := event.Entity(fmt.Sprint(time.Now().UnixNano()))
 		return emit(ctx, collect.Metric(t.Device.Check(string(id)), event.TypeTiming, event.Timing{}))
 	}, "second run"},
-	"is deaf to its context": {func(ctx context.Context, t collect.Target, emit collect.Emit) error {
+	"ignores its context": {func(ctx context.Context, t collect.Target, emit collect.Emit) error {
 		return good(context.WithoutCancel(ctx), t, emit)
 	}, "it has not ended after"},
 	"leaves a goroutine": {func(ctx context.Context, t collect.Target, emit collect.Emit) error {
@@ -130,7 +130,7 @@ func TestBadCollectorsFail(t *testing.T) {
 				t.Fatal("it passes")
 			}
 			if !strings.Contains(string(out), tt.says) {
-				t.Errorf("it fails, but nobody says %q:\n%s", tt.says, out)
+				t.Errorf("it fails, but without %q:\n%s", tt.says, out)
 			}
 		})
 	}

@@ -42,11 +42,11 @@ func listen(t *testing.T, secrets []string) *watch {
 
 func (w *watch) see(t *testing.T, es []event.Event, err error) {
 	t.Helper()
-	said := fmt.Sprintf("%v %+v %s", err, err, fault.HintOf(err))
+	shown := fmt.Sprintf("%v %+v %s", err, err, fault.HintOf(err))
 	for _, e := range es {
-		said += fmt.Sprintf("\n%+v %s", e, e.Data)
+		shown += fmt.Sprintf("\n%+v %s", e, e.Data)
 	}
-	w.search(t, "what it says", said)
+	w.search(t, "what it says", shown)
 }
 
 func (w *watch) search(t *testing.T, where, text string) {

@@ -20,8 +20,8 @@ type Collector struct{}
 func New() Collector { return Collector{} }
 
 // Collect reads the machine's own tables. Inventory, interfaces and load are
-// each told whole or not at all; what could not be read is the error, after
-// the rest has been told.
+// each emitted whole or not at all; what could not be read is the error, after
+// the rest has been emitted.
 func (Collector) Collect(ctx context.Context, t collect.Target, emit collect.Emit) error {
 	p := collect.ReadParams(t)
 	owns := p.Reachability(true)

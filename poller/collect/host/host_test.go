@@ -147,3 +147,18 @@ func TestPercent(t *testing.T) {
 		}
 	}
 }
+
+// The kernel's numbers are believed within what can be.
+func TestNumbersThatCannotBe(t *testing.T) {
+	for text, want := range map[string]uint64{"10000": 10_000_000_000, "-1": 0, "": 0, "4294967295": 0, "9223372036854775807": 0} {
+		if got := bits(text); got != want {
+			t.Errorf("speed %q: %d, want %d", text, got, want)
+		}
+	}
+	for unix, want := range map[uint64]bool{0: false, 1_700_000_000: true, maxBoot: true, maxBoot + 1: false, 1<<64 - 1: false} {
+		at, ok := booted(unix)
+		if _, err := json.Marshal(at); ok != want || err != nil {
+			t.Errorf("boot time %d: %v %v, %v", unix, at, ok, err)
+		}
+	}
+}

@@ -77,10 +77,16 @@ func oper(i net.Interface) string {
 	return "down"
 }
 
+// maxMbit is the fastest that a driver is believed, in Mbit/s.
+const maxMbit = 1 << 31
+
 // speed is in bits per second, 0 when the driver knows none (virtual ones say -1).
-func speed(name string) uint64 {
-	mbit, err := strconv.ParseInt(sys("class/net/"+name+"/speed"), 10, 64)
-	if err != nil || mbit <= 0 {
+func speed(name string) uint64 { return bits(sys("class/net/" + name + "/speed")) }
+
+// bits reads Mbit/s as bit/s, 0 for what cannot be.
+func bits(text string) uint64 {
+	mbit, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || mbit <= 0 || mbit > maxMbit {
 		return 0
 	}
 	return uint64(mbit) * 1_000_000

@@ -30,8 +30,7 @@ func inventory(ctx context.Context, t collect.Target) ([]event.Event, error) {
 		Model:       sys("class/dmi/id/product_name"),
 		Serial:      sys("class/dmi/id/product_serial"), // readable for root only
 	}
-	if info.BootTime > 0 {
-		at := time.Unix(int64(info.BootTime), 0).UTC()
+	if at, ok := booted(info.BootTime); ok {
 		v.BootTime = &at
 	}
 	for _, look := range []func(context.Context) ([]event.Component, error){cpus, memory, disks} {
@@ -42,6 +41,17 @@ func inventory(ctx context.Context, t collect.Target) ([]event.Event, error) {
 		v.Components = append(v.Components, components...)
 	}
 	return []event.Event{collect.State(t.Device, event.TypeInventory, v)}, nil
+}
+
+// maxBoot is the last boot time that a message can carry, in Unix seconds.
+const maxBoot = 253402300799 // the end of the year 9999
+
+// booted reads a boot time in Unix seconds; ok is false for what is none.
+func booted(unix uint64) (at time.Time, ok bool) {
+	if unix == 0 || unix > maxBoot {
+		return time.Time{}, false
+	}
+	return time.Unix(int64(unix), 0).UTC(), true
 }
 
 // sys reads a file below /sys (HOST_SYS in a container), "" when it cannot.

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/json"
 	"io"
 	"log"
 	"math/big"
@@ -19,6 +20,7 @@ import (
 	"time"
 
 	"midplane/event"
+	"midplane/poller/collect"
 )
 
 // serveTLS serves page with a certificate of its own that expires after left.
@@ -57,11 +59,11 @@ func TestCertificates(t *testing.T) {
 		status   string
 		says     string
 	}{
-		"good for long":             {100 * day, "", event.CheckOK, "HTTP 200 OK"},
-		"ends within 30 days":       {20*day + time.Hour, "", event.CheckWarning, "HTTP 200 OK; the certificate expires on "},
-		"ends within warnDays":      {80*day + time.Hour, "90", event.CheckWarning, "HTTP 200 OK; the certificate expires on "},
-		"nobody wants to be warned": {day, "0", event.CheckOK, "HTTP 200 OK"},
-		"is over":                   {-2 * day, "", event.CheckCritical, "HTTP 200 OK; the certificate expired on "},
+		"good for long":        {100 * day, "", event.CheckOK, "HTTP 200 OK"},
+		"ends within 30 days":  {20*day + time.Hour, "", event.CheckWarning, "HTTP 200 OK; the certificate expires on "},
+		"ends within warnDays": {80*day + time.Hour, "90", event.CheckWarning, "HTTP 200 OK; the certificate expires on "},
+		"without warnings":     {day, "0", event.CheckOK, "HTTP 200 OK"},
+		"is over":              {-2 * day, "", event.CheckCritical, "HTTP 200 OK; the certificate expired on "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			u, notAfter := serveTLS(t, tt.left)
@@ -77,7 +79,7 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
-// A certificate that nobody vouches for is critical, and its date is known all
+// A certificate that no CA vouches for is critical, and its date is known all
 // the same.
 func TestCertificateNobodyVouchesFor(t *testing.T) {
 	u, notAfter := serveTLS(t, 100*day)
@@ -92,5 +94,27 @@ func TestCertificateNobodyVouchesFor(t *testing.T) {
 	u, _ = serveTLS(t, -day)
 	if c, _, _ = say(t, target(map[string]string{"url": u.String()})); c.Status != event.CheckCritical || !strings.Contains(c.Message, "expired on") {
 		t.Errorf("%+v", c)
+	}
+}
+
+// A certificate may end at any time of the years 0 to 9999, in any time zone:
+// what is made of it can be sent.
+func TestEndsThatNoMessageCarries(t *testing.T) {
+	west, east := time.FixedZone("west", -12*3600), time.FixedZone("east", 14*3600)
+	for name, at := range map[string]time.Time{
+		"10000 in UTC": time.Date(9999, 12, 31, 23, 59, 59, 0, west),
+		"-1 in UTC":    time.Date(0, 1, 1, 0, 0, 0, 0, east),
+		"zero":         {},
+	} {
+		r := collect.NewResult(collect.Target{Device: "w1", Check: "web", Collector: "http"}, "https://w1/", false)
+		w := &watch{leaf: &x509.Certificate{NotAfter: at}}
+		judgeCertificate(w.notAfter(), time.Now(), 30, r)
+		want := event.CheckOK
+		if at.Year() < 2000 {
+			want = event.CheckCritical
+		}
+		if _, err := json.Marshal(r.Check); err != nil || r.Check.Status != want || w.notAfter().IsZero() {
+			t.Errorf("%s: %v %+v", name, err, r.Check)
+		}
 	}
 }

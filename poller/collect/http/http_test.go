@@ -2,7 +2,6 @@ package http
 
 import (
 	"context"
-	"encoding/json"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -90,29 +89,9 @@ func TestExam(t *testing.T) {
 	})
 }
 
-func say(t *testing.T, target collect.Target) (c event.Check, up *event.Reachability, timing *event.Timing) {
+func say(t *testing.T, target collect.Target) (event.Check, *event.Reachability, *event.Timing) {
 	t.Helper()
-	err := New().Collect(context.Background(), target, func(_ context.Context, es ...event.Event) error {
-		for _, e := range es {
-			var into any = &c
-			switch e.Type {
-			case event.TypeReachability:
-				up = new(event.Reachability)
-				into = up
-			case event.TypeTiming:
-				timing = new(event.Timing)
-				into = timing
-			}
-			if err := json.Unmarshal(e.Data, into); err != nil {
-				t.Error(err)
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c, up, timing
+	return collecttest.Look(t, New(), target)
 }
 
 func TestAnswers(t *testing.T) {
@@ -161,7 +140,7 @@ func TestNobodyThere(t *testing.T) {
 		up == nil || up.Status != event.StatusDown || up.Method != "http" {
 		t.Errorf("%+v %+v %+v", c, up, timing)
 	}
-	// Whoever answers, even with an error, is up.
+	// A server that answers, even with an error, is up.
 	if _, up, _ = say(t, target(map[string]string{"port": serve(t).Port(), "path": "/broken", "reachability": "true"})); up == nil || up.Status != event.StatusUp {
 		t.Errorf("%+v", up)
 	}

@@ -93,7 +93,20 @@ func (w *watch) notAfter() time.Time {
 	if w.leaf == nil {
 		return time.Time{}
 	}
-	return w.leaf.NotAfter.UTC()
+	return carried(w.leaf.NotAfter)
+}
+
+// carried brings a time into the years that a message can carry: a certificate
+// may end in the year 9999 of another time zone, which is 10000 in UTC.
+func carried(t time.Time) time.Time {
+	first, last := time.Date(1, 1, 1, 0, 0, 0, 1, time.UTC), time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
+	switch {
+	case t.Before(first):
+		return first
+	case t.After(last):
+		return last
+	}
+	return t.UTC()
 }
 
 // judgeCertificate is "warning" from warnDays before the end, "critical" after it.

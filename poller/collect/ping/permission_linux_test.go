@@ -16,7 +16,7 @@ import (
 )
 
 // withoutRawSockets runs f on a thread that has given up CAP_NET_RAW, as a
-// poller has that nobody gave it to. The thread ends with f.
+// poller has that is not given it. The thread ends with f.
 func withoutRawSockets(t *testing.T, f func()) {
 	t.Helper()
 	const version3, netRaw = 0x20080522, 13
@@ -28,7 +28,7 @@ func withoutRawSockets(t *testing.T, f func()) {
 	type data struct{ effective, permitted, inheritable uint32 }
 	done := make(chan error)
 	go func() {
-		runtime.LockOSThread() // never unlocked: nobody else may get this thread
+		runtime.LockOSThread() // never unlocked: no other goroutine may get this thread
 		h := header{version: version3}
 		var d [2]data
 		if _, _, e := syscall.RawSyscall(syscall.SYS_CAPGET, uintptr(unsafe.Pointer(&h)), uintptr(unsafe.Pointer(&d)), 0); e != 0 {

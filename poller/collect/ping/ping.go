@@ -46,8 +46,8 @@ type round struct {
 	timeout time.Duration
 }
 
-// outcome is what came back. problem is why nothing could be sent, when the
-// network said so ("no route to host"): that is a finding.
+// outcome is what came back. problem is why nothing could be sent, when that
+// is the network's answer ("no route to host"): that is a finding.
 type outcome struct {
 	sent, received     int
 	average, deviation time.Duration
@@ -81,7 +81,19 @@ func (c *Collector) Collect(ctx context.Context, t collect.Target, emit collect.
 	return emit(ctx, out.events(t, r, owns)...)
 }
 
+// believed leaves out times that cannot be: a request carries its time stamp,
+// and the device that sends it back may have changed it.
+func (o outcome) believed(timeout time.Duration) outcome {
+	for _, d := range []time.Duration{o.average, o.deviation} {
+		if d < 0 || d > timeout {
+			o.average, o.deviation = 0, 0
+		}
+	}
+	return o
+}
+
 func (o outcome) events(t collect.Target, r round, owns bool) []event.Event {
+	o = o.believed(r.timeout)
 	state := event.Reachability{Device: t.Device, Address: t.Address, Method: "ping",
 		Status: event.StatusUp, RTT: collect.Milliseconds(o.average), Loss: o.loss()}
 	if o.received == 0 {
@@ -104,7 +116,7 @@ func (o outcome) loss() float64 {
 	if o.sent == 0 {
 		return 100
 	}
-	return float64(o.sent-o.received) / float64(o.sent) * 100
+	return float64(max(o.sent-o.received, 0)) / float64(o.sent) * 100
 }
 
 // send tries the raw socket first: it works through more firewalls and needs
@@ -168,7 +180,7 @@ func reason(err error) string {
 // silent is the library's logger. The library prints on standard error where
 // we report; and when the kernel forbids sending with EACCES (a "prohibit"
 // route), it takes the address for a broadcast one and tries again without
-// end, deaf to its context: the only thing it calls in that loop is Infof, so
+// end, and ignores its context: the only thing it calls in that loop is Infof, so
 // there its goroutine is ended.
 type silent struct{ broadcasts atomic.Int32 }
 

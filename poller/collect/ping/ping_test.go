@@ -84,6 +84,24 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
+// A device chooses the time stamp that it sends back.
+func TestTimesThatCannotBe(t *testing.T) {
+	for name, out := range map[string]outcome{
+		"before it was sent":   {sent: 3, received: 3, average: -time.Hour, deviation: time.Millisecond},
+		"longer than it lasts": {sent: 3, received: 3, average: 1<<63 - 1, deviation: time.Millisecond},
+		"a deviation of none":  {sent: 3, received: 3, average: time.Millisecond, deviation: -1 << 63},
+		"more than were sent":  {sent: 1, received: 3, average: -1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fake := &Collector{ping: func(context.Context, round) (outcome, error) { return out, nil }}
+			up, ping := say(t, fake, target("127.0.0.1", nil))
+			if up.Status != event.StatusUp || up.RTT != 0 || ping.RTT != 0 || ping.Jitter != 0 || ping.Loss != 0 {
+				t.Errorf("%+v %+v", up, ping)
+			}
+		})
+	}
+}
+
 func TestAnotherCheckOwnsReachability(t *testing.T) {
 	up, ping := say(t, New(), target("127.0.0.1", map[string]string{"reachability": "false"}))
 	if up != nil || ping.RTT <= 0 {

@@ -72,7 +72,7 @@ func start(t *testing.T) agent {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 		if t.Failed() {
-			t.Logf("snmpd said:\n%s", log.String())
+			t.Logf("output of snmpd:\n%s", log.String())
 		}
 	})
 	a.secrets(t)
@@ -138,7 +138,7 @@ func (a agent) await(t *testing.T) {
 	target := a.target(api.SNMP{Version: "2c", Community: "env:T_COMMUNITY"})
 	target.Timeout = 600 * time.Millisecond
 	for ctx.Err() == nil {
-		if said := say(t, target); said.check.Status == "ok" {
+		if got := say(t, target); got.check.Status == "ok" {
 			return
 		}
 	}

@@ -3,6 +3,7 @@ package snmp
 import (
 	"maps"
 	"slices"
+	"strconv"
 
 	"midplane/event"
 )
@@ -34,6 +35,9 @@ func (s *session) components() (componentList, error) {
 	}
 	var out componentList
 	for _, index := range slices.SortedFunc(maps.Keys(rows), compare) {
+		if _, err := strconv.ParseUint(index, 10, 32); err != nil {
+			continue // entPhysicalIndex is one number
+		}
 		r := rows[index]
 		class, _ := number(r["5"])
 		c := physical{software: text(r["10"]), Component: event.Component{

@@ -11,7 +11,7 @@ import (
 	"midplane/poller/collect"
 )
 
-// An agent may be broken or somebody else: whatever comes back, the check ends
+// An agent may be broken or an impostor: with any answer the check ends
 // in time with a finding.
 func TestHostileAgents(t *testing.T) {
 	t.Setenv("T_COMMUNITY", "any-community")
@@ -57,7 +57,7 @@ func TestHostileAgents(t *testing.T) {
 				got := say(t, collect.Target{Device: "r1", Address: "127.0.0.1", Check: "snmp", Collector: "snmp",
 					Timeout: 600 * time.Millisecond, SNMP: &settings})
 				if got.check.Status != event.CheckCritical || got.inventory != nil {
-					t.Errorf("v%s: it believes what it is told: %+v", settings.Version, got.check)
+					t.Errorf("v%s: it believes the answer: %+v", settings.Version, got.check)
 				}
 				if took := time.Since(began); took > 20*time.Second {
 					t.Errorf("v%s: it took %s", settings.Version, took)

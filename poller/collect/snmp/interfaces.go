@@ -2,6 +2,8 @@ package snmp
 
 import (
 	"maps"
+	"math"
+	"math/bits"
 	"slices"
 	"strconv"
 
@@ -61,6 +63,9 @@ func (i iface) state(device event.Entity) event.Interface {
 	admin, _ := number(i.old["7"])
 	oper, _ := number(i.old["8"])
 	mtu, _ := number(i.old["4"])
+	if mtu > math.MaxInt32 { // an INTEGER, of whichever type the agent makes it
+		mtu = 0
+	}
 	v := event.Interface{
 		Device: device, Index: i.index, Name: text(i.x["1"]), Alias: text(i.x["18"]),
 		AdminStatus: adminStatus[admin], OperStatus: operStatus[oper],
@@ -72,7 +77,7 @@ func (i iface) state(device event.Entity) event.Interface {
 	if v.Name == "" {
 		v.Name = "if" + i.index
 	}
-	if v.AdminStatus == "" { // not offered: nobody switched it off
+	if v.AdminStatus == "" { // not offered: it is not switched off
 		v.AdminStatus = "up"
 	}
 	if v.OperStatus == "" {
@@ -81,25 +86,45 @@ func (i iface) state(device event.Entity) event.Interface {
 	return v
 }
 
+const (
+	ifSpeedEnd   = 1<<32 - 1 // what ifSpeed is of everything that is faster, in bit/s
+	coarse       = 20        // Mbit/s below which ifHighSpeed is too coarse
+	maxHighSpeed = 1 << 31   // Mbit/s; what is above is a negative number that became a Gauge32
+	bitsPerMbit  = 1_000_000
+)
+
 // speed is ifSpeed below 20 Mbit/s, where ifHighSpeed is too coarse, and
-// ifHighSpeed above, where ifSpeed ends at 4.3 Gbit/s.
+// ifHighSpeed above, where ifSpeed ends at 4.3 Gbit/s. Where one of them is
+// missing or garbage the other counts. Agents that give ifHighSpeed in bit/s
+// give the same number twice.
 func (i iface) speed() uint64 {
-	const ifSpeedEnd = 1<<32 - 1
-	if high, ok := number(i.x["15"]); ok && high >= 20 {
-		return high * 1_000_000
-	}
-	if speed, ok := number(i.old["5"]); ok && speed != ifSpeedEnd {
-		return speed
+	high, hasHigh := number(i.x["15"])
+	low, hasLow := number(i.old["5"])
+	hasHigh = hasHigh && high <= maxHighSpeed
+	hasLow = hasLow && 0 < low && low < ifSpeedEnd
+	inBits := hasLow && high == low && high >= bitsPerMbit
+	switch {
+	case hasHigh && high >= coarse && !inBits:
+		return high * bitsPerMbit
+	case hasLow:
+		return low
+	case hasHigh:
+		return high * bitsPerMbit
 	}
 	return 0
 }
 
 // counters prefers 64 bits for each. ok is false when the agent counts nothing.
 func (i iface) counters() (c event.Counters, ok bool) {
+	// A sum beyond 64 bits is made of garbage: it counts as missing.
 	sum := func(r row, columns ...string) (total uint64, ok bool) {
 		for _, column := range columns {
 			n, has := number(r[column])
-			total, ok = total+n, ok || has
+			var over uint64
+			if total, over = bits.Add64(total, n, 0); over != 0 {
+				return 0, false
+			}
+			ok = ok || has
 		}
 		return total, ok
 	}

@@ -20,6 +20,9 @@ const (
 	maxRequestTime    = 2 * time.Second
 	// maxRows ends the reading of a table that an agent makes up as it goes.
 	maxRows = 200_000
+	// maxTable does the same by what the values take in memory, in bytes: an
+	// agent chooses how long its strings and object identifiers are.
+	maxTable = 32 << 20
 )
 
 // client makes the library's client for t, secrets resolved, not yet connected.
@@ -192,13 +195,15 @@ func there(v gosnmp.SnmpPDU) bool {
 type row map[string]gosnmp.SnmpPDU
 
 // table reads a whole table by bulk requests, by index. A table that the agent
-// does not have is empty. The library's own walk takes an error status for the
-// end of the table; here it is an error, so that no half of a table passes for
-// the whole.
+// does not have is empty. It ends where the agent says that nothing follows, or
+// leaves the table: a value that is missing in the middle (NULL, as some agents
+// answer for a cell that they cannot read) is that cell missing and nothing
+// else. The library's own walk takes an error status for the end of the table;
+// here it is an error, so that no half of a table passes for the whole.
 func (s *session) table(entry string) (map[string]row, error) {
 	rows := map[string]row{}
 	at, reps, prefix := entry, s.g.MaxRepetitions, entry+"."
-	for n := 0; n < maxRows; {
+	for n, bytes := 0, 0; n < maxRows && bytes < maxTable; {
 		resp, err := s.ask(func() (*gosnmp.SnmpPacket, error) { return s.g.GetBulk([]string{at}, 0, reps) })
 		switch {
 		case err != nil:
@@ -215,22 +220,37 @@ func (s *session) table(entry string) (map[string]row, error) {
 		}
 		for _, v := range resp.Variables {
 			rest, inside := strings.CutPrefix(v.Name, prefix)
-			if !inside || !there(v) {
+			if !inside || v.Type == gosnmp.EndOfMibView {
 				return rows, nil
 			}
 			if compare(v.Name, at) <= 0 {
 				return nil, fault.New(fault.Other, "the agent goes in a circle at %s", v.Name)
 			}
 			at = v.Name
+			n, bytes = n+1, bytes+size(v)
+			if !there(v) {
+				continue
+			}
 			column, index, _ := strings.Cut(rest, ".")
 			if rows[index] == nil {
 				rows[index] = row{}
 			}
 			rows[index][column] = v
-			n++
 		}
 	}
-	return nil, fault.New(fault.Exhausted, "the agent's table %s has more than %d values", entry, maxRows)
+	return nil, fault.New(fault.Exhausted, "the agent's table %s has more than %d values, or %d MiB", entry, maxRows, maxTable>>20)
+}
+
+// size is about what a value takes in memory, in bytes.
+func size(v gosnmp.SnmpPDU) int {
+	const rest = 64 // of the value itself and of its place in a row
+	switch value := v.Value.(type) {
+	case []byte:
+		return rest + len(v.Name) + len(value)
+	case string:
+		return rest + len(v.Name) + len(value)
+	}
+	return rest + len(v.Name)
 }
 
 // compare orders OIDs number by number.

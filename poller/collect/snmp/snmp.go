@@ -132,8 +132,8 @@ func refused(err error) bool {
 			return true
 		}
 	}
-	var said *fault.Error
-	return errors.As(err, new(agentError)) || errors.As(err, &said) && said.Kind == fault.NotFound
+	var classed *fault.Error
+	return errors.As(err, new(agentError)) || errors.As(err, &classed) && classed.Kind == fault.NotFound
 }
 
 // explain says what went wrong in words that stay the same from run to run.

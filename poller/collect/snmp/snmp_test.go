@@ -18,8 +18,8 @@ import (
 	"midplane/poller/collect/collecttest"
 )
 
-// said is what one run says.
-type said struct {
+// answers is what one run emits.
+type answers struct {
 	check      event.Check
 	up         *event.Reachability
 	inventory  *event.Inventory
@@ -27,9 +27,9 @@ type said struct {
 	counters   map[event.Entity]event.Counters
 }
 
-func say(t *testing.T, target collect.Target) said {
+func say(t *testing.T, target collect.Target) answers {
 	t.Helper()
-	out := said{interfaces: map[event.Entity]event.Interface{}, counters: map[event.Entity]event.Counters{}}
+	out := answers{interfaces: map[event.Entity]event.Interface{}, counters: map[event.Entity]event.Counters{}}
 	err := New().Collect(context.Background(), target, func(_ context.Context, es ...event.Event) error {
 		for _, e := range es {
 			switch e.Type {
@@ -177,11 +177,11 @@ func TestRefusals(t *testing.T) {
 		says   string
 		up     string
 	}{
-		"unknown user":       {func(s *api.SNMP) { s.User = "nobody" }, "wrong user, authentication secret", event.StatusUp},
-		"wrong auth secret":  {func(s *api.SNMP) { s.AuthSecret = "env:T_WRONG" }, "wrong user, authentication secret", event.StatusUp},
-		"level not offered":  {func(s *api.SNMP) { s.PrivProtocol = "" }, "the agent answers AuthorizationError", event.StatusUp},
-		"wrong priv secret":  {func(s *api.SNMP) { s.PrivSecret = "env:T_WRONG" }, "", ""},
-		"nobody on the port": {func(s *api.SNMP) { s.Port = freePort(t) }, "connection refused", event.StatusDown},
+		"unknown user":        {func(s *api.SNMP) { s.User = "nobody" }, "wrong user, authentication secret", event.StatusUp},
+		"wrong auth secret":   {func(s *api.SNMP) { s.AuthSecret = "env:T_WRONG" }, "wrong user, authentication secret", event.StatusUp},
+		"level not offered":   {func(s *api.SNMP) { s.PrivProtocol = "" }, "the agent answers AuthorizationError", event.StatusUp},
+		"wrong priv secret":   {func(s *api.SNMP) { s.PrivSecret = "env:T_WRONG" }, "", ""},
+		"nothing at the port": {func(s *api.SNMP) { s.Port = freePort(t) }, "connection refused", event.StatusDown},
 	} {
 		t.Run(name, func(t *testing.T) {
 			target, settings := good, *good.SNMP

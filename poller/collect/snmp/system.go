@@ -65,6 +65,8 @@ type uptime struct {
 
 const (
 	wrap = 1 << 32 // ticks
+	// maxEngine is the largest snmpEngineTime in seconds, an INTEGER.
+	maxEngine = 1<<31 - 1
 	// slack is how far ticks and engine time of one agent may be apart, in
 	// ticks: they are started one after the other.
 	slack = 10 * 60 * 100
@@ -76,20 +78,30 @@ const (
 // the agent's, since an agent that restarts is no device that restarts. Where
 // the agent tells its engine time, which counts for 68 years, a wrap of the
 // ticks is undone.
+//
+// The agent chooses all three numbers. One outside its range counts as missing,
+// and so does an uptime of zero: it is true for a hundredth of a second, and
+// agents that do not know their host's uptime send it for ever.
 func (u uptime) boot() (time.Time, bool) {
-	ticks := u.host
-	if !u.hasHost {
-		ticks = u.sys
-	}
-	if !u.hasHost && !u.hasSys {
+	sys, hasSys := u.sys, u.hasSys && 0 < u.sys && u.sys < wrap
+	host, hasHost := u.host, u.hasHost && 0 < u.host && u.host < wrap
+	var ticks uint64
+	switch {
+	case hasHost:
+		ticks = host
+	case hasSys:
+		ticks = sys
+	default:
 		return time.Time{}, false
 	}
 	// Engine time is believed when it says the same as the agent's ticks.
-	if engine := u.engine * 100; u.hasEngine && u.hasSys && near(engine%wrap, u.sys) {
-		for ticks+slack < engine {
-			ticks += wrap
+	if u.hasEngine && u.engine <= maxEngine && hasSys {
+		if engine := u.engine * 100; near(engine%wrap, sys) && engine > ticks+slack {
+			behind := engine - slack - ticks
+			ticks += (behind + wrap - 1) / wrap * wrap // whole wraps, rounded up
 		}
 	}
+	// At most 69 years: far below the 292 that a duration holds.
 	return u.now.Add(-time.Duration(ticks) * 10 * time.Millisecond).UTC().Truncate(time.Second), true
 }
 

@@ -2,6 +2,7 @@ package snmp
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"unicode"
 
@@ -34,14 +35,23 @@ func text(v gosnmp.SnmpPDU) string {
 	return s
 }
 
-// number reads any unsigned number; ok is false for what is missing or none.
+// number reads any unsigned number; ok is false for what is missing, no number
+// or outside the range of its type: the encoding lets an agent send more bits
+// than a Gauge32 has.
 func number(v gosnmp.SnmpPDU) (n uint64, ok bool) {
+	var limit uint64
 	switch v.Type {
-	case gosnmp.Integer, gosnmp.Counter32, gosnmp.Gauge32, gosnmp.TimeTicks, gosnmp.Uinteger32, gosnmp.Counter64:
-		b := gosnmp.ToBigInt(v.Value)
-		if b.IsUint64() {
-			return b.Uint64(), true
-		}
+	case gosnmp.Integer:
+		limit = math.MaxInt32
+	case gosnmp.Counter32, gosnmp.Gauge32, gosnmp.TimeTicks, gosnmp.Uinteger32:
+		limit = math.MaxUint32
+	case gosnmp.Counter64:
+		limit = math.MaxUint64
+	default:
+		return 0, false
+	}
+	if b := gosnmp.ToBigInt(v.Value); b.IsUint64() && b.Uint64() <= limit {
+		return b.Uint64(), true
 	}
 	return 0, false
 }

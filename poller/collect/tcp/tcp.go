@@ -45,7 +45,7 @@ func (Collector) Collect(ctx context.Context, t collect.Target, emit collect.Emi
 	return emit(ctx, r.Events(t)...)
 }
 
-// talk connects, says what is to be said and waits for what is expected.
+// talk connects, sends what is to be sent and waits for what is expected.
 func talk(ctx context.Context, addr, say, expect string, timeout time.Duration, r *collect.Result) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

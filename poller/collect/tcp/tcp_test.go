@@ -3,7 +3,6 @@ package tcp
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"net"
 	"strings"
 	"testing"
@@ -23,17 +22,7 @@ func server(t *testing.T, handle func(net.Conn)) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			t.Cleanup(func() { c.Close() })
-			go handle(c)
-		}
-	}()
+	collecttest.Accept(t, l, handle)
 	_, port, err := net.SplitHostPort(l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -89,29 +78,9 @@ func TestExam(t *testing.T) {
 	})
 }
 
-func say(t *testing.T, target collect.Target) (c event.Check, up *event.Reachability, timing *event.Timing) {
+func say(t *testing.T, target collect.Target) (event.Check, *event.Reachability, *event.Timing) {
 	t.Helper()
-	err := New().Collect(context.Background(), target, func(_ context.Context, es ...event.Event) error {
-		for _, e := range es {
-			var into any = &c
-			switch e.Type {
-			case event.TypeReachability:
-				up = new(event.Reachability)
-				into = up
-			case event.TypeTiming:
-				timing = new(event.Timing)
-				into = timing
-			}
-			if err := json.Unmarshal(e.Data, into); err != nil {
-				t.Error(err)
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c, up, timing
+	return collecttest.Look(t, New(), target)
 }
 
 func TestFindings(t *testing.T) {

@@ -1,0 +1,44 @@
+package api
+
+import (
+	"context"
+	"strings"
+
+	"midplane/fault"
+)
+
+// Do asks one verb of a service.
+type Do = func(ctx context.Context, verb string, req, resp any) error
+
+// List asks for one page of a list. A service of v0.1.0 refuses fields that it
+// does not know: it is asked again without them, and answers more than was
+// asked for.
+func List[T any](ctx context.Context, do Do, verb string, req ListRequest) (Page[T], error) {
+	var page Page[T]
+	err := do(ctx, verb, req, &page)
+	if first := req.first(); fault.Is(err, fault.Invalid) && first != req && strings.Contains(err.Error(), "unknown field") {
+		err = do(ctx, verb, first, &page)
+	}
+	return page, err
+}
+
+// first is the request with those fields only that v0.1.0 knows.
+func (r ListRequest) first() ListRequest {
+	return ListRequest{Tenant: r.Tenant, Site: r.Site, Limit: r.Limit, After: r.After}
+}
+
+// All reads every page of a list of the admin or query service.
+func All[T any](ctx context.Context, do Do, verb string, req ListRequest) ([]T, error) {
+	out := []T{}
+	for {
+		page, err := List[T](ctx, do, verb, req)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, page.Items...)
+		if page.Next == "" {
+			return out, nil
+		}
+		req.After = page.Next
+	}
+}

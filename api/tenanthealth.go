@@ -1,0 +1,145 @@
+package api
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// TenantFacts are what a node sees of one tenant.
+type TenantFacts struct {
+	ID         string
+	Undeclared bool   // this node can read no spec of the tenant: only the next two fields count
+	Leaving    bool   // the tenant is being deleted
+	Unreadable string // why this node cannot read the tenant's spec or account
+	Drift      *Drift // the account was corrected lately
+	Conditions []Condition
+	Unset      []string       // secrets that the tenant's file refers to and that are not set
+	Pollers    []Poller       // the pollers that are declared or have joined
+	Held       []HeldProducer // one for each producer that is held back
+	Streams    []StreamFacts
+}
+
+// Drift is how an account differed from its plan.
+type Drift struct {
+	Parts []string
+	At    time.Time // when it was corrected
+}
+
+// StreamFacts are what a node sees of one stream.
+type StreamFacts struct {
+	Name     string
+	Leader   string
+	Bytes    uint64
+	MaxBytes int64  // 0: no limit
+	Above    uint64 // percent of MaxBytes above which read messages are trimmed
+	Slowest  string // the reader that has read least, "" when there is none
+}
+
+func (t TenantFacts) problems() (out []Problem) {
+	if t.Undeclared {
+		switch {
+		case t.Leaving:
+			out = append(out, wrong(CodeTenantLeaving, t.ID, "", "", "is being deleted"))
+		case t.Unreadable != "":
+			out = append(out, wrong(CodeTenantUnreadable, t.ID, "", "", "this node cannot read its spec: %s", t.Unreadable))
+		}
+		return out
+	}
+	if t.Drift != nil {
+		out = append(out, wrong(CodeAccountDrift, t.ID, "", "", "the account differed from its plan (%s); it was signed again at %s",
+			strings.Join(t.Drift.Parts, ", "), stamp(t.Drift.At)))
+	}
+	for _, c := range t.Conditions {
+		if !c.OK {
+			out = append(out, wrong(CodeTenantNotReady, t.ID, c.Type, conditionHint(c.Type), "%s: %s", c.Type, c.Message))
+		}
+	}
+	for _, name := range t.Unset {
+		out = append(out, wrong(CodeSecretNotSet, t.ID, name, fmt.Sprintf("midplane secret set %s/%s", t.ID, name), "secret:%s is referred to and not set", name))
+	}
+	shut := map[string]bool{}
+	for _, h := range t.Held {
+		out = append(out, h.problem(t.ID))
+		shut[string(h.Producer)] = h.ShutOut != nil
+	}
+	for _, p := range t.Pollers {
+		switch {
+		case shut[p.ID]: // the problem above says why it is offline
+		case p.Status == PollerOffline:
+			out = append(out, wrong(CodePollerOffline, t.ID, p.ID, "", "poller %s is offline since %s", p.ID, since(p.LastSeen)))
+		case p.Problem != "":
+			out = append(out, wrong(CodePollerProblem, t.ID, p.ID, "", "poller %s: %s", p.ID, p.Problem))
+		}
+	}
+	for _, s := range t.Streams {
+		out = append(out, s.problems(t.ID)...)
+	}
+	return out
+}
+
+func since(at *time.Time) string {
+	if at == nil {
+		return "an unknown time"
+	}
+	return stamp(*at)
+}
+
+func (s StreamFacts) problems(tenant string) (out []Problem) {
+	if s.MaxBytes > 0 && s.Bytes*100 > uint64(s.MaxBytes)*s.Above {
+		slowest := s.Slowest
+		if slowest == "" {
+			slowest = "no primary"
+		}
+		out = append(out, wrong(CodeStreamFilling, tenant, s.Name, "", "stream %s is %d %% full; its slowest reader: %s", s.Name, s.Bytes*100/uint64(s.MaxBytes), slowest))
+	}
+	if s.Leader == "" {
+		out = append(out, wrong(CodeStreamNoLeader, tenant, s.Name, "", "stream %s has no leader", s.Name))
+	}
+	return out
+}
+
+// problem says which limit holds a producer back, since when, and what would lift
+// that limit.
+func (h HeldProducer) problem(tenant string) Problem {
+	limit := "quota." + h.Limit
+	if h.Value > 0 {
+		limit += fmt.Sprintf(" (%d a second)", h.Value)
+	}
+	message := fmt.Sprintf("producer %s is held back by %s since %s", h.Producer, limit, stamp(h.Since))
+	if h.Refused > 0 {
+		message += fmt.Sprintf(": %d messages were refused", h.Refused)
+	}
+	if h.Waiting > 0 {
+		message += fmt.Sprintf("; %d messages wait in its outbox", h.Waiting)
+	}
+	if h.ShutOut != nil {
+		return wrong(CodeProducerShutOut, tenant, string(h.Producer), h.Hint(),
+			"%s; the producer did not wait, and is shut out until %s", message, stamp(*h.ShutOut))
+	}
+	return wrong(CodeProducerHeldBack, tenant, string(h.Producer), h.Hint(), "%s", message)
+}
+
+// Hint says what would lift the limit that holds the producer back.
+func (h HeldProducer) Hint() string {
+	if h.ShutOut != nil {
+		return CodeProducerShutOut.row().Do + "; " + LiftHint(h.Limit)
+	}
+	return LiftHint(h.Limit)
+}
+
+func conditionHint(condition string) string {
+	switch condition {
+	case AccountPushed:
+		return "the named nodes take the account from the registry by themselves; are their clocks and disks all right?"
+	case StreamsReady:
+		return "are two of the three nodes up, and is there room on their disks?"
+	case SchemasBound:
+		return "the named nodes take the schemas from the registry by themselves"
+	case IngressOpen:
+		return "see the log of the named nodes"
+	case PrimaryReading:
+		return "start a primary: midplane primary"
+	}
+	return ""
+}

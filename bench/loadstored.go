@@ -1,0 +1,39 @@
+package main
+
+import (
+	"github.com/nats-io/nats.go/jetstream"
+
+	"midplane/event"
+)
+
+// storedSize is how much messages of a type take in one copy of their stream.
+type storedSize struct{ count, bytes int }
+
+// recordBytes is what a stream's file has of a message beside subject, headers and
+// payload.
+const recordBytes = 22 + 8
+
+func (s storedSize) add(m jetstream.Msg) storedSize {
+	size := recordBytes + len(m.Subject()) + len(m.Data()) + len("NATS/1.0\r\n\r\n")
+	for name, values := range m.Headers() {
+		for _, v := range values {
+			size += len(name) + len(": ") + len(v) + len("\r\n")
+		}
+	}
+	return storedSize{s.count + 1, s.bytes + size}
+}
+
+func (s storedSize) mean() int {
+	if s.count == 0 {
+		return 0
+	}
+	return s.bytes / s.count
+}
+
+// unchangedPoll is how many bytes an unchanged poll of an SNMP device stores in one
+// copy: its heartbeat, the counters of its interfaces, and the check's timing.
+func (r *streamReader) unchangedPoll() (seen, counters, timing int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stored[event.TypeSeen].mean(), r.stored[event.TypeCountersList].mean(), r.stored[event.TypeTiming].mean()
+}

@@ -1,0 +1,149 @@
+package serve
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"midplane/api"
+	"midplane/cmd/midplane/shell"
+	"midplane/cmd/midplane/shell/connect"
+	"midplane/console/access"
+	"midplane/fault"
+	"midplane/poller/collect/all"
+	"midplane/tenants"
+	"midplane/tenants/example"
+)
+
+// answerWithin is how long "up" waits for its own cluster.
+const answerWithin = 30 * time.Second
+
+// readTenants reads the folder of --tenants before anything starts, so that a
+// mistake in a file is reported first; nil means the example.
+func readTenants(dir string) ([]*tenants.Spec, error) {
+	if dir == "" {
+		return nil, nil
+	}
+	loaded, err := tenants.LoadDir(dir, tenants.Options{Collectors: slices.Sorted(maps.Keys(all.Collectors()))})
+	if err != nil {
+		return nil, err
+	}
+	var specs []*tenants.Spec
+	for _, l := range loaded {
+		specs = append(specs, l.Spec)
+	}
+	return specs, nil
+}
+
+// tenants stores what --tenants holds, or the example when there is no tenant
+// yet, and prints where everything is.
+func (u *upRun) tenants(ctx context.Context, wanted []*tenants.Spec, cons *served) error {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	var have []api.Tenant
+	list := func() (err error) {
+		have, err = api.All[api.Tenant](ctx, u.ask.Admin, api.TenantList, api.ListRequest{})
+		return err
+	}
+	if err := patiently(ctx, list); err != nil {
+		return err
+	}
+	origin := "from " + u.flags.Tenants
+	if wanted == nil {
+		origin = "as they were"
+		if len(have) == 0 {
+			origin = "the built-in example"
+			first := strings.TrimPrefix(u.servers[0], "nats://")
+			var err error
+			if wanted, err = example.Specs(cons.console.Addr(), first); err != nil {
+				return err
+			}
+		}
+	}
+	for _, spec := range wanted {
+		if err := patiently(ctx, func() error { return u.apply(ctx, spec) }); err != nil {
+			return err
+		}
+	}
+	if err := patiently(ctx, list); err != nil {
+		return err
+	}
+	var ids []string
+	for _, t := range have {
+		ids = append(ids, t.ID)
+	}
+	u.out.Say("  data      %s", u.data)
+	u.out.Say("  nodes     %s", strings.Join(u.servers, " "))
+	if err := u.sayPage(cons.console.URL(), cons.users); err != nil {
+		return err
+	}
+	with := connect.FlagFor(u.context)
+	u.out.Say("  context   %s (credentials for: midplane get devices%s, midplane status%s, nats --context %s …)", u.context, with, with, u.context)
+	u.out.Say("  tenants   %s (%s)", strings.Join(ids, ", "), origin)
+	u.out.Say("Ctrl-C stops it; the same command continues where it was.")
+	return nil
+}
+
+// sayPage prints where the page is. A person at this machine is signed in by a
+// link; where other machines can reach the page, standard output may be kept
+// by another program, and no link is in it.
+func (u *upRun) sayPage(url string, users *access.Store) error {
+	if loopbackUnless(u.flags.HTTP, false) != nil {
+		u.out.Say("  page      %s (sign in, or: midplane console link --data %s)", url, u.data)
+		return nil
+	}
+	code, err := users.CreateLink(access.Admin, "")
+	if err != nil {
+		return err
+	}
+	u.out.Say("  page      %s", access.LinkURL(url, code))
+	again := "midplane console link"
+	if u.data != shell.StateDir() {
+		again += " --data " + u.data
+	}
+	u.out.Say("            (signs in once, within %d minutes; another link: %s)", int(access.LinkLife.Minutes()), again)
+	return nil
+}
+
+// patiently repeats do while no answer comes, until ctx ends: right after a
+// start, and more so after a kill, leaders are still being elected.
+func patiently(ctx context.Context, do func() error) error {
+	for {
+		err := do()
+		if !fault.Is(err, fault.Unavailable) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
+}
+
+// apply stores one spec when it differs from what is there.
+func (u *upRun) apply(ctx context.Context, want *tenants.Spec) error {
+	var answer api.SpecAnswer
+	err := u.ask.Admin(ctx, api.TenantSpec, api.TenantRef{Tenant: string(want.ID)}, &answer)
+	var have *tenants.Spec
+	switch {
+	case fault.Is(err, fault.NotFound):
+	case err != nil:
+		return err
+	default:
+		if have, err = tenants.ParseStored(answer.Spec); err != nil {
+			return err
+		}
+	}
+	if have != nil && len(tenants.Plan(have, want)) == 0 {
+		return nil
+	}
+	data, err := json.Marshal(want)
+	if err != nil {
+		return fault.Wrap(fault.Other, err, "tenant %s", want.ID)
+	}
+	return fault.Wrap(fault.Other, u.ask.Admin(ctx, api.TenantPut, api.PutTenant{Spec: data, Revision: answer.Revision}, nil), "tenant %s", want.ID)
+}

@@ -1,0 +1,68 @@
+package primaries
+
+import (
+	"context"
+	"time"
+
+	"midplane/api"
+	"midplane/event"
+	"midplane/fault"
+	"midplane/platform/registry"
+	"midplane/tenants/account"
+)
+
+// Resend keeps that a poller is to send all states of some devices again, and has it
+// ask now. Devices that it does not watch are left out: nothing would come of them.
+func (p *Primaries) Resend(ctx context.Context, _ string, req api.ResendRequest) (any, error) {
+	if len(req.Devices) == 0 || len(req.Devices) > api.MaxResend {
+		return nil, fault.New(fault.Invalid, "states of %d devices are asked for, want 1 to %d", len(req.Devices), api.MaxResend)
+	}
+	for _, d := range req.Devices {
+		if err := event.CheckEntity(d); err != nil {
+			return nil, err
+		}
+	}
+	t, err := p.cfg.Registry.View().Declared(req.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	if u, ok := t.Users[req.Poller]; !ok || u.Role != account.RolePoller || !u.Live() {
+		return nil, fault.New(fault.NotFound, "tenant %s has no poller %q", t.ID, registry.Clip(req.Poller, 63))
+	}
+	devices := watched(t, req)
+	if len(devices) == 0 {
+		return nil, nil
+	}
+	fresh, err := p.cfg.Registry.AskResend(ctx, string(t.ID), req.Poller, devices, time.Now().UTC())
+	if err == nil && fresh {
+		p.hint(t, req.Poller)
+	}
+	return nil, err
+}
+
+// watched returns which of the devices the poller watches.
+func watched(t *registry.Tenant, req api.ResendRequest) (out []event.Entity) {
+	cfg, _ := t.Spec.PollerConfig(event.Producer(req.Poller)) // without a declaration it watches none
+	watches := map[event.Entity]bool{}
+	for _, d := range cfg.Devices {
+		watches[d.ID] = true
+	}
+	for _, d := range req.Devices {
+		if watches[d] {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+// hint has a poller ask now: any hint does. One that misses it asks by itself within
+// ten seconds.
+func (p *Primaries) hint(t *registry.Tenant, poller string) {
+	nc, err := p.cfg.Dialer.Control(t)
+	if err == nil {
+		err = api.Hint{Revision: t.SpecRevision}.Send(nc, poller)
+	}
+	if err != nil {
+		p.cfg.Log.Debug("a poller gets no hint that states are asked for; it asks by itself", "tenant", t.ID, "poller", poller, "error", err)
+	}
+}

@@ -1,0 +1,301 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"midplane/api"
+	"midplane/bus"
+	"midplane/event"
+	"midplane/fault"
+	"midplane/platform/control/accounts"
+	"midplane/platform/control/alarm"
+	"midplane/platform/control/dial"
+	"midplane/platform/registry"
+	"midplane/streams"
+	"midplane/subject"
+	"midplane/tenants"
+	"midplane/tenants/account"
+)
+
+// Settle brings one tenant to what its spec says and returns the revision it
+// brought it to. Every step looks at the world first; doing it twice changes
+// nothing, and stopping after any step loses nothing.
+func (w *Walk) Settle(ctx context.Context, t *registry.Tenant) (revision uint64, err error) {
+	t, err = w.settle(ctx, t)
+	return t.WorkRevision(), err
+}
+
+// settle returns the tenant as the registry has it after the last step.
+func (w *Walk) settle(ctx context.Context, t *registry.Tenant) (*registry.Tenant, error) {
+	if t.Leaving() {
+		return t, w.remove(ctx, t)
+	}
+	if t.Spec == nil {
+		return t, nil
+	}
+	if t.Problem != "" {
+		return t, fault.New(fault.Other, "%s", t.Problem)
+	}
+	// The rest may have to wait for something; pollers do not.
+	hinted := t.Open() && w.hint(t) == nil
+	var err error
+	if t.Account.JWT != "" && !t.Account.Deleted && accounts.LimitsOf(t.Spec).Storage < t.Account.Signed.Storage {
+		// A smaller quota comes last: below what its streams may hold, the server
+		// refuses every change of them.
+		if t, err = w.streams(ctx, t); err != nil {
+			return t, err
+		}
+	}
+	if t, err = w.cfg.Accounts.Ensure(ctx, t); err != nil {
+		return t, err
+	}
+	if t, err = w.cfg.Corrector.Correct(ctx, t); err != nil {
+		return t, err
+	}
+	// Streams are made by whichever nodes the meta leader picks: all must know
+	// the account. One that is down catches up from the registry.
+	pushed, cancel := context.WithTimeout(ctx, 5*time.Second)
+	err = w.cfg.Registry.WaitLoaded(pushed, t.ID, t.AccountRevision)
+	cancel()
+	if err != nil {
+		w.cfg.Log.Debug("going on without a node", "tenant", t.ID, "error", err)
+	}
+	if t, err = w.streams(ctx, t); err != nil {
+		return t, err
+	}
+	if t.Made != t.Account.Key {
+		// Now there is something to read, and primaries learn of it.
+		if _, err := w.cfg.Registry.Accounts.PutMade(ctx, t); err != nil {
+			return t, err
+		}
+	}
+	t, moved, err := w.cfg.Rotations.Step(ctx, t)
+	if err != nil {
+		return t, err
+	}
+	if moved {
+		if t, err = w.streams(ctx, t); err != nil {
+			return t, err
+		}
+	}
+	if err := w.subscriptions(ctx, t); err != nil {
+		return t, err
+	}
+	if err := w.declare(ctx, t); err != nil {
+		return t, err
+	}
+	if hinted {
+		return t, nil
+	}
+	return t, w.hint(t)
+}
+
+// streams makes the streams that are missing. The incarnation of such a stream is
+// raised first: a reader of the old one must never take its cursor for one of the
+// new, also when we stop between the two.
+func (w *Walk) streams(ctx context.Context, t *registry.Tenant) (*registry.Tenant, error) {
+	js, err := w.cfg.Dialer.JetStream(t)
+	if err != nil {
+		return t, err
+	}
+	if t, err = w.announce(ctx, t, js); err != nil {
+		return t, err
+	}
+	if _, err = streams.Ensure(ctx, js, streams.Tenant(w.limits(t.Spec), t.Listening()...)); err != nil {
+		return t, fault.Wrap(fault.Other, err, "streams of %s", t.ID)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, k := range event.Kinds {
+		delete(w.raised, t.Account.Key+k.Stream()) // should one vanish, it is raised again
+	}
+	return t, nil
+}
+
+// announce raises the incarnation of every stream that is not there,
+// once in a term however often making it has to be tried.
+func (w *Walk) announce(ctx context.Context, t *registry.Tenant, js jetstream.JetStream) (*registry.Tenant, error) {
+	next := t.Account
+	next.Incarnations = maps.Clone(t.Account.Incarnations)
+	if next.Incarnations == nil {
+		next.Incarnations = map[string]uint64{}
+	}
+	for _, k := range event.Kinds {
+		name := k.Stream()
+		w.mu.Lock()
+		raised := w.raised[t.Account.Key+name]
+		w.mu.Unlock()
+		rctx, cancel := dial.Request(ctx)
+		_, err := js.Stream(rctx, name)
+		cancel()
+		switch {
+		case err == nil:
+			if next.Incarnations[name] > 0 {
+				continue
+			}
+		case !errors.Is(err, jetstream.ErrStreamNotFound) && !errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
+			return t, fault.Wrap(fault.Unavailable, err, "stream %s of %s", name, t.ID)
+		case raised:
+			continue
+		}
+		next.Incarnations[name] = max(next.Incarnations[name], next.Past[name]) + 1
+	}
+	if maps.Equal(next.Incarnations, t.Account.Incarnations) {
+		return t, nil
+	}
+	was := t.Account.Incarnations
+	t, err := w.cfg.Accounts.Put(ctx, t, next)
+	if err != nil {
+		return t, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for name, n := range next.Incarnations {
+		if n != was[name] {
+			w.raised[t.Account.Key+name] = true
+		}
+	}
+	return t, nil
+}
+
+func (w *Walk) limits(s *tenants.Spec) streams.Limits {
+	lim := s.Limits()
+	lim.Replicas = w.cfg.Replicas
+	lim.MaxMsgSize = account.MaxPayload
+	return lim
+}
+
+// subscriptions makes the durable consumers that the spec declares, and deletes those
+// that it does not.
+func (w *Walk) subscriptions(ctx context.Context, t *registry.Tenant) error {
+	// A durable that an older spec does not name would be deleted, and with it
+	// what its application has read up to.
+	if err := w.cfg.Registry.Fresh(ctx); err != nil {
+		return err
+	}
+	if now := w.cfg.Registry.View().Tenants[t.ID]; now == nil || now.SpecRevision != t.SpecRevision {
+		return fault.New(fault.Conflict, "tenant %s was changed in between", t.ID)
+	}
+	js, err := w.cfg.Dialer.JetStream(t)
+	if err != nil {
+		return err
+	}
+	for _, k := range event.Kinds {
+		want, err := t.Spec.Consumers(k.Stream())
+		if err != nil {
+			return err
+		}
+		if _, err := streams.EnsureConsumers(ctx, js, k.Stream(), want); err != nil {
+			return fault.Wrap(fault.Other, err, "subscriptions of %s", t.ID)
+		}
+	}
+	return nil
+}
+
+// declare publishes the declared devices as state, so that what is declared
+// reaches readers the same way as what is seen, and a device never polled
+// shows as unknown. Only what changed since the last time is published.
+func (w *Walk) declare(ctx context.Context, t *registry.Tenant) error {
+	last, at := w.cfg.Registry.Declared(t.ID)
+	state := t.Account.Incarnations[event.StreamState]
+	if last.State != state {
+		last = registry.Declared{}
+	}
+	if last.Revision == t.SpecRevision {
+		return nil
+	}
+	js, err := w.cfg.Dialer.JetStream(t)
+	if err != nil {
+		return err
+	}
+	next := registry.Declared{Revision: t.SpecRevision, State: state, Devices: map[string]event.Declared{}, Removed: map[string]registry.Removal{}}
+	var waits []jetstream.PubAckFuture
+	sites := map[string]event.Site{}
+	publish := func(site event.Site, d event.Declared) (jetstream.PubAckFuture, error) {
+		return js.PublishMsgAsync(declaration(t, site, d))
+	}
+	for _, d := range t.Spec.Declared() {
+		key := string(d.Site) + "/" + string(d.Declared.Device)
+		next.Devices[key], sites[key] = d.Declared, d.Site
+		if last.Devices[key] == d.Declared {
+			continue
+		}
+		f, err := publish(d.Site, d.Declared)
+		if err != nil {
+			return fault.Wrap(fault.Unavailable, err, "declare %s", key)
+		}
+		waits = append(waits, f)
+	}
+	for key, r := range last.Removed {
+		if _, back := next.Devices[key]; !back {
+			next.Removed[key] = r
+		}
+	}
+	gone := map[string]jetstream.PubAckFuture{}
+	for key, d := range last.Devices {
+		if _, still := next.Devices[key]; still {
+			continue
+		}
+		site := event.Site(key[:len(key)-len(d.Device)-1])
+		f, err := publish(site, event.Declared{Device: d.Device, Removed: true})
+		if err != nil {
+			return fault.Wrap(fault.Unavailable, err, "remove %s", key)
+		}
+		gone[key] = f
+		next.Removed[key] = registry.Removal{Site: site, Device: d.Device}
+	}
+	for _, f := range waits {
+		if _, err := acked(ctx, f); err != nil {
+			return err
+		}
+	}
+	for key, f := range gone {
+		ack, err := acked(ctx, f)
+		if err != nil {
+			return err
+		}
+		r := next.Removed[key]
+		r.Seq = ack.Sequence
+		next.Removed[key] = r
+	}
+	return w.cfg.Registry.PutDeclared(ctx, t.ID, next, at)
+}
+
+func acked(ctx context.Context, f jetstream.PubAckFuture) (*jetstream.PubAck, error) {
+	select {
+	case ack := <-f.Ok():
+		return ack, nil
+	case err := <-f.Err():
+		return nil, bus.Classify(err)
+	case <-ctx.Done():
+		return nil, fault.Wrap(fault.Unavailable, ctx.Err(), "no answer from the stream")
+	}
+}
+
+// declaration is the message that declares a device.
+func declaration(t *registry.Tenant, site event.Site, d event.Declared) *nats.Msg {
+	id := fmt.Sprintf("%s/declared/%d/%s/%s", account.UserControl, t.SpecRevision, site, subject.EncodeEntity(d.Device))
+	return alarm.Message(t, event.KindState, "", site, d.Device, event.TypeDeclared, id, d)
+}
+
+// hint has every poller of the tenant ask for its configuration now. A poller that
+// misses it asks by itself within ten seconds.
+func (w *Walk) hint(t *registry.Tenant) error {
+	nc, err := w.cfg.Dialer.Control(t)
+	if err != nil {
+		return err
+	}
+	for _, p := range t.Spec.Pollers() {
+		if err := (api.Hint{Revision: t.SpecRevision}).Send(nc, string(p.ID)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

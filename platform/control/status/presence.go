@@ -1,0 +1,107 @@
+package status
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"time"
+
+	"midplane/api"
+	"midplane/fault"
+	"midplane/internal/wait"
+	"midplane/platform/registry"
+)
+
+// Doors is what a presence asks of its own node's doors.
+type Doors interface {
+	Loaded() (revision uint64, closed []string, open int)
+	Moved() <-chan struct{}
+	// Held returns the producers that this node's doors hold back.
+	Held() []api.HeldProducer
+}
+
+// PresenceConfig is what a Presence is given.
+type PresenceConfig struct {
+	Node, Client string // Client is the URL of this node, as clients reach it
+	Understands  api.Understands
+	Registry     *registry.Registry
+	Server       Server
+	Doors        Doors
+	Unrecorded   func() int64 // acts that are missing in the audit log
+	// Certificates returns what is wrong with this node's certificates, "" when
+	// nothing is; nil without TLS.
+	Certificates func() string
+	Log          *slog.Logger
+}
+
+// Presence is that this node is there, as all nodes see it.
+type Presence struct{ cfg PresenceConfig }
+
+// NewPresence returns a Presence; Run stores it.
+func NewPresence(cfg PresenceConfig) *Presence { return &Presence{cfg: cfg} }
+
+// Run stores every second, and when the doors moved, that this node is live and
+// what it has loaded, until ctx ends.
+func (p *Presence) Run(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	var certs certificates
+	for {
+		rev, closed, open := p.cfg.Doors.Loaded()
+		meta, unrecorded := p.cfg.Server.Meta(), p.cfg.Unrecorded()
+		pctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+		_, err := p.cfg.Registry.PutStatus(pctx, registry.NodeKey(p.cfg.Node), registry.Presence{
+			Name: p.cfg.Node, Revision: rev, Closed: closed, Tenants: open, Client: p.cfg.Client, Version: p.cfg.Understands.Version,
+			Problem: cmp.Or(meta.Problem, api.Unrecorded(unrecorded)), Unrecorded: unrecorded,
+			Certificates: p.certificates(&certs), Held: p.cfg.Doors.Held(),
+			Types: p.cfg.Understands.Types, Formats: p.cfg.Understands.Formats,
+		})
+		cancel()
+		if err != nil && ctx.Err() == nil {
+			p.cfg.Log.Debug("presence not stored", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			p.farewell(ctx)
+			return nil
+		case <-tick.C:
+		case <-p.cfg.Doors.Moved():
+		}
+	}
+}
+
+// farewell stores that this node stops, so that the others do not wait for it.
+func (p *Presence) farewell(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_, err := p.cfg.Registry.PutStatus(ctx, registry.NodeKey(p.cfg.Node), registry.Presence{
+		Name: p.cfg.Node, Closed: []string{}, Client: p.cfg.Client, Stopped: true,
+		Version: p.cfg.Understands.Version, Types: p.cfg.Understands.Types, Formats: p.cfg.Understands.Formats,
+	})
+	if err != nil {
+		p.cfg.Log.Debug("farewell not stored", "error", err)
+	}
+}
+
+// doorsWithin is how long a starting node waits for doors that do not open.
+const doorsWithin = 5 * time.Second
+
+// Ready waits until this node's services answer and its doors are as the
+// registry says.
+func (p *Presence) Ready(ctx context.Context) error {
+	rev, _ := p.cfg.Registry.Config.Revision()
+	began := time.Now()
+	for {
+		// A door that failed is tried again within a second; one that cannot be
+		// opened is that tenant's trouble and keeps the node from no other tenant.
+		loaded, closed, _ := p.cfg.Doors.Loaded()
+		if loaded >= rev && (len(closed) == 0 || time.Since(began) > doorsWithin) {
+			if p, seen, ok := registry.Get[registry.Presence](p.cfg.Registry, registry.NodeKey(p.cfg.Node)); ok && p.Revision >= rev && time.Since(seen) < registry.Live {
+				return nil
+			}
+		}
+		if wait.For(ctx, 20*time.Millisecond) != nil {
+			return fault.Wrap(fault.Unavailable, ctx.Err(), "node %s: control plane", p.cfg.Node)
+		}
+	}
+}

@@ -1,0 +1,62 @@
+package ingress
+
+import (
+	"context"
+
+	"midplane/event"
+	"midplane/platform/ingress/admit"
+	"midplane/platform/registry"
+	"midplane/tenants"
+	"midplane/tenants/account"
+)
+
+// newDoor opens a door of a tenant.
+func (i *Ingress) newDoor(t *registry.Tenant, live int) (*door, error) {
+	d, err := i.makeDoor(t, live)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.open(); err != nil {
+		d.nc.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+// makeDoor connects; no message comes in yet.
+func (i *Ingress) makeDoor(t *registry.Tenant, live int) (*door, error) {
+	nc, err := i.cfg.Connect(t)
+	if err != nil {
+		return nil, err
+	}
+	id := t.ID
+	d := &door{tenant: id, account: t.Account.Key, key: t.Keys.Roles[account.RoleIngress], nc: nc, connected: nc.IsConnected, excluded: &i.excluded, broker: i.cfg.Broker, tel: i.tel, dead: newDeadLetters(nc),
+		room: &headroom{known: func(ctx context.Context, subj string) (bool, error) { return i.cfg.StateHas(ctx, id, subj) }}}
+	d.counts.latency, d.counts.attrs = i.instruments.latency, attributes(id)
+	d.counts.refusals, d.counts.drops = map[string]uint64{}, map[string]uint64{}
+	d.follow(t, live)
+	return d, nil
+}
+
+// follow takes over what the registry has of the tenant, and how many nodes
+// share its rates.
+func (d *door) follow(t *registry.Tenant, live int) {
+	d.limit.set(t.Spec.Quota, live)
+	d.room.set(uint64(t.Spec.Limits().MaxBytes(event.KindState)), live)
+	snap := snapshotOf(t)
+	d.snapshot.Store(snap)
+	d.limit.keep(snap.Users)
+}
+
+// snapshotOf is what a door decides by, out of the registry.
+func snapshotOf(t *registry.Tenant) *admit.Snapshot {
+	s := &admit.Snapshot{Tenant: t.ID, Schemas: t.Schemas, Capability: t.Capability, Warn: t.Spec.Policy == tenants.PolicyWarn, MaxMessage: int(t.Spec.Quota.MessageSize),
+		Users: make(map[string]admit.User, len(t.Users))}
+	for name, u := range t.Users {
+		if !u.Live() {
+			continue
+		}
+		s.Users[name] = admit.User{Role: u.Role, Site: t.SiteOf(name), Key: u.PublicKey}
+	}
+	return s
+}

@@ -1,0 +1,59 @@
+package channel
+
+import (
+	"context"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"midplane/api"
+	"midplane/fault"
+	"midplane/schemas/catalog"
+)
+
+// reporting reports to the control plane every five seconds and when the
+// configuration has changed. That it does not answer is asking's to log.
+func (c *Channel) reporting(ctx context.Context, nc *nats.Conn, client *api.Channel, now <-chan struct{}, status func() api.PollerReport) error {
+	for {
+		if nc.IsConnected() {
+			if err := report(ctx, client, c.withUnderstands(status())); err != nil && ctx.Err() == nil {
+				c.log.Debug("report", "error", err)
+			}
+		}
+		timer := time.NewTimer(c.place(reportEvery))
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		case <-now:
+		}
+		timer.Stop()
+		if ctx.Err() != nil {
+			return nil
+		}
+	}
+}
+
+// withUnderstands returns the report as all nodes read it: with what this poller
+// understands, or without what an older one refuses.
+func (c *Channel) withUnderstands(r api.PollerReport) api.PollerReport {
+	c.mu.Lock()
+	formats := c.have.Formats
+	c.mu.Unlock()
+	if formats.Number(api.FormatChannel) < 2 {
+		r.Held = nil
+		return r
+	}
+	r.Formats, r.Types = api.CurrentFormats(), catalog.Versions()
+	return r
+}
+
+func report(ctx context.Context, client *api.Channel, r api.PollerReport) error {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	err := client.Do(ctx, api.ChannelStatus, r, nil)
+	if (r.Held != nil || r.Formats != nil) && fault.Is(err, fault.Invalid) { // an older node, which does not know the fields
+		r.Held, r.Formats, r.Types = nil, nil, nil
+		err = client.Do(ctx, api.ChannelStatus, r, nil)
+	}
+	return err
+}

@@ -1,0 +1,172 @@
+package consume
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"midplane/event"
+	"midplane/fault"
+	"midplane/internal/once"
+	"midplane/internal/wait"
+	"midplane/primary/fold"
+	"midplane/primary/store"
+	"midplane/streams"
+)
+
+// batch turns what arrives into transactions.
+type batch struct {
+	r           *reader
+	nc          *nats.Conn
+	incarnation uint64
+	cursor      uint64 // committed, or in msgs
+	msgs        []fold.Message
+	rows        int    // that msgs become at most
+	pending     uint64 // still in the stream behind the last of msgs
+}
+
+// take folds first and what else has arrived, in one transaction of at most
+// store.MaxBatch messages, which ends early when they become many rows.
+func (b *batch) take(ctx context.Context, first jetstream.Msg, more <-chan jetstream.Msg) error {
+	size := 0
+	for m := first; ; {
+		if err := b.add(ctx, m); err != nil {
+			return err
+		}
+		size += len(m.Data())
+		if b.full() || size >= batchBytes {
+			return b.commit(ctx)
+		}
+		select {
+		case m = <-more:
+		default:
+			return b.commit(ctx)
+		}
+	}
+}
+
+func (b *batch) add(ctx context.Context, m jetstream.Msg) error {
+	meta, err := m.Metadata()
+	if err != nil {
+		return fault.Wrap(fault.Unavailable, err, "a message without its place")
+	}
+	seq := meta.Sequence.Stream
+	if seq <= b.cursor {
+		return nil // delivered again
+	}
+	if seq > b.cursor+1 && b.r.stream != event.StreamState {
+		if err := b.fill(ctx, b.cursor+1, seq-1); err != nil {
+			return err
+		}
+	}
+	b.push(parse(&nats.Msg{Subject: m.Subject(), Header: m.Headers(), Data: m.Data()}, b.r.stream, seq, b.incarnation, meta.Timestamp))
+	b.pending = meta.NumPending
+	return nil
+}
+
+func (b *batch) push(m fold.Message) {
+	b.msgs = append(b.msgs, m)
+	b.rows += m.Rows()
+	b.cursor = m.StreamSeq
+}
+
+// full reports whether the batch is as large as a transaction should be.
+func (b *batch) full() bool { return len(b.msgs) >= store.MaxBatch || b.rows >= store.EnoughRows }
+
+// fill asks the leader for from…to, which the replica we read from did not
+// have. What the leader does not have either is missing, and folding finds the
+// hole; without the leader's answer nothing is passed over.
+func (b *batch) fill(ctx context.Context, from, to uint64) error {
+	for next := from; next <= to; {
+		m, seq, stored, err := get(ctx, b.nc, b.r.stream, streams.Get{Seq: next, Next: ">"})
+		if errors.Is(err, streams.ErrNoMessage) {
+			return fault.New(fault.Unavailable, "the leader ends before %d, which was delivered", to+1)
+		}
+		if err != nil {
+			return err
+		}
+		if seq > to {
+			return nil
+		}
+		f := fold.Replica(b.r.stream, b.incarnation, fold.Range{From: seq, To: seq})
+		if err := b.r.t.store.Find(ctx, b.r.t.id, f); err != nil {
+			return err
+		}
+		b.r.raise(ctx, []fold.Finding{f})
+		b.push(parse(m, b.r.stream, seq, b.incarnation, stored))
+		if b.full() {
+			if err := b.commit(ctx); err != nil {
+				return err
+			}
+		}
+		next = seq + 1
+	}
+	return nil
+}
+
+// commit folds the batch, and keeps trying while the disk is full or the
+// database busy: reading the messages again would not help.
+func (b *batch) commit(ctx context.Context) error {
+	if len(b.msgs) == 0 {
+		return nil
+	}
+	r := b.r
+	end := trace(ctx, r.tel.Tracer, r.t.id, r.stream, b.msgs)
+	pause := wait.NewGrowing(100*time.Millisecond, 10*time.Second)
+	outcome := once.Log{To: r.tel.Log, Fails: "folding waits", Works: "folding goes on"}
+	var result fold.Result
+	for {
+		var err error
+		result, err = r.t.store.Apply(ctx, r.t.id, b.msgs)
+		if err == nil {
+			break
+		}
+		if ctx.Err() != nil {
+			end(err)
+			return ctx.Err()
+		}
+		if !fault.Is(err, fault.Exhausted) && !fault.Is(err, fault.Unavailable) {
+			end(err)
+			return err
+		}
+		last := b.end(ctx)
+		r.set(func(st *readerStatus) { st.problem, st.last = r.stream+": "+describe(err), last })
+		outcome.Note(err)
+		if err := pause.For(ctx); err != nil {
+			end(err)
+			return err
+		}
+	}
+	end(nil)
+	outcome.Note(nil)
+	clear(b.msgs) // lets go of the payloads
+	b.msgs, b.rows = b.msgs[:0], 0
+	r.raise(ctx, result.Findings)
+	r.t.metrics.fold(ctx, r.t.id, result.Folded)
+	r.set(func(st *readerStatus) {
+		if c, moved := result.Cursors[r.stream]; moved {
+			st.cursor = c
+		}
+		st.problem, st.last, st.folded = "", b.cursor+b.pending, time.Now().UTC()
+	})
+	if r.t.cfg.Folded != nil {
+		r.t.cfg.Folded(r.t.id, result.Touched)
+	}
+	wait.Nudge(r.t.committed)
+	return nil
+}
+
+// end is where the stream ends now, or did when the batch was read: while
+// folding waits for a disk, the status must still show that it falls behind.
+func (b *batch) end(ctx context.Context) uint64 {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	end := b.cursor + b.pending
+	if _, last, _, err := get(ctx, b.nc, b.r.stream, streams.Get{Last: ">"}); err == nil {
+		end = max(end, last)
+	}
+	return end
+}

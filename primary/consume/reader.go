@@ -1,0 +1,278 @@
+package consume
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+
+	"midplane/event"
+	"midplane/fault"
+	"midplane/internal/wait"
+	"midplane/primary/fold"
+	"midplane/primary/store"
+	"midplane/streams"
+	"midplane/telemetry"
+)
+
+const (
+	// ahead is how many messages, and how many bytes of them, are asked for
+	// before they are folded.
+	ahead      = store.MaxBatch
+	aheadBytes = 16 << 20
+	// batchBytes ends a batch of large messages early.
+	batchBytes = 8 << 20
+	// inactive is when the server drops the consumer of a dead reader.
+	inactive = 30 * time.Second
+	// heartbeat is how often the server says that a consumer without messages
+	// lives. After two that do not come the client makes another consumer: the
+	// node of this one may have died.
+	heartbeat = 5 * time.Second
+	// quiet is how long a stream may be silent before its leader is asked
+	// whether it really ended there. A client that makes another consumer after a
+	// node died may take longer than that: then reading begins again.
+	quiet = 20 * time.Second
+	// stalled is how long it may be silent when more is known to be there.
+	stalled = 10 * time.Second
+)
+
+// reader reads one stream of a tenant in order from its cursor.
+type reader struct {
+	t      *tenant
+	stream string
+	tel    telemetry.Telemetry
+	again  chan struct{} // nudged when the stream may have been made again
+
+	mu     sync.Mutex
+	st     readerStatus
+	raised string // the finding that the last alarm was for
+}
+
+type readerStatus struct {
+	known   bool // cursor is known
+	reading bool
+	problem string
+	cursor  fold.Cursor
+	last    uint64    // the newest sequence that is known
+	folded  time.Time // when the last batch was committed
+}
+
+func newReader(t *tenant, stream string) *reader {
+	return &reader{t: t, stream: stream, tel: t.tel.With("stream", stream), again: make(chan struct{}, 1)}
+}
+
+func (r *reader) status() readerStatus {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.st
+}
+
+func (r *reader) set(f func(*readerStatus)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f(&r.st)
+}
+
+func (r *reader) reconsider() { wait.Nudge(r.again) }
+
+var errAgain = errors.New("begin again")
+
+// run reads until ctx ends. After any error it begins again at the cursor.
+func (r *reader) run(ctx context.Context, nc *nats.Conn, js jetstream.JetStream) error {
+	pause := wait.NewGrowing(250*time.Millisecond, 10*time.Second)
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := r.read(ctx, nc, js)
+		r.set(func(st *readerStatus) { st.reading = false })
+		if ctx.Err() != nil {
+			return nil
+		}
+		if errors.Is(err, errAgain) {
+			continue
+		}
+		r.set(func(st *readerStatus) { st.problem = r.stream + ": " + describe(err) })
+		r.tel.Log.Warn("reading a stream was interrupted", "error", err)
+		if time.Since(began) > time.Minute {
+			pause.Reset()
+		}
+		select {
+		case <-ctx.Done():
+		case <-r.again:
+		case <-time.After(pause.Next()):
+		}
+	}
+	return nil
+}
+
+// read begins at the cursor and folds what comes, until ctx or the connection
+// ends or the stream is not what it should be.
+func (r *reader) read(ctx context.Context, nc *nats.Conn, js jetstream.JetStream) error {
+	incarnation := r.t.incarnation(r.stream)
+	if incarnation == 0 {
+		return fault.New(fault.Unavailable, "the control plane has not made it yet")
+	}
+	c, err := r.begin(ctx, nc, js, incarnation)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	msgs, failed, stop, err := r.open(ctx, js, c.Seq+1)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	r.set(func(st *readerStatus) { st.reading, st.problem = true, "" })
+	wait.Nudge(r.t.committed)
+	idle := time.NewTimer(r.patience())
+	defer idle.Stop()
+	b := batch{r: r, nc: nc, incarnation: incarnation, cursor: c.Seq}
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-r.again:
+			if r.t.incarnation(r.stream) != incarnation {
+				return errAgain
+			}
+		case err := <-failed:
+			return fault.Wrap(fault.Unavailable, err, "read")
+		case <-idle.C:
+			if err := r.compare(ctx, nc, b.cursor); err != nil {
+				return err
+			}
+			idle.Reset(r.patience())
+		case m := <-msgs:
+			if err := b.take(ctx, m, msgs); err != nil {
+				return err
+			}
+			idle.Reset(r.patience())
+		}
+	}
+}
+
+// patience is how long the stream may be silent before its leader is asked.
+func (r *reader) patience() time.Duration {
+	if lagOf(r.status()) > 0 {
+		return stalled
+	}
+	return quiet
+}
+
+// open makes an ordered consumer and pumps what it delivers into a channel.
+// When the server of the consumer dies, the client makes another one, which goes
+// on where the first was.
+func (r *reader) open(ctx context.Context, js jetstream.JetStream, from uint64) (<-chan jetstream.Msg, <-chan error, func(), error) {
+	ask, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	cons, err := js.OrderedConsumer(ask, r.stream, jetstream.OrderedConsumerConfig{
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from, InactiveThreshold: inactive,
+		NamePrefix: event.SystemPrefix + "primary-" + r.t.cfg.Name + "-" + nuid.Next(),
+	})
+	if err != nil {
+		return nil, nil, nil, fault.Wrap(fault.Unavailable, err, "make a consumer")
+	}
+	it, err := cons.Messages(jetstream.PullMaxMessagesWithBytesLimit(ahead, aheadBytes), jetstream.PullHeartbeat(heartbeat))
+	if err != nil {
+		return nil, nil, nil, fault.Wrap(fault.Unavailable, err, "read")
+	}
+	msgs, failed := make(chan jetstream.Msg, ahead), make(chan error, 1)
+	go func() {
+		for {
+			m, err := it.Next()
+			if err != nil {
+				failed <- err
+				return
+			}
+			select {
+			case msgs <- m:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return msgs, failed, func() {
+		it.Stop()
+		// Leave no consumer behind; the server drops it anyway when we cannot.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		if info := cons.CachedInfo(); info != nil {
+			_ = js.DeleteConsumer(ctx, r.stream, info.Name)
+		}
+	}, nil
+}
+
+// begin checks the stream against the cursor and returns where to read from.
+func (r *reader) begin(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, incarnation uint64) (fold.Cursor, error) {
+	cursors, err := r.t.store.Cursors(ctx, r.t.id)
+	if err != nil {
+		return fold.Cursor{}, err
+	}
+	have := cursors[r.stream]
+	if incarnation < have.Incarnation {
+		return have, fault.New(fault.Unavailable, "the control plane says incarnation %d, but %d was read: its answer is old", incarnation, have.Incarnation)
+	}
+	var e fold.Extent
+	// A replica that has just become leader, or on which an empty stream was
+	// looked at, may still be catching up: an end before the cursor counts only
+	// when the leader still says so after seconds.
+	for try := 0; ; try++ {
+		if e, err = extent(ctx, nc, js, r.stream, incarnation); err != nil {
+			return have, err
+		}
+		if e.Last >= have.Seq || have.Incarnation != incarnation || try == 3 {
+			break
+		}
+		if err := wait.For(ctx, time.Second); err != nil {
+			return have, err
+		}
+	}
+	c, found, ok, err := r.t.store.Begin(ctx, r.t.id, r.stream, e)
+	if err != nil {
+		return have, err
+	}
+	r.raise(ctx, found)
+	r.set(func(st *readerStatus) { st.known, st.cursor, st.last = true, c, max(e.Last, c.Seq) })
+	if !ok {
+		return c, fault.WithHint(fault.New(fault.Conflict, "%s", found[0].Alarm.Message), "%s", found[0].Alarm.Hint)
+	}
+	return c, nil
+}
+
+// compare asks the leader of a silent stream where it ends. An end behind the
+// cursor means that the consumer hangs, one before it that the stream is another:
+// reading begins again.
+func (r *reader) compare(ctx context.Context, nc *nats.Conn, cursor uint64) error {
+	_, last, _, err := get(ctx, nc, r.stream, streams.Get{Last: ">"})
+	switch {
+	case errors.Is(err, streams.ErrNoMessage) || err == nil && last == cursor:
+		return nil
+	case err != nil:
+		return err
+	}
+	r.set(func(st *readerStatus) { st.last = max(last, cursor) })
+	if r.stream == event.StreamState && last < cursor {
+		return nil // its newest message was purged with its entity
+	}
+	return fault.New(fault.Unavailable, "silent at %d, but it ends at %d", cursor, last)
+}
+
+// raise raises an alarm for each finding: in the log, as a metric, and at the
+// control plane. A finding that comes at every try raises one alarm.
+func (r *reader) raise(ctx context.Context, found []fold.Finding) {
+	for _, f := range found {
+		if f.ID == r.raised {
+			continue
+		}
+		r.raised = f.ID
+		r.tel.Log.Error("alarm: "+f.Alarm.Message, "alarm", f.Alarm.Alarm, "finding", f.ID, "hint", f.Alarm.Hint)
+		r.t.metrics.alarm(ctx, r.t.id, f.Alarm.Alarm)
+	}
+	if len(found) > 0 {
+		wait.Nudge(r.t.found)
+	}
+}

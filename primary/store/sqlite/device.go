@@ -1,0 +1,139 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"slices"
+
+	"midplane/api"
+	"midplane/event"
+	"midplane/fault"
+	"midplane/primary/fold"
+	"midplane/primary/store"
+)
+
+// pointBytes is what one point is as JSON, about.
+const pointBytes = 56
+
+// Device returns everything that is known of one device, without the line for
+// people of its events. The error is NotFound.
+func (r *Reader) Device(ctx context.Context, ref api.DeviceRef) (api.DeviceDetail, error) {
+	d := api.DeviceDetail{Interfaces: []api.Interface{}, Checks: []api.Check{}, Metrics: []api.Series{}, Events: []api.Event{}}
+	found, err := r.devices(ctx, " AND tenant = ? AND site = ? AND device = ?", ref.Tenant, ref.Site, ref.Device)
+	if err != nil {
+		return d, err
+	}
+	if len(found) == 0 {
+		return d, fault.WithHint(fault.New(fault.NotFound, "no device %s/%s/%s", ref.Tenant, ref.Site, ref.Device), "see: midplane get devices")
+	}
+	d.Device = found[0]
+	if d.Inventory, err = r.inventory(ctx, ref); err != nil {
+		return d, err
+	}
+	part := func(kind string) api.ListRequest {
+		return api.ListRequest{Prefix: ref.Tenant + "/" + ref.Site + "/" + ref.Device + kind, Limit: store.DeviceParts}
+	}
+	ifs, err := r.Interfaces(ctx, part("/if/"))
+	if err != nil {
+		return d, err
+	}
+	for _, i := range ifs.Items {
+		if i.Device == ref.Device {
+			d.Interfaces = append(d.Interfaces, i)
+		}
+	}
+	checks, err := r.Checks(ctx, part("/check/"))
+	if err != nil {
+		return d, err
+	}
+	for _, c := range checks.Items {
+		if c.Device == ref.Device {
+			d.Checks = append(d.Checks, c)
+		}
+	}
+	if d.Metrics, err = r.seriesOf(ctx, ref); err != nil {
+		return d, err
+	}
+	events, err := r.Events(ctx, api.EventRequest{Tenant: ref.Tenant, Site: ref.Site, Entity: ref.Device, Limit: store.DeviceEvents, Newest: true})
+	if err != nil {
+		return d, err
+	}
+	d.Events = events.Items
+	for i := range d.Events {
+		if len(d.Events[i].Data) > store.DeviceData {
+			d.Events[i].Data = nil
+		}
+	}
+	slices.Reverse(d.Events) // newest first
+	return d, nil
+}
+
+func (r *Reader) inventory(ctx context.Context, ref api.DeviceRef) (json.RawMessage, error) {
+	var data []byte
+	err := r.db.QueryRowContext(ctx, "SELECT data FROM states WHERE tenant = ? AND type = ? AND site = ? AND entity = ? AND winner = 1",
+		ref.Tenant, string(event.TypeInventory), ref.Site, ref.Device).Scan(&data)
+	if errors.Is(err, sql.ErrNoRows) || len(data) > store.MaxData {
+		return nil, nil
+	}
+	return data, classify(err, "read the inventory")
+}
+
+// seriesOf returns the series of a device and its parts, each with its latest
+// value and its last hour as far as an answer can carry it.
+func (r *Reader) seriesOf(ctx context.Context, ref api.DeviceRef) ([]api.Series, error) {
+	out := []api.Series{}
+	rows, err := r.db.QueryContext(ctx, `SELECT entity, type, time, "values" FROM series JOIN samples ON series = id
+		WHERE tenant = ? AND site = ? AND (entity = ?3 OR entity > ?3 || '/' AND entity < ?3 || '0')
+		ORDER BY entity, type, id, time DESC`, ref.Tenant, ref.Site, ref.Device)
+	if err != nil {
+		return out, classify(err, "read metrics")
+	}
+	defer rows.Close()
+	type key struct{ entity, typ, name string }
+	at := map[key]int{}
+	newest := map[key]int64{}
+	size := 0
+	for rows.Next() {
+		var entity, typ string
+		var t int64
+		var values []byte
+		if err := rows.Scan(&entity, &typ, &t, &values); err != nil {
+			return out, classify(err, "read metrics")
+		}
+		if string(event.Entity(entity).Device()) != ref.Device {
+			continue
+		}
+		var fields map[string]float64
+		if err := json.Unmarshal(values, &fields); err != nil {
+			return out, err
+		}
+		for name, v := range fields {
+			if typ == string(event.TypeSeen) && name == "runs" {
+				continue // counts for programs; how long the runs took is for people too
+			}
+			k := key{entity, typ, name}
+			i, seen := at[k]
+			if !seen {
+				if len(out) == store.DeviceSeries {
+					continue
+				}
+				i = len(out)
+				at[k], newest[k] = i, t
+				out = append(out, api.Series{Entity: entity, Type: typ, Name: name, Value: v, Time: timeOf(t), Points: []api.Point{}})
+			}
+			if size < store.DevicePoints && t >= newest[k]-fold.Window.Nanoseconds() {
+				out[i].Points = append(out[i].Points, api.Point{Time: timeOf(t), Value: v})
+				size += pointBytes
+			}
+		}
+	}
+	for i := range out {
+		slices.Reverse(out[i].Points)
+	}
+	slices.SortFunc(out, func(a, b api.Series) int {
+		return slices.Compare([]string{a.Entity, a.Type, a.Name}, []string{b.Entity, b.Type, b.Name})
+	})
+	return out, classify(rows.Err(), "read metrics")
+}

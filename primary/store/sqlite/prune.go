@@ -1,0 +1,61 @@
+package sqlite
+
+import (
+	"context"
+	"time"
+)
+
+// pruneChunk is how many rows one transaction of pruning removes: folding
+// waits for it, and must not wait long.
+const pruneChunk = 2000
+
+// Prune removes what is older than the event log is kept, as store.Pruner
+// says. It works in small transactions.
+func (w *Writer) Prune(ctx context.Context) (int64, error) {
+	cut := w.opts.Now().Add(-time.Duration(w.opts.EventDays) * 24 * time.Hour).UnixNano()
+	var total int64
+	for _, step := range []struct {
+		stmt string
+		args []any
+	}{
+		{`DELETE FROM events WHERE pos IN (SELECT pos FROM events
+			WHERE pos <= (SELECT max(pos) FROM folded WHERE at < ?) ORDER BY pos LIMIT ?)`, []any{cut, pruneChunk}},
+		{`DELETE FROM folded WHERE pos IN (SELECT pos FROM folded WHERE at < ? ORDER BY at LIMIT ?)`, []any{cut, pruneChunk}},
+		{`DELETE FROM alarms WHERE pos IN (SELECT pos FROM alarms WHERE found < ? AND told = 1 ORDER BY pos LIMIT ?)`, []any{cut, pruneChunk}},
+		{`DELETE FROM devices WHERE (tenant, site, device) IN (SELECT tenant, site, device FROM devices
+			WHERE seen < ? AND d_removed IS NULL AND r_status IS NULL AND i_name IS NULL LIMIT ?)`, []any{cut, pruneChunk}},
+		{`DELETE FROM samples WHERE (series, time) IN (SELECT series, time FROM samples
+			WHERE series IN (SELECT id FROM series WHERE ? > (SELECT max(time) FROM samples WHERE series = id)) LIMIT ?)`, []any{cut, pruneChunk}},
+		{`DELETE FROM series WHERE id IN (SELECT id FROM series
+			WHERE NOT EXISTS (SELECT 1 FROM samples WHERE series = id) LIMIT ?)`, []any{pruneChunk}},
+	} {
+		for {
+			n, err := w.delete(ctx, step.stmt, step.args...)
+			total += n
+			if err != nil {
+				return total, err
+			}
+			if n < pruneChunk {
+				break
+			}
+		}
+	}
+	return total, nil
+}
+
+func (w *Writer) delete(ctx context.Context, stmt string, args ...any) (n int64, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	err = w.write(ctx, func(ctx context.Context) error {
+		res, err := w.conn.ExecContext(ctx, stmt, args...)
+		if err != nil {
+			return err
+		}
+		n, err = res.RowsAffected()
+		return err
+	})
+	if err == nil && n > 0 {
+		clear(w.series) // a series may be gone
+	}
+	return n, err
+}

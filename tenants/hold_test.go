@@ -1,0 +1,67 @@
+package tenants_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"midplane/api"
+	"midplane/event"
+	"midplane/tenants"
+)
+
+// watching is a tenant with n SNMP devices at an interval, and default quotas.
+func watching(t *testing.T, n int, interval time.Duration) *tenants.Spec {
+	t.Helper()
+	var b strings.Builder
+	b.WriteString("apiVersion: midplane/v1\nkind: Tenant\nid: acme\nsites:\n- id: syd\n  pollers: [{id: syd-01}]\n  devices:\n")
+	for i := range n {
+		fmt.Fprintf(&b, "  - {id: r%d, address: 192.0.2.1, snmp: {version: \"2c\", community: \"secret:snmp\"}, checks: [{name: snmp, collector: snmp, interval: %s}]}\n", i, interval)
+	}
+	loaded, err := tenants.LoadReader(strings.NewReader(b.String()), "acme.yaml", tenants.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return loaded[0].Spec
+}
+
+func TestWarningsSayWhenMetricsDoNotFit(t *testing.T) {
+	if w := watching(t, 50, time.Minute).Warnings(); len(w) != 0 {
+		t.Errorf("50 devices: %v", w)
+	}
+	s := watching(t, 1500, time.Minute)
+	w := s.Warnings()
+	if len(w) != 1 || !strings.Contains(w[0], "METRICS holds about 1h") || !strings.Contains(w[0], "a day), and retention.metrics is 24h: raise quota.storage to ") {
+		t.Fatalf("1,500 devices: %v", w)
+	}
+	t.Log(w[0])
+	_, size, _ := strings.Cut(w[0], "raise quota.storage to ")
+	size, _, _ = strings.Cut(size, ",")
+	if err := s.Quota.Storage.UnmarshalText([]byte(size)); err != nil {
+		t.Fatal(err)
+	}
+	if w := s.Warnings(); len(w) != 0 {
+		t.Errorf("with what the warning says: %v", w)
+	}
+	s.Quota.Storage -= 2 << 30
+	if w := s.Warnings(); len(w) != 1 {
+		t.Error("with less than the warning says there is none")
+	}
+}
+
+// The figures that the warning stands on are not below what is stored.
+func TestMetricsPerDay(t *testing.T) {
+	fast, slow := watching(t, 10, time.Minute), watching(t, 10, 10*time.Minute)
+	if f, s := fast.MetricsPerDay(), slow.MetricsPerDay(); f < 9*s || f > 11*s {
+		t.Errorf("%d and %d", f, s)
+	}
+	none := watching(t, 0, time.Minute)
+	if none.MetricsPerDay() != 0 || none.MetricsHold() != 0 || len(none.Warnings()) != 0 {
+		t.Error("no checks")
+	}
+	fast.Retention.Metrics = api.Duration(time.Second)
+	if room := fast.Limits().MaxBytes(event.KindMetric); fast.MetricsHold() < time.Hour || len(fast.Warnings()) != 0 {
+		t.Errorf("%d bytes of room: %v", room, fast.Warnings())
+	}
+}

@@ -127,7 +127,11 @@ func (r *streamReader) take(m jetstream.Msg) {
 	case event.TypeCheck:
 		r.checks[string(e.Entity)] = true
 	}
-	r.delays = append(r.delays, delay{e.Time, e.Received.Sub(e.Time)})
+	received := e.Received
+	if received.IsZero() {
+		received = meta.Timestamp // of a compact message
+	}
+	r.delays = append(r.delays, delay{e.Time, received.Sub(e.Time)})
 }
 
 func (a *ledger) enter(e event.Event) {

@@ -19,6 +19,9 @@ import (
 func Message(p event.Producer, e *event.Event) *nats.Msg {
 	in := subject.In{Producer: p, Kind: e.Kind, Severity: e.Severity, Entity: e.Entity, Type: e.Type}
 	h := make(nats.Header, 10)
+	if _, ok := compactID(e); ok {
+		return &nats.Msg{Subject: in.String(), Header: compactHeader(h, e), Data: e.Data}
+	}
 	set := func(name, value string) {
 		if value != "" {
 			h[name] = []string{value}
@@ -75,6 +78,9 @@ func Parse(subj string, h nats.Header, data []byte) (event.Event, error) {
 	e.Violation = get(event.HeaderViolation)
 	e.TraceParent = get(event.HeaderTraceParent)
 	e.TraceState = get(event.HeaderTraceState)
+	if id, ok := event.ParseMessageID(e.MsgID); ok && e.Producer == "" && event.Compact(e.Type) {
+		return e, parseCompact(&e, id, get)
+	}
 	for _, f := range []struct {
 		name string
 		into *time.Time

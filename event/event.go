@@ -2,6 +2,7 @@ package event
 
 import (
 	"encoding/json"
+	"strconv"
 	"time"
 )
 
@@ -124,6 +125,16 @@ func TraceID(traceparent string) string {
 		return traceparent[3:35]
 	}
 	return ""
+}
+
+// TraceSampled reports whether a W3C traceparent header asks for its trace to be
+// recorded.
+func TraceSampled(traceparent string) bool {
+	if len(traceparent) < 55 {
+		return false
+	}
+	flags, err := strconv.ParseUint(traceparent[53:55], 16, 8)
+	return err == nil && flags&1 == 1
 }
 
 // Newer reports whether a state by (epoch, seq) supersedes one by

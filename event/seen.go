@@ -72,6 +72,15 @@ type CountersList struct {
 	OutErrors   []uint64 `json:"outErrors,omitempty"`
 	InDiscards  []uint64 `json:"inDiscards,omitempty"`
 	OutDiscards []uint64 `json:"outDiscards,omitempty"`
+	// Timing is how long the check took that read them. It is in the first of a
+	// run's messages; a check that reads no interfaces sends net.check.timing.v1.
+	Timing *CheckTiming `json:"timing,omitempty"`
+}
+
+// CheckTiming is the timing of a check of the device.
+type CheckTiming struct {
+	Check string `json:"check"`
+	Timing
 }
 
 // columns pairs each column with the field of Counters that it holds.

@@ -78,9 +78,3 @@ func Extract(ctx context.Context, traceparent, tracestate string) context.Contex
 	}
 	return propagation.TraceContext{}.Extract(ctx, &carrier{traceparent, tracestate})
 }
-
-// Sampled reports whether a traceparent asks to be recorded, without parsing all
-// of it.
-func Sampled(traceparent string) bool {
-	return len(traceparent) >= 55 && (traceparent[54]-'0')&1 == 1
-}

@@ -23,7 +23,4 @@ func TestCarrier(t *testing.T) {
 	if p, _ := Inject(context.Background()); p != "" {
 		t.Fatalf("no span, but injected %q", p)
 	}
-	if !Sampled(parent) || Sampled(parent[:53]+"00") || Sampled("") {
-		t.Fatal("Sampled is wrong")
-	}
 }

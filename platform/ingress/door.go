@@ -197,7 +197,7 @@ func (d *door) refuse(m admit.Input, producer event.Producer, r *admit.Refusal) 
 // when the producer asked for the trace to be recorded.
 func (d *door) trace(a *admit.Admitted) func() {
 	parent := first(a.Msg.Header, event.HeaderTraceParent)
-	if !telemetry.Sampled(parent) {
+	if !event.TraceSampled(parent) {
 		return func() {}
 	}
 	ctx := telemetry.Extract(context.Background(), parent, first(a.Msg.Header, event.HeaderTraceState))

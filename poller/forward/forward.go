@@ -184,7 +184,7 @@ func (f *Forwarder) may(now time.Time) (n int, pause time.Duration) {
 // launch sends a message for the first time.
 func (f *Forwarder) launch(e event.Event) {
 	fl := &flight{e: e, parent: e.TraceParent, state: e.TraceState}
-	if telemetry.Sampled(e.TraceParent) {
+	if event.TraceSampled(e.TraceParent) {
 		ctx := telemetry.Extract(context.Background(), e.TraceParent, e.TraceState)
 		ctx, fl.span = f.tel.Tracer.Start(ctx, telemetry.SpanPublish, trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(
 			telemetry.System, telemetry.AttrOperation.String("publish"), telemetry.AttrKind.String(string(e.Kind)),

@@ -59,7 +59,7 @@ type about struct {
 
 // New returns a Heart that is off: everything is sent as collectors emit it.
 func New(out Outbox, log *slog.Logger) *Heart {
-	return &Heart{out: out, log: log, began: time.Now().UTC(), devices: map[event.Entity]map[string]*check{}, asked: map[event.Entity]time.Time{}}
+	return &Heart{out: out, log: log, began: time.Now().UTC().Truncate(time.Millisecond), devices: map[event.Entity]map[string]*check{}, asked: map[event.Entity]time.Time{}}
 }
 
 // Set is given what the control plane says with every answer: nil while a program
@@ -141,7 +141,8 @@ func (h *Heart) Of(r schedule.Run) []event.Event {
 		h.devices[id][r.Target.Check] = c
 	}
 	c.runs.Runs++
-	c.runs.Last, c.runs.Latency = r.Ended, 0
+	ended := r.Ended.Truncate(time.Millisecond) // more would only be longer
+	c.runs.Last, c.runs.Latency = ended, 0
 	if c.says(r, id) {
 		h.out.SendAgain(id)
 	}
@@ -149,7 +150,7 @@ func (h *Heart) Of(r schedule.Run) []event.Event {
 	if h.polls != nil {
 		largest = h.polls.MaxMessage / messagePart
 	}
-	return append(group(id, r.Metrics, largest), h.write(id, r.Ended))
+	return append(group(id, r.Metrics, largest), h.write(id, ended))
 }
 
 // says keeps what a run said, and reports whether something is missing that the

@@ -1,11 +1,6 @@
 package outbox
 
-import (
-	"strconv"
-	"strings"
-
-	"midplane/event"
-)
+import "midplane/event"
 
 // identity is whose messages an outbox holds, and of which epoch.
 type identity struct {
@@ -20,16 +15,7 @@ func newIdentity(p event.Producer, epoch int64) identity {
 
 // mark gives e its place: the same id on every try.
 func (id *identity) mark(e *event.Event, seq uint64) {
-	var b strings.Builder
-	b.Grow(64)
-	b.WriteString(string(id.producer))
-	b.WriteByte('/')
-	b.WriteString(strconv.FormatInt(id.epoch, 10))
-	b.WriteByte('/')
-	b.WriteString(e.Kind.Stream())
-	b.WriteByte('/')
-	b.WriteString(strconv.FormatUint(seq, 10))
-	e.ID = b.String()
+	e.ID = event.MessageID{Producer: id.producer, Epoch: id.epoch, Stream: e.Kind.Stream(), Sequence: seq}.String()
 	e.MsgID = e.ID
 	e.Epoch, e.Sequence, e.Low = id.epoch, seq, 0
 }

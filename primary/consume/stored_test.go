@@ -24,6 +24,13 @@ func TestParse(t *testing.T) {
 		dead.Stream != "DEAD" || dead.StreamSeq != 9 || dead.Incarnation != 3 || !dead.Received.Equal(at) {
 		t.Errorf("%+v", dead)
 	}
+	// What a compact message leaves out: its id and the stream say it.
+	counters := &nats.Msg{Subject: "metric.syd.r1.net.interface.counters.v2",
+		Header: header(event.HeaderMsgID, "syd-01/4/METRICS/9", event.HeaderLow, "8", event.HeaderTime, "2026-01-02T03:04:04.5Z")}
+	if m := parse(counters, event.StreamMetrics, 12, 3, at); m.Unreadable != "" || m.Producer != "syd-01" || m.Epoch != 4 || m.Sequence != 9 || m.Low != 8 ||
+		m.Site != "syd" || m.Version != 1 || m.ID != "syd-01/4/METRICS/9" || !m.Received.Equal(at) || !m.Time.Equal(at.Add(-500*time.Millisecond)) {
+		t.Errorf("%+v", m)
+	}
 	for _, bad := range []*nats.Msg{
 		{Subject: "event.syd.info.r1.x.v1", Header: header(event.HeaderReceived, "yesterday")},
 		{Subject: "state.syd.r1.x.v1"}, // in the wrong stream

@@ -27,7 +27,7 @@ func trace(ctx context.Context, tracer oteltrace.Tracer, tenant event.Tenant, st
 	var links []oteltrace.Link
 	for i := range msgs {
 		m := &msgs[i]
-		if !telemetry.Sampled(m.TraceParent) {
+		if !event.TraceSampled(m.TraceParent) {
 			continue
 		}
 		_, span := tracer.Start(telemetry.Extract(ctx, m.TraceParent, m.TraceState), telemetry.SpanProcess,

@@ -33,6 +33,22 @@ func samples(ch *Changes) (out []string) {
 	return out
 }
 
+// The timing that came with counters goes on in the series of its check.
+func TestCountersWithTiming(t *testing.T) {
+	timing := event.Timing{Total: 12.5}
+	alone := message(t, event.KindMetric, event.TypeTiming, 1, t0, timing)
+	alone.Entity = alone.Entity.Check("snmp")
+	list := event.CountersList{Device: "r1", Index: []string{"1"}, Timing: &event.CheckTiming{Check: "snmp", Timing: timing}}
+	together := foldAll(newKnown(), []Message{*message(t, event.KindMetric, event.TypeCountersList, 1, t0, list)}).Samples
+	if d := cmp.Diff(foldAll(newKnown(), []Message{*alone}).Samples, together[:1]); d != "" || len(together) != 2 {
+		t.Errorf("%d samples; %s", len(together), d)
+	}
+	list.Timing.Check = strings.Repeat("x", 500)
+	if n := len(foldAll(newKnown(), []Message{*message(t, event.KindMetric, event.TypeCountersList, 1, t0, list)}).Samples); n != 1 {
+		t.Errorf("a check that no message could be about makes %d samples", n)
+	}
+}
+
 // Counters of all interfaces in one message fold to what one message an interface
 // folds to.
 func TestCountersList(t *testing.T) {
@@ -139,13 +155,13 @@ func TestRows(t *testing.T) {
 	}
 	for _, m := range []*Message{
 		message(t, event.KindMetric, event.TypeCountersList, 1, t0, list),
-		message(t, event.KindMetric, event.TypeCountersList, 1, t0, event.CountersList{Index: []string{"1", "2"}}),
+		message(t, event.KindMetric, event.TypeCountersList, 1, t0, event.CountersList{Index: []string{"1", "2"}, Timing: &event.CheckTiming{Check: "c"}}),
 		message(t, event.KindState, event.TypeSeen, 1, t0, beat),
 		message(t, event.KindState, event.TypeSeen, 1, t0, event.Seen{Checks: beat.Checks[:3]}),
 		message(t, event.KindMetric, event.TypePing, 1, t0, event.Ping{}),
 	} {
 		n := len(foldAll(newKnown(), []Message{*m}).Samples)
-		if rows := m.Rows(); n == 0 || n > rows || rows > maxListed+1 {
+		if rows := m.Rows(); n == 0 || n > rows || rows > maxListed+2 {
 			t.Errorf("%s: %d samples, at most %d rows", m.Type, n, rows)
 		}
 	}

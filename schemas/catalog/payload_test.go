@@ -52,7 +52,8 @@ var payloads = map[event.Type]payload{
 	event.TypeSeen: {event.Seen{Device: "r", Counting: at, Checks: []event.CheckRuns{}, Digest: event.Digest(0).String()},
 		event.Seen{Device: "r1", Counting: at, Checks: []event.CheckRuns{{Name: "snmp", Runs: math.MaxUint64, Last: at, Latency: 1.5}}, From: math.MaxUint64, States: 14, Digest: event.Digest(math.MaxUint64).String()}},
 	event.TypeCountersList: {event.CountersList{Device: "r", Index: []string{"1"}},
-		event.CountersList{Device: "r1", Index: []string{"1", "2"}, InOctets: most, OutOctets: most, InPackets: most, OutPackets: most, InErrors: most, OutErrors: most, InDiscards: most, OutDiscards: most}},
+		event.CountersList{Device: "r1", Index: []string{"1", "2"}, InOctets: most, OutOctets: most, InPackets: most, OutPackets: most, InErrors: most, OutErrors: most, InDiscards: most, OutDiscards: most,
+			Timing: &event.CheckTiming{Check: "snmp", Timing: event.Timing{Total: 4, Connect: 1, TLS: 2, FirstByte: 3}}}},
 	event.TypeTiming: {event.Timing{}, event.Timing{Total: 4, Connect: 1, TLS: 2, FirstByte: 3}},
 	event.TypeLoad:   {event.Load{}, event.Load{CPU: 100, Load1: 1, Load5: 2, Load15: 3, MemUsed: math.MaxUint64, MemTotal: math.MaxUint64, DiskUsed: math.MaxUint64, DiskTotal: math.MaxUint64, Uptime: math.MaxUint64}},
 
@@ -148,8 +149,10 @@ type shape struct {
 func same(t *testing.T, at string, typ reflect.Type, doc shape, defs map[string]shape) {
 	t.Helper()
 	fields, required := map[string]string{}, map[string]bool{}
-	for i := range typ.NumField() {
-		f := typ.Field(i)
+	for _, f := range reflect.VisibleFields(typ) {
+		if f.Anonymous {
+			continue // its fields are listed beside it
+		}
 		name, option, _ := strings.Cut(f.Tag.Get("json"), ",")
 		fields[name] = jsonType(f.Type)
 		if option != "omitempty" && option != "omitzero" {
@@ -161,6 +164,9 @@ func same(t *testing.T, at string, typ reflect.Type, doc shape, defs map[string]
 				item = def
 			}
 			same(t, at+"/"+name, f.Type.Elem(), item, defs)
+		}
+		if jsonType(f.Type) == "object" {
+			same(t, at+"/"+name, f.Type.Elem(), doc.Properties[name], defs)
 		}
 	}
 	want, wantRequired := map[string]string{}, map[string]bool{}
@@ -196,6 +202,8 @@ func jsonType(typ reflect.Type) string {
 		return "integer"
 	case reflect.Slice:
 		return "array"
+	case reflect.Struct:
+		return "object"
 	}
 	return typ.String()
 }

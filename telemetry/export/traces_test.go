@@ -94,7 +94,7 @@ func TestSpanArrives(t *testing.T) {
 			if err := e.Stop(context.Background()); err != nil { // flushes
 				t.Fatal(err)
 			}
-			if !telemetry.Sampled(parent) {
+			if !event.TraceSampled(parent) {
 				t.Errorf("traceparent %q is not sampled", parent)
 			}
 			request := <-r.got
@@ -124,14 +124,14 @@ func TestWithoutEndpointSpansHaveIDs(t *testing.T) {
 	tracer := start(t, Config{}).Telemetry("forwarder").Tracer
 	ctx, span := tracer.Start(context.Background(), telemetry.SpanPublish)
 	parent, _ := telemetry.Inject(ctx)
-	if event.TraceID(parent) == "" || telemetry.Sampled(parent) || span.IsRecording() {
+	if event.TraceID(parent) == "" || event.TraceSampled(parent) || span.IsRecording() {
 		t.Fatalf("traceparent %q, recording %v", parent, span.IsRecording())
 	}
 	// A decision made elsewhere travels on, with its trace id.
 	const foreign = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	ctx, _ = tracer.Start(telemetry.Extract(context.Background(), foreign, ""), telemetry.SpanAdmit)
 	child, _ := telemetry.Inject(ctx)
-	if event.TraceID(child) != event.TraceID(foreign) || !telemetry.Sampled(child) || child == foreign {
+	if event.TraceID(child) != event.TraceID(foreign) || !event.TraceSampled(child) || child == foreign {
 		t.Fatalf("child %q of %q", child, foreign)
 	}
 }

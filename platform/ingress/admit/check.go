@@ -141,6 +141,7 @@ func Admit(t *Snapshot, producer event.Producer, m Input, now time.Time, newID f
 	if refusal != nil {
 		return nil, refusal
 	}
+	env.expand(in)
 	if refusal := env.agree(in); refusal != nil {
 		return nil, refusal
 	}
@@ -196,6 +197,10 @@ func fieldName(pointer string) string {
 
 // build writes the outgoing message. Everything in it is either checked or ours.
 func (a *Admitted) build(t *Snapshot, env *envelope, version int, now time.Time, newID func() string) Message {
+	subj := t.Capability.Subject(a.In.StoredAs(a.Site))
+	if h := a.compactHeader(env, version, now); h != nil {
+		return Message{Subject: subj, Header: h}
+	}
 	received := now.UTC().Format(time.RFC3339Nano)
 	h := make(map[string][]string, 16)
 	set := func(name, value string) { h[name] = []string{value} }
@@ -246,5 +251,5 @@ func (a *Admitted) build(t *Snapshot, env *envelope, version int, now time.Time,
 		set(event.HeaderSchemaVersion, strconv.Itoa(version))
 	}
 	optional(event.HeaderViolation, a.Violation)
-	return Message{Subject: t.Capability.Subject(a.In.StoredAs(a.Site)), Header: h}
+	return Message{Subject: subj, Header: h}
 }

@@ -98,6 +98,8 @@ func FuzzAdmit(f *testing.F) {
 	for _, s := range []struct{ subject, reply, block, data string }{
 		{toEvents, inbox, good, goodEvent},
 		{toEvents, inbox, "", goodEvent},
+		{toSeen, inbox, block("Nats-Msg-Id: "+seenID, "ce-time: 2026-01-31T11:59:58.25Z", "ce-low: 6"), goodSeen},
+		{toSeen, inbox, block("Nats-Msg-Id: "+seenID, "ce-low: 6", "ce-epoch: 1", "ce-sequence: 7", "traceparent: "+sampled), goodSeen},
 		{"in.billing.dead.EVENTS.decode.r1." + changed, "_INBOX.billing.x", block("ce-source: a"), "x"},
 		{"in.feed.state.r%2F1.net.reachability.v1", "_INBOX.feed.x", block("CE-Id: 1"), `{"device":"r1","status":"up","method":"ping"}`},
 		{"in.*.event.info.r1.x.v1", "_INBOX.*.x", block("Nats-Rollup: all"), "{}"},

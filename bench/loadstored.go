@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"midplane/event"
@@ -14,13 +15,18 @@ type storedSize struct{ count, bytes int }
 const recordBytes = 22 + 8
 
 func (s storedSize) add(m jetstream.Msg) storedSize {
-	size := recordBytes + len(m.Subject()) + len(m.Data()) + len("NATS/1.0\r\n\r\n")
-	for name, values := range m.Headers() {
+	return storedSize{s.count + 1, s.bytes + storedBytes(m.Subject(), m.Headers(), len(m.Data()))}
+}
+
+// storedBytes is what a message takes in one copy of its stream.
+func storedBytes(subject string, header nats.Header, payload int) int {
+	size := recordBytes + len(subject) + payload + len("NATS/1.0\r\n\r\n")
+	for name, values := range header {
 		for _, v := range values {
 			size += len(name) + len(": ") + len(v) + len("\r\n")
 		}
 	}
-	return storedSize{s.count + 1, s.bytes + size}
+	return size
 }
 
 func (s storedSize) mean() int {

@@ -58,15 +58,8 @@ func streamNames() []string {
 
 // readStreams begins to read a tenant's streams at their beginning.
 func readStreams(ctx context.Context, c *testcluster.Cluster, tenant string) (*streamReader, error) {
-	raw, err := c.Raw(ctx, tenant)
+	r, err := connectReader(ctx, c, tenant)
 	if err != nil {
-		return nil, err
-	}
-	r := &streamReader{ledgers: map[ledgerKey]*ledger{}, checks: map[string]bool{}, read: map[string]uint64{}, stored: map[event.Type]storedSize{}}
-	if r.nc, err = bus.Connect(bus.Config{Servers: c.Servers(), User: raw.User, Name: "bench reader", CredsFile: raw.Creds, MaxWait: 10 * time.Second}, telemetry.Nop()); err != nil {
-		return nil, err
-	}
-	if r.info, err = jetstream.NewWithAPIPrefix(r.nc, raw.Capability.API()); err != nil {
 		return nil, err
 	}
 	js, err := jetstream.New(r.nc)
@@ -81,6 +74,22 @@ func readStreams(ctx context.Context, c *testcluster.Cluster, tenant string) (*s
 		if _, err := consumer.Consume(r.take); err != nil {
 			return nil, fmt.Errorf("read %s: %w", name, err)
 		}
+	}
+	return r, nil
+}
+
+// connectReader connects to a tenant's streams and reads nothing yet.
+func connectReader(ctx context.Context, c *testcluster.Cluster, tenant string) (*streamReader, error) {
+	raw, err := c.Raw(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	r := &streamReader{ledgers: map[ledgerKey]*ledger{}, checks: map[string]bool{}, read: map[string]uint64{}, stored: map[event.Type]storedSize{}}
+	if r.nc, err = bus.Connect(bus.Config{Servers: c.Servers(), User: raw.User, Name: "bench reader", CredsFile: raw.Creds, MaxWait: 10 * time.Second}, telemetry.Nop()); err != nil {
+		return nil, err
+	}
+	if r.info, err = jetstream.NewWithAPIPrefix(r.nc, raw.Capability.API()); err != nil {
+		return nil, err
 	}
 	return r, nil
 }

@@ -49,44 +49,45 @@ func newLoadWorld(ctx context.Context, size loadSize) (w *loadWorld, err error) 
 	defer func() {
 		if err != nil {
 			w.close()
+			w = nil
 		}
 	}()
 	if w.dir, err = os.MkdirTemp("", "midplane-bench-"); err != nil {
-		return nil, err
+		return w, err
 	}
 	w.closers = append(w.closers, func() { _ = os.RemoveAll(w.dir) })
 	if w.targets, err = newTargets(size.devices, size.interfaces); err != nil {
-		return nil, err
+		return w, err
 	}
 	w.closers = append(w.closers, w.targets.close)
 	spec, err := w.spec()
 	if err != nil {
-		return nil, err
+		return w, err
 	}
 	w.quota = spec.Quota
 	tel := telemetry.Nop()
 	tel.Meter = sdkmetric.NewMeterProvider(sdkmetric.WithReader(w.doors)).Meter("bench")
 	if w.cluster, err = testcluster.New(ctx, w.dir, testcluster.Options{Tel: &tel}); err != nil {
-		return nil, err
+		return w, err
 	}
 	w.closers = append(w.closers, func() { _ = w.cluster.Close() }) // what was measured has been printed
 	if err = w.startPrimary(ctx); err != nil {
-		return nil, err
+		return w, err
 	}
 	if err = w.cluster.Apply(ctx, spec); err != nil {
-		return nil, err
+		return w, err
 	}
 	if w.proxy, err = newProxy(w.cluster.Servers()); err != nil {
-		return nil, err
+		return w, err
 	}
 	w.closers = append(w.closers, w.proxy.cut)
 	if err = w.order(ctx); err != nil {
-		return nil, err
+		return w, err
 	}
 	// Last: it changes the account, and a change of the tenant would wait for
 	// the nodes to run the one that was planned.
 	if w.reader, err = readStreams(ctx, w.cluster, loadTenant); err != nil {
-		return nil, err
+		return w, err
 	}
 	w.closers = append(w.closers, w.reader.close)
 	return w, nil

@@ -45,6 +45,9 @@ func execute() int {
 	if len(os.Args) > 1 && os.Args[1] == pollerArg {
 		return childPoller(os.Args[2:])
 	}
+	if len(os.Args) > 1 && os.Args[1] == agentsArg {
+		return childAgents(os.Args[2:])
+	}
 	var o options
 	flag.IntVar(&o.rounds, "rounds", 5, "interleaved rounds of each measurement")
 	flag.IntVar(&o.count, "count", 60_000, "messages per round and size")
@@ -83,6 +86,7 @@ var benchmarks = []benchmark{
 	{"start", "from start to the first device up", startTime},
 	{"apply", "a tenant of two sites and 50 devices, from apply to Ready", applyTime},
 	{"load", "pollers with 500 SNMP devices and 5,000 TCP checks on default quotas: start, steady work, an outage of ten minutes", loadRun},
+	{"unchanged", "polls of 2,000 SNMP devices in which nothing has changed: CPU, messages, and bytes stored and written", unchangedCost},
 	{"failover", "publish gap after kill −9 of the stream's leader", failover},
 }
 

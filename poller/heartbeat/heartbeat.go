@@ -127,10 +127,31 @@ func (h *Heart) On() bool {
 	return h.polls != nil
 }
 
-// Of returns what ends a run: its metrics, and the device's heartbeat.
-func (h *Heart) Of(r schedule.Run) []event.Event {
+// Of returns what ends runs: their metrics, and a heartbeat of each device.
+func (h *Heart) Of(runs ...schedule.Run) []event.Event {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	largest := 0
+	if h.polls != nil {
+		largest = h.polls.MaxMessage / messagePart
+	}
+	var out []event.Event
+	last := map[event.Entity]int{} // by device, the run that ended last
+	for i := range runs {
+		h.count(&runs[i])
+		out = append(out, group(runs[i].Target.Device, runs[i].Metrics, largest)...)
+		last[runs[i].Target.Device] = i
+	}
+	for i := range runs {
+		if id := runs[i].Target.Device; last[id] == i {
+			out = append(out, h.write(id, &runs[i]))
+		}
+	}
+	return out
+}
+
+// count enters one run.
+func (h *Heart) count(r *schedule.Run) {
 	id := r.Target.Device
 	if h.devices[id] == nil {
 		h.devices[id] = map[string]*check{}
@@ -141,22 +162,16 @@ func (h *Heart) Of(r schedule.Run) []event.Event {
 		h.devices[id][r.Target.Check] = c
 	}
 	c.runs.Runs++
-	ended := r.Ended.Truncate(time.Millisecond) // more would only be longer
-	c.runs.Last, c.runs.Latency = ended, 0
+	c.runs.Last, c.runs.Latency = r.Ended.Truncate(time.Millisecond), 0 // more would only be longer
 	if c.says(r, id) {
 		h.out.SendAgain(id)
 	}
-	largest := 0
-	if h.polls != nil {
-		largest = h.polls.MaxMessage / messagePart
-	}
-	return append(group(id, r.Metrics, largest), h.write(id, ended))
 }
 
 // says keeps what a run said, and reports whether something is missing that the
 // run before said. Then the device is sent whole, so that what is gone is older
 // than all that is current.
-func (c *check) says(r schedule.Run, device event.Entity) (missing bool) {
+func (c *check) says(r *schedule.Run, device event.Entity) (missing bool) {
 	now := make(map[about]bool, len(r.States))
 	for i := range r.States {
 		e := &r.States[i]
@@ -175,8 +190,8 @@ func (c *check) says(r schedule.Run, device event.Entity) (missing bool) {
 	return missing
 }
 
-// write returns a device's heartbeat.
-func (h *Heart) write(id event.Entity, at time.Time) event.Event {
+// write returns a device's heartbeat after a run.
+func (h *Heart) write(id event.Entity, r *schedule.Run) event.Event {
 	seen := event.Seen{Device: id, Counting: h.began, Checks: []event.CheckRuns{}}
 	for _, name := range slices.Sorted(maps.Keys(h.devices[id])) {
 		seen.Checks = append(seen.Checks, h.devices[id][name].runs)
@@ -184,6 +199,6 @@ func (h *Heart) write(id event.Entity, at time.Time) event.Event {
 	from, states, digest := h.out.Current(id)
 	seen.From, seen.States, seen.Digest = from, states, digest.String()
 	e := collect.State(id, event.TypeSeen, seen)
-	e.Time = at
+	e.Time, e.TraceParent, e.TraceState = r.Ended, r.TraceParent, r.TraceState
 	return e
 }

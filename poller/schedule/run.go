@@ -2,8 +2,6 @@ package schedule
 
 import (
 	"context"
-	"errors"
-	"slices"
 	"time"
 
 	"go.opentelemetry.io/otel/codes"
@@ -35,13 +33,15 @@ type Run struct {
 	Ended   time.Time
 	States  []event.Event // emitted already
 	Metrics []event.Event // kept back: the summary says how they go out
+	// The trace of the run, as W3C headers.
+	TraceParent, TraceState string
 }
 
-// Summary ends runs: while it is on, the metrics of a run are kept back, and what
-// Of returns is emitted at the run's end.
+// Summary ends runs: while it is on, the metrics of runs are kept back, and what
+// Of returns of the runs of the last moment is emitted instead.
 type Summary interface {
 	On() bool
-	Of(r Run) []event.Event
+	Of(runs ...Run) []event.Event
 }
 
 // outcome is what a run has shown of its check.
@@ -91,10 +91,9 @@ func (s *Scheduler) run(ctx context.Context, j job) (done outcome) {
 		}
 	}
 	if out.hold && said.refused == nil {
-		last := s.summary.Of(Run{Target: t, Ended: time.Now().UTC(), States: said.states, Metrics: said.metrics})
-		if err := s.emitLast(ctx, last); err != nil {
-			done.problem = fault.Wrap(fault.Other, err, "the end of a run of check %s cannot be kept", t.Entity())
-		}
+		r := Run{Target: t, Ended: time.Now().UTC(), States: said.states, Metrics: said.metrics}
+		r.TraceParent, r.TraceState = telemetry.Inject(ctx)
+		s.end(r)
 	}
 	status := said.status
 	done.slow = took >= min(slowAfter, t.Timeout/2) && (done.problem != nil || status == event.CheckCritical || status == event.CheckUnknown)
@@ -113,17 +112,6 @@ func (s *Scheduler) emitTraced(ctx context.Context, es ...event.Event) error {
 		}
 	}
 	return s.emit(ctx, es...)
-}
-
-// emitLast emits what ends a run. A metric that is refused costs the metrics of the
-// run and not its heartbeat.
-func (s *Scheduler) emitLast(ctx context.Context, last []event.Event) error {
-	err := s.emitTraced(ctx, last...)
-	if err == nil {
-		return nil
-	}
-	rest := slices.DeleteFunc(last, func(e event.Event) bool { return e.Kind == event.KindMetric })
-	return errors.Join(err, s.emitTraced(ctx, rest...))
 }
 
 // result is the check's result when the collector gave none.

@@ -62,6 +62,9 @@ type Scheduler struct {
 	queue  dueQueue
 	phases spread.Slots
 	late   lateness
+	ends   []Run // that have not gone out
+
+	endsFail bool // of gather alone
 }
 
 // New returns a scheduler without checks. Apply gives it some.
@@ -91,8 +94,8 @@ func New(cfg Config, tel telemetry.Telemetry) *Scheduler {
 // noSummary leaves runs as they are.
 type noSummary struct{}
 
-func (noSummary) On() bool             { return false }
-func (noSummary) Of(Run) []event.Event { return nil }
+func (noSummary) On() bool                { return false }
+func (noSummary) Of(...Run) []event.Event { return nil }
 
 // nudge makes Run look at the queue again.
 func (s *Scheduler) nudge() { wait.Nudge(s.wake) }
@@ -101,6 +104,11 @@ func (s *Scheduler) nudge() { wait.Nudge(s.wake) }
 // always returns nil: what goes wrong with a check is that check's result.
 func (s *Scheduler) Run(ctx context.Context) error {
 	defer s.observe(s.poller)()
+	var gather sync.WaitGroup
+	defer gather.Wait() // with the runs that ended last
+	gctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	gather.Go(func() { s.gather(gctx) })
 	defer s.runs.Wait()
 	timer := time.NewTimer(0)
 	defer timer.Stop()

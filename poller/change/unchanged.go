@@ -55,3 +55,7 @@ func sameTime(a, b *time.Time, within time.Duration) bool {
 	}
 	return a.Sub(*b).Abs() <= within
 }
+
+// Timeless reports whether no event follows from a state of type t after one of the
+// same bytes, whenever each was seen. A certificate expires without changing.
+func Timeless(t event.Type) bool { return t != event.TypeCheck }

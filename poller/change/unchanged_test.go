@@ -59,3 +59,23 @@ func TestUnchanged(t *testing.T) {
 		t.Error("a payload that cannot be decoded")
 	}
 }
+
+// Nothing follows from the same bytes a year later, of every type for which the
+// outbox relies on it; of a certificate something does.
+func TestTimeless(t *testing.T) {
+	end := noon.Add(90 * day)
+	cert := web(event.CheckOK, "")
+	cert.Data, _ = json.Marshal(event.Check{Device: "r1", Name: "web", Collector: "http", Status: event.CheckOK, NotAfter: &end})
+	for _, prev := range []*event.Event{port("up", "up"), port("up", "down"), reach(event.StatusUp, ""), reach(event.StatusDown, "no answer"), web(event.CheckCritical, "no"), cert} {
+		next := *prev
+		next.Time = prev.Time.Add(365 * day)
+		if n := len(Of(prev, next)); n > 0 && Timeless(prev.Type) {
+			t.Errorf("%d events follow from %s %s", n, prev.Type, prev.Data)
+		}
+	}
+	next := *cert
+	next.Time = cert.Time.Add(365 * day)
+	if Timeless(cert.Type) || len(Of(cert, next)) == 0 {
+		t.Error("a certificate expires without changing")
+	}
+}

@@ -51,6 +51,9 @@ type Config struct {
 	// Unchanged reports whether state next says what prev said; see SetChangesOnly.
 	// It must be pure. nil: every state is sent.
 	Unchanged func(prev, next event.Event) bool
+	// Timeless reports whether nothing can follow from a state of a type after one
+	// of the same bytes, whenever each was seen. Nil: of no type.
+	Timeless func(t event.Type) bool
 	// LedgerAfter is how long a stream must be quiet before a ledger message
 	// covers its tail; they are at least five times as long apart. 0 means 2 s.
 	LedgerAfter time.Duration

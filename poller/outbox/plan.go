@@ -46,6 +46,9 @@ func (p *plan) add(events []event.Event, d deriver) error {
 			continue
 		}
 		k := stateKey{e.Entity, e.Type}
+		if d.repeats.same(k, e, states, p.states) {
+			continue
+		}
 		prev, planned, err := d.previous(k, states, p.states)
 		if err != nil {
 			return err

@@ -32,7 +32,7 @@ type queue struct {
 
 func newQueue(id identity, cfg Config, count func(reason string)) *queue {
 	q := &queue{
-		id: id, window: cfg.Window, count: count, repeats: newRepeats(cfg.Unchanged), ix: newIndex(cfg.Window), givenUp: map[string]uint64{},
+		id: id, window: cfg.Window, count: count, repeats: newRepeats(cfg), ix: newIndex(cfg.Window), givenUp: map[string]uint64{},
 		sendable: make(chan struct{}, 1), unwritten: make(chan struct{}, 1),
 	}
 	for l := range q.ledgers {

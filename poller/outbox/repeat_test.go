@@ -32,7 +32,8 @@ func sentNow(t *testing.T, o *Outbox) (out []string) {
 }
 
 func changesOnly(t *testing.T, dir string, derive func(prev *event.Event, next event.Event) []event.Event) (*Outbox, func()) {
-	o, stop := opened(t, Config{Path: filepath.Join(dir, "outbox.db"), Unchanged: sameData, Derive: derive})
+	o, stop := opened(t, Config{Path: filepath.Join(dir, "outbox.db"), Unchanged: sameData, Derive: derive,
+		Timeless: func(event.Type) bool { return derive == nil }})
 	o.SetChangesOnly(true)
 	return o, stop
 }

@@ -127,11 +127,11 @@ func (h *handles) known(ctx context.Context, typ event.Type) (map[event.Entity]b
 }
 
 // lastState returns the stored state of k, nil when there is none.
-func (h *handles) lastState(ctx context.Context, tx *sql.Tx, k stateKey) (*event.Event, error) {
+func (h *handles) lastState(ctx context.Context, k stateKey) (*event.Event, error) {
 	e := event.Event{Kind: event.KindState, Entity: k.entity, Type: k.typ}
 	var at int64
 	var data []byte
-	err := tx.StmtContext(ctx, h.prev).QueryRowContext(ctx, string(k.entity), string(k.typ)).Scan(&at, &data)
+	err := h.prev.QueryRowContext(ctx, string(k.entity), string(k.typ)).Scan(&at, &data)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}

@@ -177,6 +177,17 @@ func (w *writer) try(ctx context.Context, batch []*request, ledgers bool) (err e
 }
 
 func (w *writer) transact(ctx context.Context, pend *pending, batch []*request, p *plan) error {
+	// Nobody else writes, so the last states may be read before the transaction:
+	// most polls say nothing new, and then there is none.
+	d := deriver{derive: w.derive, repeats: w.queue.repeats, stored: func(k stateKey) (*event.Event, error) { return w.db.lastState(ctx, k) }}
+	for _, r := range batch {
+		if r.err = p.add(r.events, d); r.err != nil && !fault.Is(r.err, fault.Invalid) {
+			return r.err
+		}
+	}
+	if pend.empty() && len(p.entries) == 0 {
+		return nil
+	}
 	tx, err := w.db.write.BeginTx(ctx, nil)
 	if err != nil {
 		return err
@@ -184,12 +195,6 @@ func (w *writer) transact(ctx context.Context, pend *pending, batch []*request, 
 	defer tx.Rollback() // after Commit it does nothing
 	if err := w.db.flush(ctx, tx, pend); err != nil {
 		return err
-	}
-	d := deriver{derive: w.derive, repeats: w.queue.repeats, stored: func(k stateKey) (*event.Event, error) { return w.db.lastState(ctx, tx, k) }}
-	for _, r := range batch {
-		if r.err = p.add(r.events, d); r.err != nil && !fault.Is(r.err, fault.Invalid) {
-			return r.err
-		}
 	}
 	if err := w.db.put(ctx, tx, p, w.last); err != nil {
 		return err

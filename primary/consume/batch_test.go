@@ -14,20 +14,20 @@ import (
 // of them; ordinary messages fill it.
 func TestBatchIsBoundedByRows(t *testing.T) {
 	for name, tc := range map[string]struct {
-		interfaces, least, most int
+		checks, least, most int
 	}{
-		"small switches":          {48, 80, 110},
-		"one that is large alone": {9000, 1, 1},
-		"other messages":          {0, store.MaxBatch, store.MaxBatch},
+		"hosts of many checks": {48, 80, 110},
+		"the largest":          {1000, 4, 6},
+		"other messages":       {0, store.MaxBatch, store.MaxBatch},
 	} {
 		m := fold.Message{Event: event.Event{Kind: event.KindMetric, Type: event.TypePing, Data: json.RawMessage(`{"rttMs":1}`)}}
-		if tc.interfaces > 0 {
-			var list event.CountersList
-			for i := range tc.interfaces {
-				list.Add(fmt.Sprint(i), event.Counters{InOctets: 1})
+		if tc.checks > 0 {
+			var beat event.Seen
+			for i := range tc.checks {
+				beat.Checks = append(beat.Checks, event.CheckRuns{Name: fmt.Sprint(i)})
 			}
-			m.Type = event.TypeCountersList
-			m.Data, _ = json.Marshal(list)
+			m.Type = event.TypeSeen
+			m.Data, _ = json.Marshal(beat)
 		}
 		b, n := batch{}, 0
 		for ; !b.full(); n++ {

@@ -17,46 +17,57 @@ const (
 // Rows returns how many rows a message becomes at most, so that a transaction can
 // be kept bounded. It is an upper bound that costs less than reading the payload.
 func (m *Message) Rows() int {
-	switch m.Type {
-	case event.TypeCountersList: // every index is a string
-		return 2 + min(maxListed, bytes.Count(m.Data, []byte{'"'})/2)
-	case event.TypeSeen: // every check is an object
+	if m.Type == event.TypeSeen { // every check is an object
 		return 1 + min(maxChecks, bytes.Count(m.Data, []byte{'{'}))
 	}
 	return 1
 }
 
-// foldCounters makes of the counters of a device's interfaces, and of the timing
-// that came with them, what one message each would have become: the series of each
-// goes on, whichever way its samples come.
+// foldCounters keeps the counters of a device's interfaces, and the timing that
+// came with them, as one sample: a row of its own for each would be a page of the
+// disk written for each. It is of the first interface, since the lists of one run
+// have the same time.
 func foldCounters(ch *Changes, m *Message) {
 	var l event.CountersList
-	if json.Unmarshal(m.Data, &l) != nil {
+	if json.Unmarshal(m.Data, &l) != nil || len(l.Index) == 0 {
 		return // its schema was not enforced
 	}
-	at := m.Made()
-	if t := l.Timing; t != nil {
-		foldTiming(ch, m, t)
-	}
-	for i, index := range l.Index[:min(maxListed, len(l.Index))] {
-		entity := m.Entity.Interface(index)
-		if event.CheckEntity(entity) != nil {
-			continue // no message could be about it
-		}
-		values, err := json.Marshal(l.At(i))
-		if err != nil {
-			continue // numbers cannot fail
-		}
-		ch.Samples = append(ch.Samples, Sample{SeriesKey{m.Site, entity, event.TypeCounters}, at, values})
-	}
-}
-
-func foldTiming(ch *Changes, m *Message, t *event.CheckTiming) {
-	entity := m.Entity.Check(t.Check)
+	l.Index = l.Index[:min(maxListed, len(l.Index))]
+	entity := m.Entity.Interface(l.Index[0])
 	if event.CheckEntity(entity) != nil {
 		return // no message could be about it
 	}
-	if values, err := json.Marshal(t.Timing); err == nil { // numbers cannot fail
-		ch.Samples = append(ch.Samples, Sample{SeriesKey{m.Site, entity, event.TypeTiming}, m.Made(), values})
+	if values, err := json.Marshal(l); err == nil { // strings and numbers cannot fail
+		ch.Samples = append(ch.Samples, Sample{SeriesKey{m.Site, entity, event.TypeCountersList}, m.Made(), values})
 	}
+}
+
+// Unpack returns what a sample of a list stands for, one sample an interface and
+// one of the timing, as one message each would have become: the series of each goes
+// on, whichever way its samples came. Any other sample stands for itself.
+func (s Sample) Unpack() []Sample {
+	if s.Type != event.TypeCountersList {
+		return []Sample{s}
+	}
+	var l event.CountersList
+	if json.Unmarshal(s.Values, &l) != nil {
+		return nil
+	}
+	device := s.Entity.Device()
+	var out []Sample
+	add := func(entity event.Entity, typ event.Type, v any) {
+		if event.CheckEntity(entity) != nil {
+			return // no message could be about it
+		}
+		if values, err := json.Marshal(v); err == nil { // numbers cannot fail
+			out = append(out, Sample{SeriesKey{s.Site, entity, typ}, s.Time, values})
+		}
+	}
+	if t := l.Timing; t != nil {
+		add(device.Check(t.Check), event.TypeTiming, t.Timing)
+	}
+	for i, index := range l.Index {
+		add(device.Interface(index), event.TypeCounters, l.At(i))
+	}
+	return out
 }

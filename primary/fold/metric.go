@@ -36,11 +36,11 @@ func foldMetric(ch *Changes, m *Message) {
 	if isLedger(m.Type) {
 		return
 	}
-	ch.seen(m)
 	if m.Type == event.TypeCountersList {
-		foldCounters(ch, m)
+		foldCounters(ch, m) // the heartbeat of the same run says that the device was seen
 		return
 	}
+	ch.seen(m)
 	if values := numbers(m.Data); values != nil {
 		ch.Samples = append(ch.Samples, Sample{SeriesKey{m.Site, m.Entity, m.Type}, m.Made(), values})
 	}

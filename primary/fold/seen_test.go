@@ -33,19 +33,34 @@ func samples(ch *Changes) (out []string) {
 	return out
 }
 
+// unpacked is what samples stand for.
+func unpacked(samples []Sample) (out []Sample) {
+	for _, s := range samples {
+		out = append(out, s.Unpack()...)
+	}
+	return out
+}
+
 // The timing that came with counters goes on in the series of its check.
 func TestCountersWithTiming(t *testing.T) {
 	timing := event.Timing{Total: 12.5}
 	alone := message(t, event.KindMetric, event.TypeTiming, 1, t0, timing)
 	alone.Entity = alone.Entity.Check("snmp")
 	list := event.CountersList{Device: "r1", Index: []string{"1"}, Timing: &event.CheckTiming{Check: "snmp", Timing: timing}}
-	together := foldAll(newKnown(), []Message{*message(t, event.KindMetric, event.TypeCountersList, 1, t0, list)}).Samples
+	fold := func() []Sample {
+		return unpacked(foldAll(newKnown(), []Message{*message(t, event.KindMetric, event.TypeCountersList, 1, t0, list)}).Samples)
+	}
+	together := fold()
 	if d := cmp.Diff(foldAll(newKnown(), []Message{*alone}).Samples, together[:1]); d != "" || len(together) != 2 {
 		t.Errorf("%d samples; %s", len(together), d)
 	}
 	list.Timing.Check = strings.Repeat("x", 500)
-	if n := len(foldAll(newKnown(), []Message{*message(t, event.KindMetric, event.TypeCountersList, 1, t0, list)}).Samples); n != 1 {
+	if n := len(fold()); n != 1 {
 		t.Errorf("a check that no message could be about makes %d samples", n)
+	}
+	list.Index[0] = strings.Repeat("x", 500)
+	if n := len(fold()); n != 0 {
+		t.Errorf("an interface that no message could be about makes %d samples", n)
 	}
 }
 
@@ -66,7 +81,10 @@ func TestCountersList(t *testing.T) {
 		}
 		ch := foldAll(newKnown(), []Message{*message(t, event.KindMetric, event.TypeCountersList, 1, t0, list)})
 		together := map[SeriesKey]string{}
-		for _, s := range ch.Samples {
+		if len(ch.Samples) != 1 {
+			rt.Fatalf("%d rows", len(ch.Samples))
+		}
+		for _, s := range unpacked(ch.Samples) {
 			together[s.SeriesKey] = s.Time.String() + sorted(rt, s.Values)
 		}
 		if d := cmp.Diff(alone, together); d != "" {
@@ -161,7 +179,7 @@ func TestRows(t *testing.T) {
 		message(t, event.KindMetric, event.TypePing, 1, t0, event.Ping{}),
 	} {
 		n := len(foldAll(newKnown(), []Message{*m}).Samples)
-		if rows := m.Rows(); n == 0 || n > rows || rows > maxListed+2 {
+		if rows := m.Rows(); n == 0 || n > rows || rows > maxChecks+1 {
 			t.Errorf("%s: %d samples, at most %d rows", m.Type, n, rows)
 		}
 	}

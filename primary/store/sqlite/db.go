@@ -96,7 +96,7 @@ func open(path string, conns int, more string) (*sql.DB, error) {
 	// 32 MB: the ledger's and the devices' pages are written again and again.
 	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() +
 		"?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
-		"&_pragma=temp_store(MEMORY)&_pragma=wal_autocheckpoint(4000)&_pragma=journal_size_limit(67108864)" + more
+		"&_pragma=temp_store(MEMORY)&_pragma=wal_autocheckpoint(16000)&_pragma=journal_size_limit(67108864)" + more
 	db, err := sql.Open("sqlite", dsn)
 	if err != nil {
 		return nil, fault.Wrap(fault.Other, err, "open %s", path)

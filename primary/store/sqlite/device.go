@@ -83,57 +83,86 @@ func (r *Reader) inventory(ctx context.Context, ref api.DeviceRef) (json.RawMess
 // seriesOf returns the series of a device and its parts, each with its latest
 // value and its last hour as far as an answer can carry it.
 func (r *Reader) seriesOf(ctx context.Context, ref api.DeviceRef) ([]api.Series, error) {
-	out := []api.Series{}
 	rows, err := r.db.QueryContext(ctx, `SELECT entity, type, time, "values" FROM series JOIN samples ON series = id
 		WHERE tenant = ? AND site = ? AND (entity = ?3 OR entity > ?3 || '/' AND entity < ?3 || '0')
 		ORDER BY entity, type, id, time DESC`, ref.Tenant, ref.Site, ref.Device)
 	if err != nil {
-		return out, classify(err, "read metrics")
+		return nil, classify(err, "read metrics")
 	}
 	defer rows.Close()
-	type key struct{ entity, typ, name string }
-	at := map[key]int{}
-	newest := map[key]int64{}
-	size := 0
+	all := seriesList{at: map[seriesName]int{}}
 	for rows.Next() {
-		var entity, typ string
 		var t int64
-		var values []byte
-		if err := rows.Scan(&entity, &typ, &t, &values); err != nil {
-			return out, classify(err, "read metrics")
+		sm := fold.Sample{SeriesKey: fold.SeriesKey{Site: event.Site(ref.Site)}}
+		if err := rows.Scan(&sm.Entity, &sm.Type, &t, &sm.Values); err != nil {
+			return nil, classify(err, "read metrics")
 		}
-		if string(event.Entity(entity).Device()) != ref.Device {
+		if string(sm.Entity.Device()) != ref.Device {
 			continue
 		}
-		var fields map[string]float64
-		if err := json.Unmarshal(values, &fields); err != nil {
-			return out, err
-		}
-		for name, v := range fields {
-			if typ == string(event.TypeSeen) && name == "runs" {
-				continue // counts for programs; how long the runs took is for people too
-			}
-			k := key{entity, typ, name}
-			i, seen := at[k]
-			if !seen {
-				if len(out) == store.DeviceSeries {
-					continue
-				}
-				i = len(out)
-				at[k], newest[k] = i, t
-				out = append(out, api.Series{Entity: entity, Type: typ, Name: name, Value: v, Time: timeOf(t), Points: []api.Point{}})
-			}
-			if size < store.DevicePoints && t >= newest[k]-fold.Window.Nanoseconds() {
-				out[i].Points = append(out[i].Points, api.Point{Time: timeOf(t), Value: v})
-				size += pointBytes
+		sm.Time = timeOf(t)
+		for _, one := range sm.Unpack() {
+			if err := all.add(&one); err != nil {
+				return nil, err
 			}
 		}
 	}
-	for i := range out {
-		slices.Reverse(out[i].Points)
+	return all.done(), classify(rows.Err(), "read metrics")
+}
+
+type seriesName struct {
+	entity event.Entity
+	typ    event.Type
+	name   string
+}
+
+// seriesList gathers series from samples, of which each type comes newest first.
+type seriesList struct {
+	at   map[seriesName]int
+	list []api.Series
+	size int
+}
+
+func (l *seriesList) add(sm *fold.Sample) error {
+	var fields map[string]float64
+	if err := json.Unmarshal(sm.Values, &fields); err != nil {
+		return err
 	}
-	slices.SortFunc(out, func(a, b api.Series) int {
+	for name, v := range fields {
+		if sm.Type == event.TypeSeen && name == "runs" {
+			continue // counts for programs; how long the runs took is for people too
+		}
+		k := seriesName{sm.Entity, sm.Type, name}
+		i, seen := l.at[k]
+		if !seen {
+			if len(l.list) == store.DeviceSeries {
+				continue
+			}
+			i = len(l.list)
+			l.at[k] = i
+			l.list = append(l.list, api.Series{Entity: string(sm.Entity), Type: string(sm.Type), Name: name, Points: []api.Point{}})
+		}
+		s := &l.list[i]
+		if sm.Time.After(s.Time) {
+			s.Value, s.Time = v, sm.Time
+		}
+		if l.size < store.DevicePoints {
+			s.Points = append(s.Points, api.Point{Time: sm.Time, Value: v})
+			l.size += pointBytes
+		}
+	}
+	return nil
+}
+
+// done returns the series in order, each with its points in order.
+func (l *seriesList) done() []api.Series {
+	for i := range l.list {
+		s := &l.list[i]
+		s.Points = slices.DeleteFunc(s.Points, func(p api.Point) bool { return p.Time.Before(s.Time.Add(-fold.Window)) })
+		slices.SortStableFunc(s.Points, func(a, b api.Point) int { return a.Time.Compare(b.Time) })
+	}
+	slices.SortFunc(l.list, func(a, b api.Series) int {
 		return slices.Compare([]string{a.Entity, a.Type, a.Name}, []string{b.Entity, b.Type, b.Name})
 	})
-	return out, classify(rows.Err(), "read metrics")
+	return append([]api.Series{}, l.list...)
 }

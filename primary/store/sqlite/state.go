@@ -22,8 +22,16 @@ type stateRow struct {
 const runQuery = `(SELECT p."values" FROM samples p WHERE p.time > s.time AND p.series = (SELECT id FROM series x WHERE x.tenant = s.tenant
 		AND x.site = s.site AND x.entity = s.entity AND x.type = '` + string(event.TypeSeen) + `') ORDER BY p.time DESC LIMIT 1)`
 
-const stateQuery = `SELECT s.tenant, s.site, s.entity, max(s.time, coalesce((SELECT max((SELECT max(p.time) FROM samples p WHERE p.series = x.id))
-		FROM series x WHERE x.tenant = s.tenant AND x.site = s.site AND x.entity = s.entity), 0)), s.data,
+// seenQuery is the newest of a state, its entity's metrics, and for an interface the
+// lists of counters of its device that it stands in.
+const seenQuery = `max(s.time, coalesce((SELECT max((SELECT max(p.time) FROM samples p WHERE p.series = x.id))
+		FROM series x WHERE x.tenant = s.tenant AND x.site = s.site AND x.entity = s.entity), 0),
+	iif(s.type = '` + string(event.TypeInterface) + `', coalesce((SELECT max((SELECT p.time FROM samples p WHERE p.series = x.id
+		AND EXISTS (SELECT 1 FROM json_each(p."values", '$.index') i WHERE i.value = substr(s.entity, length(s.device) + length('/if/') + 1))
+		ORDER BY p.time DESC LIMIT 1)) FROM series x WHERE x.tenant = s.tenant AND x.site = s.site
+		AND x.entity > s.device || '/if/' AND x.entity < s.device || '/if0' AND x.type = '` + string(event.TypeCountersList) + `'), 0), 0))`
+
+const stateQuery = `SELECT s.tenant, s.site, s.entity, ` + seenQuery + `, s.data,
 	iif(s.type = '` + string(event.TypeCheck) + `', ` + runQuery + `, NULL)
 	FROM states s WHERE s.type = ? AND s.winner = 1 AND NOT EXISTS (SELECT 1 FROM devices d
 		WHERE d.tenant = s.tenant AND d.site = s.site AND d.device = s.device AND d.d_removed = 1)`

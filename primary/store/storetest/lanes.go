@@ -96,16 +96,34 @@ func countersList(t *testing.T, e Exam) {
 		list.Add(index, event.Counters{InOctets: uint64(20 + i)})
 	}
 	at := t0.Add(time.Minute)
+	list.Timing = &event.CheckTiming{Check: "snmp", Timing: event.Timing{Total: 7}}
 	f.put("acme", event.KindMetric, "r1", event.TypeCountersList, at, list)
+	// A second list of the same run, and an interface that neither has.
+	var second event.CountersList
+	second.Add("9", event.Counters{OutOctets: 1})
+	f.put("acme", event.KindMetric, "r1", event.TypeCountersList, at, second)
+	for _, index := range []string{"9", "gone"} {
+		f.put("acme", event.KindState, event.Entity("r1").Interface(index), event.TypeInterface, t0, event.Interface{Device: "r1", Index: index, Name: index})
+	}
 	for _, i := range ok(s.Interfaces(ctx, api.ListRequest{}))(t).Items {
-		if !i.LastSeen.Equal(at) {
+		if want := i.Index != "gone"; i.LastSeen.Equal(at) != want {
 			t.Errorf("%s was seen at %s", i.ID, i.LastSeen)
 		}
 	}
 	n := 0
 	for _, m := range ok(s.Device(ctx, api.DeviceRef{Tenant: "acme", Site: "syd", Device: "r1"}))(t).Metrics {
+		if m.Type == string(event.TypeTiming) && m.Name == "totalMs" && m.Value == 7 && m.Entity == "r1/check/snmp" {
+			n++
+			continue
+		}
 		if m.Type != string(event.TypeCounters) {
 			t.Errorf("a series of %s", m.Type)
+		}
+		if m.Entity == "r1/if/9" {
+			if m.Name == "outOctets" && m.Value == 1 {
+				n++
+			}
+			continue
 		}
 		if m.Name == "inOctets" {
 			if n++; len(m.Points) != 2 || m.Points[0].Value != 10 || m.Value < 20 {
@@ -113,7 +131,7 @@ func countersList(t *testing.T, e Exam) {
 			}
 		}
 	}
-	if n != 3 {
+	if n != 3+2 {
 		t.Errorf("%d series", n)
 	}
 }

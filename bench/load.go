@@ -92,6 +92,11 @@ func (f *loadFloors) judge(ok bool, what, floor, format string, args ...any) {
 	f.note("%s  %s: %s; floor: %s", state, what, fmt.Sprintf(format, args...), floor)
 }
 
+// tell prints a figure beside a floor that this run does not decide.
+func (f *loadFloors) tell(_ bool, what, floor, format string, args ...any) {
+	f.note("figure   %s: %s; floor of the long form: %s", what, fmt.Sprintf(format, args...), floor)
+}
+
 // whole rounds d for a floor's text: 90s rather than 1m30s.
 func whole(d time.Duration) string { return fmt.Sprintf("%.0f s", d.Seconds()) }
 

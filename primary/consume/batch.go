@@ -26,12 +26,19 @@ type batch struct {
 	msgs        []fold.Message
 	rows        int    // that msgs become at most
 	pending     uint64 // still in the stream behind the last of msgs
+	news        bool   // msgs say more than that something is unchanged
 }
+
+// linger is how long a batch waits for more while it says nothing new: pollers
+// send what is unchanged in bursts, and each transaction writes whole pages.
+const linger = 250 * time.Millisecond
 
 // take folds first and what else has arrived, in one transaction of at most
 // store.MaxBatch messages, which ends early when they become many rows.
 func (b *batch) take(ctx context.Context, first jetstream.Msg, more <-chan jetstream.Msg) error {
 	size := 0
+	timer := time.NewTimer(linger)
+	defer timer.Stop()
 	for m := first; ; {
 		if err := b.add(ctx, m); err != nil {
 			return err
@@ -42,8 +49,18 @@ func (b *batch) take(ctx context.Context, first jetstream.Msg, more <-chan jetst
 		}
 		select {
 		case m = <-more:
+			continue
 		default:
+		}
+		if b.news {
 			return b.commit(ctx)
+		}
+		select {
+		case m = <-more:
+		case <-timer.C:
+			return b.commit(ctx)
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 }
@@ -70,6 +87,7 @@ func (b *batch) add(ctx context.Context, m jetstream.Msg) error {
 func (b *batch) push(m fold.Message) {
 	b.msgs = append(b.msgs, m)
 	b.rows += m.Rows()
+	b.news = b.news || !event.Compact(m.Type)
 	b.cursor = m.StreamSeq
 }
 
@@ -143,7 +161,7 @@ func (b *batch) commit(ctx context.Context) error {
 	end(nil)
 	outcome.Note(nil)
 	clear(b.msgs) // lets go of the payloads
-	b.msgs, b.rows = b.msgs[:0], 0
+	b.msgs, b.rows, b.news = b.msgs[:0], 0, false
 	r.raise(ctx, result.Findings)
 	r.t.metrics.fold(ctx, r.t.id, result.Folded)
 	r.set(func(st *readerStatus) {

@@ -15,6 +15,9 @@ type seriesKey struct {
 	fold.SeriesKey
 }
 
+// trimBehind is how much longer than its window a series grows before it is trimmed.
+const trimBehind = fold.Window / 6
+
 // maxSeriesCached bounds the memory that known series take.
 const maxSeriesCached = 200_000
 
@@ -44,7 +47,7 @@ func (t *tx) putSamples(ctx context.Context, samples []fold.Sample) error {
 		touched[id] = struct{}{}
 	}
 	for id := range touched {
-		if _, err := t.st.trimSeries.ExecContext(ctx, id, fold.Window.Nanoseconds()); err != nil {
+		if _, err := t.st.trimSeries.ExecContext(ctx, id, fold.Window.Nanoseconds(), trimBehind.Nanoseconds()); err != nil {
 			return err
 		}
 	}

@@ -97,8 +97,10 @@ func (st *statements) prepare(ctx context.Context, c *sql.Conn) error {
 		{&st.putSeries, `INSERT INTO series (tenant, site, entity, type) VALUES (?, ?, ?, ?)`},
 		{&st.putSample, `INSERT INTO samples (series, time, "values") VALUES (?, ?, ?)
 			ON CONFLICT (series, time) DO UPDATE SET "values" = excluded."values"`},
+		// Several at once: each time the page at the series' beginning is written too.
 		{&st.trimSeries, `DELETE FROM samples WHERE series = ?1
-			AND time < (SELECT max(time) FROM samples WHERE series = ?1) - ?2`},
+			AND time < (SELECT max(time) FROM samples WHERE series = ?1) - ?2
+			AND (SELECT min(time) FROM samples WHERE series = ?1) < (SELECT max(time) FROM samples WHERE series = ?1) - ?2 - ?3`},
 
 		{&st.putDead, `INSERT INTO dead (tenant, stream, reason, producer, count, last, entity, type) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (tenant, stream, reason, producer) DO UPDATE SET count = count + excluded.count,

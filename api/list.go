@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"midplane/fault"
@@ -11,13 +12,15 @@ import (
 type Do = func(ctx context.Context, verb string, req, resp any) error
 
 // List asks for one page of a list. A service of v0.1.0 refuses fields that it
-// does not know: it is asked again without them, and answers more than was
-// asked for.
+// does not know: it is asked again without them, and what was not asked for is
+// left out here.
 func List[T any](ctx context.Context, do Do, verb string, req ListRequest) (Page[T], error) {
 	var page Page[T]
 	err := do(ctx, verb, req, &page)
 	if first := req.first(); fault.Is(err, fault.Invalid) && first != req && strings.Contains(err.Error(), "unknown field") {
-		err = do(ctx, verb, first, &page)
+		if err = do(ctx, verb, first, &page); err == nil {
+			page.Items = slices.DeleteFunc(page.Items, func(row T) bool { return !req.Matches(row) })
+		}
 	}
 	return page, err
 }

@@ -118,6 +118,7 @@ func (s *Service) handlers() map[string]api.Handler {
 		api.InterfaceList: answer(s.store.Interfaces),
 		api.CheckList:     answer(s.store.Checks),
 		api.DeviceGet:     answer(s.device),
+		api.DeviceChanges: answer(s.store.DeviceChanges),
 		api.EventList:     answer(s.events),
 		api.EventFollow:   answer(s.follow),
 		api.PrimaryStatus: answer(s.status),
@@ -223,9 +224,15 @@ func (s *Service) status(ctx context.Context, _ struct{}) (api.PrimaryReport, er
 	if err != nil {
 		return api.PrimaryReport{}, err
 	}
+	counts, err := s.store.Counts(ctx)
+	if err != nil {
+		return api.PrimaryReport{}, err
+	}
 	out := api.PrimaryReport{Name: s.cfg.Name, Version: s.cfg.Version, Started: s.cfg.Started, Tenants: s.reading.Reports(), Alarms: alarms}
 	for i := range out.Tenants {
-		out.Tenants[i].Sites = sites[out.Tenants[i].Tenant]
+		t := &out.Tenants[i]
+		devices := counts[t.Tenant]
+		t.Sites, t.Devices = sites[t.Tenant], &devices
 	}
 	return out, nil
 }

@@ -99,6 +99,12 @@ type Findings interface {
 // known: a name, a beginning of names, a tenant and a page's place are looked up.
 type Inventory interface {
 	Devices(ctx context.Context, req api.ListRequest) (api.Page[api.Device], error)
+
+	// DeviceChanges returns which devices of a list have changed since a position.
+	// Positions are kept while the database is open. What a tenant's changes are
+	// asked for says nothing of other tenants, but for the number of the position.
+	DeviceChanges(ctx context.Context, req api.ChangesRequest) (api.Changes, error)
+
 	Interfaces(ctx context.Context, req api.ListRequest) (api.Page[api.Interface], error)
 	Checks(ctx context.Context, req api.ListRequest) (api.Page[api.Check], error)
 
@@ -151,6 +157,9 @@ type EventLog interface {
 type Troubles interface {
 	// Sites returns, by tenant, the sites where a device is down or a check is not ok.
 	Sites(ctx context.Context) (map[string][]api.SiteReport, error)
+
+	// Counts returns how many devices of each tenant have which status.
+	Counts(ctx context.Context) (map[string]api.DeviceCounts, error)
 
 	// Alarms returns the newest alarms, newest first.
 	Alarms(ctx context.Context, limit int) ([]event.Alarm, error)

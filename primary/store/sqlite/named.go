@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"midplane/api"
-	"midplane/event"
 	"midplane/primary/store"
 	"midplane/primary/store/index"
 )
@@ -25,12 +24,12 @@ const (
 		WHERE s.tenant = j.value ->> 0 AND s.type = ?2 AND s.site = j.value ->> 1 AND s.entity = j.value ->> 2`
 )
 
-// statesNamed returns what of the entities with a state of a type a request's
+// named returns what of the entities with a state of the type a request's
 // name stands for, in the request's scope, by tenant, site and id.
-func (r *Reader) statesNamed(ctx context.Context, typ event.Type, req api.ListRequest) ([]store.Place, error) {
+func (s statesOf) named(ctx context.Context, req api.ListRequest) ([]store.Place, error) {
 	var keys []store.Place
 	scope := index.NewScope(req)
-	err := r.each(ctx, statePlaces, []any{req.Tenant, string(typ)}, func(scan func(...any) error) error {
+	err := s.r.each(ctx, statePlaces, []any{req.Tenant, string(s.typ)}, func(scan func(...any) error) error {
 		var p store.Place
 		err := scan(&p.Tenant, &p.Site)
 		for _, p.ID = range api.IDs(p.Tenant, p.Site, req.Name) {
@@ -44,7 +43,7 @@ func (r *Reader) statesNamed(ctx context.Context, typ event.Type, req api.ListRe
 		return nil, err
 	}
 	var out []store.Place
-	err = r.each(ctx, knownStates, []any{keysOf(keys), string(typ)}, func(scan func(...any) error) error {
+	err = s.r.each(ctx, knownStates, []any{keysOf(keys), string(s.typ)}, func(scan func(...any) error) error {
 		var p store.Place
 		err := scan(&p.Tenant, &p.Site, &p.ID)
 		out = append(out, p)

@@ -56,6 +56,12 @@ const (
 	lookChunk = 1000
 )
 
+// statesOf reads the states of one type.
+type statesOf struct {
+	r   *Reader
+	typ event.Type
+}
+
 // list returns one page of the states of one type.
 func list[T any](ctx context.Context, r *Reader, typ event.Type, req api.ListRequest, row func(stateRow) T) (api.Page[T], error) {
 	page := api.Page[T]{Items: []T{}}
@@ -67,19 +73,20 @@ func list[T any](ctx context.Context, r *Reader, typ event.Type, req api.ListReq
 	if err != nil {
 		return page, err
 	}
+	states := statesOf{r, typ}
 	var rows []stateRow
 	var next string // when all rows are on the page
 	switch {
 	case req.Status != "" || req.Search != "":
-		rows, next, err = r.narrowed(ctx, typ, req, after, limit, func(s stateRow) bool { return req.Matches(row(s)) })
+		rows, next, err = states.narrowed(ctx, req, after, limit, func(s stateRow) bool { return req.Matches(row(s)) })
 	case req.Name != "":
 		var found []store.Place
-		if found, err = r.statesNamed(ctx, typ, req); err == nil {
+		if found, err = states.named(ctx, req); err == nil {
 			found = slices.DeleteFunc(found, func(p store.Place) bool { return !p.Behind(after) })
-			rows, err = r.statesAt(ctx, stateColumnsFull, typ, found)
+			rows, err = states.at(ctx, stateColumnsFull, found)
 		}
 	default:
-		rows, err = r.statesAfter(ctx, stateColumnsFull, typ, req, after, limit+1)
+		rows, err = states.after(ctx, stateColumnsFull, req, after, limit+1)
 	}
 	if err != nil {
 		return page, err
@@ -99,18 +106,18 @@ func list[T any](ctx context.Context, r *Reader, typ event.Type, req api.ListReq
 
 // narrowed looks through states for those that match, until it has enough of them
 // or has looked at enough. next is where to look on.
-func (r *Reader) narrowed(ctx context.Context, typ event.Type, req api.ListRequest, after store.Place, limit int, match func(stateRow) bool) ([]stateRow, string, error) {
+func (s statesOf) narrowed(ctx context.Context, req api.ListRequest, after store.Place, limit int, match func(stateRow) bool) ([]stateRow, string, error) {
 	var found []store.Place
 	next := ""
 	for looked := 0; ; {
-		rows, last, more, err := r.candidates(ctx, typ, req, after)
+		rows, last, more, err := s.candidates(ctx, req, after)
 		if err != nil {
 			return nil, "", err
 		}
-		for _, s := range rows {
-			if match(s) {
-				if found = append(found, s.place()); len(found) == limit {
-					last, more = s.place(), true
+		for _, row := range rows {
+			if match(row) {
+				if found = append(found, row.place()); len(found) == limit {
+					last, more = row.place(), true
 					break
 				}
 			}
@@ -125,25 +132,25 @@ func (r *Reader) narrowed(ctx context.Context, typ event.Type, req api.ListReque
 			break
 		}
 	}
-	rows, err := r.statesAt(ctx, stateColumnsFull, typ, found)
+	rows, err := s.at(ctx, stateColumnsFull, found)
 	return rows, next, err
 }
 
 // candidates returns the next states to look at, with the columns that they are
 // found by, where it ended, and whether there may be more.
-func (r *Reader) candidates(ctx context.Context, typ event.Type, req api.ListRequest, after store.Place) (rows []stateRow, last store.Place, more bool, err error) {
+func (s statesOf) candidates(ctx context.Context, req api.ListRequest, after store.Place) (rows []stateRow, last store.Place, more bool, err error) {
 	var found []store.Place
 	switch {
-	case typ == event.TypeCheck && req.Status != "" && req.Status != event.CheckOK:
-		found = r.index.Checks(req, after, lookChunk)
+	case s.typ == event.TypeCheck && req.Status != "" && req.Status != event.CheckOK:
+		found = s.r.index.Checks(req, after, lookChunk)
 	case req.Name != "":
-		if found, err = r.statesNamed(ctx, typ, req); err != nil {
+		if found, err = s.named(ctx, req); err != nil {
 			return nil, after, false, err
 		}
 		found = slices.DeleteFunc(found, func(p store.Place) bool { return !p.Behind(after) })
 		found = found[:min(len(found), lookChunk)]
 	default:
-		rows, err = r.statesAfter(ctx, stateColumnsSmall, typ, req, after, lookChunk)
+		rows, err = s.after(ctx, stateColumnsSmall, req, after, lookChunk)
 		if len(rows) > 0 {
 			after = rows[len(rows)-1].place()
 		}
@@ -152,14 +159,14 @@ func (r *Reader) candidates(ctx context.Context, typ event.Type, req api.ListReq
 	if len(found) == 0 {
 		return nil, after, false, nil
 	}
-	rows, err = r.statesAt(ctx, stateColumnsSmall, typ, found)
+	rows, err = s.at(ctx, stateColumnsSmall, found)
 	return rows, found[len(found)-1], len(found) == lookChunk, err
 }
 
-// statesAfter returns the states of a request's scope that follow a place, tenant by
+// after returns the states of a request's scope that follow a place, tenant by
 // tenant: the key of the table begins with tenant and type.
-func (r *Reader) statesAfter(ctx context.Context, columns string, typ event.Type, req api.ListRequest, after store.Place, limit int) (out []stateRow, err error) {
-	tenants, err := r.live(ctx, req.Tenant, after.Tenant)
+func (s statesOf) after(ctx context.Context, columns string, req api.ListRequest, after store.Place, limit int) (out []stateRow, err error) {
+	tenants, err := s.r.live(ctx, req.Tenant, after.Tenant)
 	if err != nil {
 		return nil, err
 	}
@@ -170,8 +177,8 @@ func (r *Reader) statesAfter(ctx context.Context, columns string, typ event.Type
 		if none {
 			continue
 		}
-		args := append(append([]any{string(typ)}, w.args...), limit-len(out))
-		rows, err := r.states(ctx, columns+statesFrom+w.text+" ORDER BY s.site, s.entity LIMIT ?", args...)
+		args := append(append([]any{string(s.typ)}, w.args...), limit-len(out))
+		rows, err := s.states(ctx, columns+statesFrom+w.text+" ORDER BY s.site, s.entity LIMIT ?", args...)
 		if err != nil {
 			return nil, err
 		}
@@ -182,9 +189,9 @@ func (r *Reader) statesAfter(ctx context.Context, columns string, typ event.Type
 	return out, nil
 }
 
-// statesAt returns the states at places, by tenant, site and id.
-func (r *Reader) statesAt(ctx context.Context, columns string, typ event.Type, places []store.Place) ([]stateRow, error) {
-	rows, err := r.states(ctx, columns+statesAt, keysOf(places), string(typ))
+// at returns the states at places, by tenant, site and id.
+func (s statesOf) at(ctx context.Context, columns string, places []store.Place) ([]stateRow, error) {
+	rows, err := s.states(ctx, columns+statesAt, keysOf(places), string(s.typ))
 	slices.SortFunc(rows, func(a, b stateRow) int { return a.place().Compare(b.place()) })
 	return rows, err
 }
@@ -208,8 +215,8 @@ func (r *Reader) live(ctx context.Context, only, from string) ([]string, error) 
 	return out, classify(rows.Err(), "list tenants")
 }
 
-func (r *Reader) states(ctx context.Context, query string, args ...any) ([]stateRow, error) {
-	rows, err := r.db.QueryContext(ctx, query, args...)
+func (s statesOf) states(ctx context.Context, query string, args ...any) ([]stateRow, error) {
+	rows, err := s.r.db.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, classify(err, "list states")
 	}

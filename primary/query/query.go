@@ -7,6 +7,8 @@ package query
 import (
 	"cmp"
 	"context"
+	"encoding/json"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -123,6 +125,29 @@ func (s *Service) handlers() map[string]api.Handler {
 		api.EventFollow:   answer(s.follow),
 		api.PrimaryStatus: answer(s.status),
 	}
+}
+
+// Do answers a request of this process, which has to pass through no node: a verb, its
+// request and its answer are those of the service.
+func (s *Service) Do(ctx context.Context, verb string, req, resp any) error {
+	h, ok := s.handlers()[verb]
+	if !ok {
+		return fault.New(fault.Invalid, "no query %q", verb)
+	}
+	body, err := json.Marshal(req)
+	if err != nil {
+		return fault.Wrap(fault.Invalid, err, "query %s", verb)
+	}
+	answer, err := h(ctx, "", body)
+	if err != nil {
+		return err
+	}
+	into, from := reflect.ValueOf(resp).Elem(), reflect.ValueOf(answer)
+	if !from.Type().AssignableTo(into.Type()) {
+		return fault.New(fault.Other, "query %s answers a %T", verb, answer)
+	}
+	into.Set(from)
+	return nil
 }
 
 // answer decodes the request and asks f.

@@ -52,7 +52,7 @@ var stateKey = columns{"s.tenant", "s.site", "s.entity"}
 // lookedAt is how many states one page of a narrowed list looks at before it ends,
 // so that the answer comes soon; lookChunk how many at once.
 const (
-	lookedAt  = 4000
+	lookedAt  = 2000
 	lookChunk = 1000
 )
 

@@ -31,7 +31,10 @@ func (r *Reader) Devices(ctx context.Context, req api.ListRequest) (api.Page[api
 		found = found[:limit]
 		page.Next = found[limit-1].Token()
 	}
-	page.Items, _, err = r.devices(ctx, req, found)
+	var read int
+	if page.Items, _, read, err = r.devices(ctx, req, found); err == nil && read < len(found) {
+		page.Next = found[read-1].Token()
+	}
 	return page, err
 }
 
@@ -44,16 +47,18 @@ func (r *Reader) DeviceChanges(ctx context.Context, req api.ChangesRequest) (api
 	if err != nil {
 		return api.Changes{}, err
 	}
-	ch := r.index.Changes(req.ListRequest, req.Since, limit)
-	out := api.Changes{Position: ch.Position, Again: ch.Again, More: ch.More, Total: ch.Total, Removed: []api.DeviceRef{}}
-	var gone []store.Place
-	if out.Items, gone, err = r.devices(ctx, req.ListRequest, ch.Items); err != nil {
+	for ; ; limit /= 2 {
+		ch := r.index.Changes(req.ListRequest, req.Since, limit)
+		items, gone, read, err := r.devices(ctx, req.ListRequest, ch.Items)
+		if err == nil && read < len(ch.Items) && limit > 1 {
+			continue // fewer of them fit into an answer
+		}
+		out := api.Changes{Position: ch.Position, Again: ch.Again, More: ch.More, Total: ch.Total, Items: items, Removed: []api.DeviceRef{}}
+		for _, p := range append(ch.Removed, gone...) {
+			out.Removed = append(out.Removed, api.DeviceRef{Tenant: p.Tenant, Site: p.Site, Device: p.ID})
+		}
 		return out, err
 	}
-	for _, p := range append(ch.Removed, gone...) {
-		out.Removed = append(out.Removed, api.DeviceRef{Tenant: p.Tenant, Site: p.Site, Device: p.ID})
-	}
-	return out, nil
 }
 
 func checkDevices(req api.ListRequest) error {
@@ -77,10 +82,11 @@ const deviceQuery = `SELECT j.key, d.tenant, d.site, d.device, d.seen, ` + facet
 	FROM json_each(?) j CROSS JOIN devices d
 	WHERE d.tenant = j.value ->> 0 AND d.site = j.value ->> 1 AND d.device = j.value ->> 2 AND d.` + notDeleted
 
-// devices returns the devices at places, in their order. gone are the places where
-// there is none that the request asks for any more: the database may be newer than
-// what the index said.
-func (r *Reader) devices(ctx context.Context, req api.ListRequest, places []store.Place) (out []api.Device, gone []store.Place, err error) {
+// devices returns the devices at places, in their order, as many as fit into an
+// answer: those at the first places that it read. gone are the places among them where
+// there is none that the request asks for any more: the database may be newer than what
+// the index said.
+func (r *Reader) devices(ctx context.Context, req api.ListRequest, places []store.Place) (out []api.Device, gone []store.Place, read int, err error) {
 	rows := make([]*api.Device, len(places))
 	err = r.each(ctx, deviceQuery, []any{keysOf(places)}, func(scan func(...any) error) error {
 		var d api.Device
@@ -100,14 +106,19 @@ func (r *Reader) devices(ctx context.Context, req api.ListRequest, places []stor
 		return nil
 	})
 	out = []api.Device{}
+	size := 0
 	for i, d := range rows {
-		if d != nil {
-			out = append(out, *d)
-		} else {
+		switch {
+		case d == nil:
 			gone = append(gone, places[i])
+		case size > store.PageBytes:
+			return out, gone, i, err
+		default:
+			out = append(out, *d)
+			size += len(d.Name) + len(d.Message) + len(d.Description) + 300
 		}
 	}
-	return out, gone, err
+	return out, gone, len(places), err
 }
 
 // Interfaces returns one page of interfaces by tenant, site and id.

@@ -50,11 +50,8 @@ const (
 var stateKey = columns{"s.tenant", "s.site", "s.entity"}
 
 // lookedAt is how many states one page of a narrowed list looks at before it ends,
-// so that the answer comes soon; lookChunk how many at once.
-const (
-	lookedAt  = 2000
-	lookChunk = 1000
-)
+// so that the answer comes soon.
+const lookedAt = 1000
 
 // statesOf reads the states of one type.
 type statesOf struct {
@@ -106,61 +103,58 @@ func list[T any](ctx context.Context, r *Reader, typ event.Type, req api.ListReq
 
 // narrowed looks through states for those that match, until it has enough of them
 // or has looked at enough. next is where to look on.
-func (s statesOf) narrowed(ctx context.Context, req api.ListRequest, after store.Place, limit int, match func(stateRow) bool) ([]stateRow, string, error) {
+func (s statesOf) narrowed(ctx context.Context, req api.ListRequest, after store.Place, limit int, match func(stateRow) bool) (rows []stateRow, next string, err error) {
+	candidates, last, more, err := s.candidates(ctx, req, after, limit)
+	if err != nil {
+		return nil, "", err
+	}
 	var found []store.Place
-	next := ""
-	for looked := 0; ; {
-		rows, last, more, err := s.candidates(ctx, req, after)
-		if err != nil {
-			return nil, "", err
+	for _, row := range candidates {
+		if !match(row) {
+			continue
 		}
-		for _, row := range rows {
-			if match(row) {
-				if found = append(found, row.place()); len(found) == limit {
-					last, more = row.place(), true
-					break
-				}
-			}
-		}
-		after, looked = last, looked+lookChunk
-		if more {
-			next = after.Token()
-		} else {
-			next = ""
-		}
-		if !more || looked >= lookedAt || len(found) == limit {
+		if found = append(found, row.place()); len(found) == limit {
+			last, more = row.place(), true
 			break
 		}
 	}
-	rows, err := s.at(ctx, stateColumnsFull, found)
+	if more {
+		next = last.Token()
+	}
+	rows, err = s.at(ctx, stateColumnsFull, found)
 	return rows, next, err
 }
 
 // candidates returns the next states to look at, with the columns that they are
-// found by, where it ended, and whether there may be more.
-func (s statesOf) candidates(ctx context.Context, req api.ListRequest, after store.Place) (rows []stateRow, last store.Place, more bool, err error) {
+// found by, where it ended, and whether there may be more. limit is how many are
+// wanted of those that match.
+func (s statesOf) candidates(ctx context.Context, req api.ListRequest, after store.Place, limit int) (rows []stateRow, last store.Place, more bool, err error) {
+	most := lookedAt
 	var found []store.Place
 	switch {
 	case s.typ == event.TypeCheck && req.Status != "" && req.Status != event.CheckOK:
-		found = s.r.index.Checks(req, after, lookChunk)
+		if req.Search == "" {
+			most = limit // each of them matches
+		}
+		found = s.r.index.Checks(req, after, most)
 	case req.Name != "":
 		if found, err = s.named(ctx, req); err != nil {
 			return nil, after, false, err
 		}
 		found = slices.DeleteFunc(found, func(p store.Place) bool { return !p.Behind(after) })
-		found = found[:min(len(found), lookChunk)]
+		found = found[:min(len(found), most)]
 	default:
-		rows, err = s.after(ctx, stateColumnsSmall, req, after, lookChunk)
+		rows, err = s.after(ctx, stateColumnsSmall, req, after, most)
 		if len(rows) > 0 {
 			after = rows[len(rows)-1].place()
 		}
-		return rows, after, len(rows) == lookChunk, err
+		return rows, after, len(rows) == most, err
 	}
 	if len(found) == 0 {
 		return nil, after, false, nil
 	}
 	rows, err = s.at(ctx, stateColumnsSmall, found)
-	return rows, found[len(found)-1], len(found) == lookChunk, err
+	return rows, found[len(found)-1], len(found) == most, err
 }
 
 // after returns the states of a request's scope that follow a place, tenant by

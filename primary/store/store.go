@@ -95,8 +95,11 @@ type Findings interface {
 
 // Inventory is what is known of devices and their parts. What was removed, and
 // what belongs to a deleted tenant, is in none of the answers. Pages are by
-// tenant, site and id. What a page costs depends on its size, not on how much is
-// known: a name, a beginning of names, a tenant and a page's place are looked up.
+// tenant, site and id, those of devices also by status. What a page costs depends
+// on its size, not on how much is known: a name, a beginning of names, a tenant and a
+// page's place are looked up, devices are found without reading them, and what is
+// found by status or words of interfaces and checks is looked for in bounded parts, so
+// that a page may be empty and have a next.
 type Inventory interface {
 	Devices(ctx context.Context, req api.ListRequest) (api.Page[api.Device], error)
 

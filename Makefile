@@ -7,7 +7,7 @@ FUZZ    ?= 10s
 STATIC   = $(GO) tool -modfile=tools/go.mod staticcheck
 VULN     = $(GO) tool -modfile=tools/vulncheck/go.mod govulncheck
 
-.PHONY: build test race lint fuzz bench bench-load floors vulncheck image compose compose-down compose-destroy e2e docs clean
+.PHONY: build test race lint fuzz bench bench-load bench-reads floors vulncheck image compose compose-down compose-destroy e2e docs clean
 
 ## build: the program, static, without symbols, in bin/
 build:
@@ -51,6 +51,11 @@ bench:
 ## go run ./bench -short unchanged load
 bench-load:
 	$(GO) run ./bench unchanged load
+
+## bench-reads: what the command line and the page ask a primary with 50,000
+## devices; exit 1 when an answer takes too long. Nothing else may run meanwhile
+bench-reads:
+	$(GO) run ./bench reads
 
 ## floors: the figures that must hold; exit 1 when one is missed
 floors:

@@ -26,9 +26,10 @@ const (
 	PrimaryDrop  = "primary.forget" // PrimaryRef → {}
 )
 
-// ListRequest asks for one page of a list. Name and Prefix are for the lists of
-// the query service; a service that does not know them answers as if they were
-// left out, so those who ask look through the answer once more.
+// ListRequest asks for one page of a list. Name, Prefix, Status, Poller, Search
+// and Order are for the lists of the query service; a service that does not know
+// them answers as if they were left out, so those who ask look through the answer
+// once more.
 type ListRequest struct {
 	Tenant string `json:"tenant,omitempty"`
 	Site   string `json:"site,omitempty"`
@@ -36,6 +37,10 @@ type ListRequest struct {
 	Producer string `json:"producer,omitempty"`
 	Name     string `json:"name,omitempty"`   // only what a person calls this (Key.Named)
 	Prefix   string `json:"prefix,omitempty"` // only rows whose full name begins so (Key.Full)
+	Status   string `json:"status,omitempty"` // only rows with this status; of interfaces, the operational one
+	Poller   string `json:"poller,omitempty"` // only devices that this poller watches
+	Search   string `json:"search,omitempty"` // only rows that have each of these words (Words)
+	Order    string `json:"order,omitempty"`  // of devices: "" by tenant, site and id; OrderStatus
 	Limit    int    `json:"limit,omitempty"`
 	After    string `json:"after,omitempty"`
 }

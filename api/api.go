@@ -32,10 +32,14 @@ const (
 	DefaultPage = 200
 )
 
-// Page is one page of a list. Next is the After of the following page, "" on the last.
+// Page is one page of a list. Next is the After of the following page, "" on the
+// last. A page that was narrowed may have no items and still a Next: a list of
+// interfaces or checks is looked through a part at a time. Total is how many
+// devices the whole list has; other lists do not say.
 type Page[T any] struct {
 	Items []T    `json:"items"`
 	Next  string `json:"next,omitempty"`
+	Total int    `json:"total,omitempty"`
 }
 
 // problem is an error on the wire.

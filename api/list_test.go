@@ -27,11 +27,20 @@ func TestAnOldServiceIsAskedWithoutNewFields(t *testing.T) {
 		if known.After == "bad" {
 			return fault.New(fault.Invalid, "not where a page ended")
 		}
-		return json.Unmarshal([]byte(`{"items":[{"id":"r1"},{"id":"r2"}]}`), resp)
+		return json.Unmarshal([]byte(`{"items":[{"id":"r1","status":"up","name":"Core"},{"id":"r2","status":"down","poller":"p1"}]}`), resp)
 	}
 	rows, err := All[Device](context.Background(), old, DeviceList, ListRequest{Tenant: "acme", Name: "r1"})
 	if err != nil || len(rows) != 2 || len(asked) != 2 || asked[1] != `{"tenant":"acme"}` {
 		t.Fatalf("%v, %v, asked %v", rows, err, asked)
+	}
+	for _, req := range []ListRequest{{Status: "up"}, {Search: "CORE r"}, {Poller: "p1"}, {Status: "down", Poller: "p1", Search: "2"}} {
+		want := "r1"
+		if req.Poller != "" {
+			want = "r2"
+		}
+		if rows, err := All[Device](context.Background(), old, DeviceList, req); err != nil || len(rows) != 1 || rows[0].ID != want {
+			t.Errorf("%+v: %v, %v", req, rows, err)
+		}
 	}
 	asked = nil
 	if _, err := List[Device](context.Background(), old, DeviceList, ListRequest{After: "bad"}); !fault.Is(err, fault.Invalid) || len(asked) != 1 {

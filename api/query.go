@@ -14,6 +14,7 @@ import (
 const (
 	DeviceList    = "device.list"    // ListRequest → Page[Device]
 	DeviceGet     = "device.get"     // DeviceRef → DeviceDetail
+	DeviceChanges = "device.changes" // ChangesRequest → Changes
 	InterfaceList = "interface.list" // ListRequest → Page[Interface]
 	CheckList     = "check.list"     // ListRequest → Page[Check]
 	EventList     = "event.list"     // EventRequest → Page[Event], oldest first
@@ -29,6 +30,24 @@ type DeviceRef struct {
 	Tenant string `json:"tenant"`
 	Site   string `json:"site"`
 	Device string `json:"device"`
+}
+
+// ChangesRequest asks which devices have changed since a position, of those that a
+// list with the same fields is about.
+type ChangesRequest struct {
+	ListRequest
+	Since string `json:"since,omitempty"` // Changes.Position; "": only the position is asked for
+}
+
+// Changes is which devices have changed. LastSeen alone is no change, or nearly
+// all would. A position is of one primary, and of one run of it.
+type Changes struct {
+	Position string      `json:"position"`
+	Again    bool        `json:"again,omitempty"` // it cannot be said: list the devices, then ask since Position
+	More     bool        `json:"more,omitempty"`  // ask since Position at once
+	Items    []Device    `json:"items"`           // as they are now
+	Removed  []DeviceRef `json:"removed"`         // changed, and not in the list: gone, or not what was asked for
+	Total    int         `json:"total"`           // how many devices the list has now
 }
 
 // EventRequest filters the event log. After is a position in it ("" = from the
@@ -61,7 +80,15 @@ type TenantReport struct {
 	Reading bool           `json:"reading"`
 	Problem string         `json:"problem,omitempty"`
 	Streams []StreamReport `json:"streams"`
-	Sites   []SiteReport   `json:"sites,omitempty"` // where something is wrong in the network; an older primary leaves it out
+	Sites   []SiteReport   `json:"sites,omitempty"`   // where something is wrong in the network; an older primary leaves it out
+	Devices *DeviceCounts  `json:"devices,omitempty"` // an older primary leaves it out
+}
+
+// DeviceCounts is how many devices have which status.
+type DeviceCounts struct {
+	Up      int `json:"up"`
+	Down    int `json:"down"`
+	Unknown int `json:"unknown"`
 }
 
 // SiteReport is what is wrong in the network of one site.

@@ -87,6 +87,7 @@ var benchmarks = []benchmark{
 	{"apply", "a tenant of two sites and 50 devices, from apply to Ready", applyTime},
 	{"load", "pollers with 500 SNMP devices and 5,000 TCP checks on default quotas: start, steady work, an outage of ten minutes", loadRun},
 	{"unchanged", "polls of 2,000 SNMP devices in which nothing has changed: CPU, messages, and bytes stored and written", unchangedCost},
+	{"reads", "what the command line and the page ask a primary with 50,000 devices", readsRun},
 	{"failover", "publish gap after kill −9 of the stream's leader", failover},
 }
 

@@ -108,6 +108,8 @@ func (f *fake) answer(ctx context.Context, verb string, body []byte) (any, error
 		var ref api.DeviceRef
 		err := json.Unmarshal(body, &ref)
 		return api.DeviceDetail{Device: api.Device{ID: ref.Device, Tenant: ref.Tenant, Site: ref.Site}}, err
+	case "query device.changes":
+		return f.changes(body)
 	case "admin node.status":
 		return api.ClusterStatus{Leader: "n1", Nodes: []api.Node{{ID: "n1", Live: true}}}, nil
 	case "query primary.status":
@@ -127,6 +129,24 @@ func (f *fake) answer(ctx context.Context, verb string, body []byte) (any, error
 		return map[string]any{}, nil
 	}
 	return nil, fmt.Errorf("unexpected verb %s", verb)
+}
+
+// changes answers that the devices from a number on have changed.
+func (f *fake) changes(body []byte) (any, error) {
+	var req api.ChangesRequest
+	if err := json.Unmarshal(body, &req); err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	out := api.Changes{Position: fmt.Sprintf("db.%d", len(f.devices)), Total: len(f.devices)}
+	from := 0
+	if _, err := fmt.Sscanf(req.Since, "db.%d", &from); err != nil || from > len(f.devices) {
+		out.Again = true
+		return out, nil
+	}
+	out.Items = f.devices[from:]
+	return out, nil
 }
 
 // follow answers what is after req.After, or waits for it.

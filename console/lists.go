@@ -36,6 +36,8 @@ type kind struct {
 var (
 	plain   = []string{"tenant", "limit", "after"}
 	placed  = []string{"tenant", "site", "limit", "after"}
+	looked  = []string{"tenant", "site", "status", "poller", "q", "order", "limit", "after"}
+	parts   = []string{"tenant", "site", "status", "q", "limit", "after"}
 	limited = []string{"tenant", "producer", "limit", "after"}
 	logged  = []string{"tenant", "site", "severity", "type", "entity", "since", "newest", "limit", "after"}
 )
@@ -45,9 +47,9 @@ var kinds = []kind{
 	{"tenants", plain, admin(api.TenantList, func(t api.Tenant) string { return t.ID })},
 	{"sites", placed, admin(api.SiteList, func(s api.Site) string { return s.Tenant })},
 	{"pollers", placed, admin(api.PollerList, func(p api.Poller) string { return p.Tenant })},
-	{"devices", placed, query(api.DeviceList, func(d api.Device) string { return d.Tenant })},
-	{"interfaces", placed, query(api.InterfaceList, func(i api.Interface) string { return i.Tenant })},
-	{"checks", placed, query(api.CheckList, func(c api.Check) string { return c.Tenant })},
+	{"devices", looked, query(api.DeviceList, func(d api.Device) string { return d.Tenant })},
+	{"interfaces", parts, query(api.InterfaceList, func(i api.Interface) string { return i.Tenant })},
+	{"checks", parts, query(api.CheckList, func(c api.Check) string { return c.Tenant })},
 	{"events", logged, events},
 	{"streams", plain, admin(api.StreamList, func(s api.Stream) string { return s.Tenant })},
 	{"limits", limited, admin(api.LimitList, func(l api.Limit) string { return l.Tenant })},
@@ -92,9 +94,10 @@ func rows[T any](ctx context.Context, v *views, do func(context.Context, string,
 	if err := do(ctx, verb, req, &got); err != nil {
 		return page{}, err
 	}
-	out := page{Items: make([]json.RawMessage, 0, len(got.Items)), Next: got.Next}
+	out := page{Items: make([]json.RawMessage, 0, len(got.Items)), Next: got.Next, Total: got.Total}
 	for i := range got.Items {
 		if !mine(ctx, of(got.Items[i])) {
+			out.Total = 0 // it counts others' rows
 			continue
 		}
 		if err := v.positions.hide(ctx, &got.Items[i]); err != nil {

@@ -122,7 +122,19 @@ func TestFiltersReachTheSource(t *testing.T) {
 	ask(t, url+"/api/v1/events?tenant=acme&site=_&severity=warning&type=net.reachability&entity=r1%2Fif%2F2&since=2026-01-31T15:04:05%2B01:00&limit=")
 	ask(t, url+"/api/v1/events?since=15m&newest=true")
 	ask(t, url+"/api/v1/limits?tenant=acme&producer=feed&limit=3")
+	ask(t, url+"/api/v1/devices?status=down&poller=syd-01&q=rtr+9&order=status&limit=2")
+	ask(t, url+"/api/v1/checks?status=critical&q=web")
+	ask(t, url+"/api/v1/devices/changes?tenant=acme&status=down&q=rtr&since=db.1")
 	got := src.requests()
+	for i, want := range []string{
+		`query device.list {"status":"down","poller":"syd-01","search":"rtr 9","order":"status","limit":2}`,
+		`query check.list {"status":"critical","search":"web"}`,
+		`query device.changes {"tenant":"acme","status":"down","search":"rtr","since":"db.1"}`,
+	} {
+		if got[4+i] != want {
+			t.Errorf("got %s\nwant %s", got[4+i], want)
+		}
+	}
 	if want := `admin limits.list {"tenant":"acme","producer":"feed","limit":3}`; got[3] != want {
 		t.Errorf("got %s\nwant %s", got[3], want)
 	}
@@ -152,6 +164,13 @@ func TestBadQueriesAreRefused(t *testing.T) {
 		"/api/v1/devices?tenant=*":                           "tenant",
 		"/api/v1/devices?tenant=a&tenant=b":                  "tenant",
 		"/api/v1/devices?producer=feed":                      "producer",
+		"/api/v1/devices?order=name":                         "order",
+		"/api/v1/devices?poller=*":                           "poller",
+		"/api/v1/interfaces?poller=p1":                       "poller",
+		"/api/v1/devices?q=" + strings.Repeat("x", 300):      "q",
+		"/api/v1/devices?since=15m":                          "since",
+		"/api/v1/devices/changes?after=x":                    "after",
+		"/api/v1/devices/changes?since=a&since=b":            "since",
 		"/api/v1/limits?producer=*":                          "producer",
 		"/api/v1/limits?site=syd":                            "site",
 		"/api/v1/devices?limit=0":                            "limit",

@@ -16,6 +16,9 @@ import (
 type params struct {
 	tenant, site       string
 	producer           string
+	status, poller     string
+	search, order      string
+	position           string // of changes
 	severity           event.Severity
 	typ, entity, after string
 	since              *time.Time
@@ -24,14 +27,24 @@ type params struct {
 	paged              bool // limit or after was given
 }
 
-// maxAfter bounds a position, which is opaque here, in bytes.
-const maxAfter = 1024
+// maxAfter bounds a position, which is opaque here, and what is searched, in bytes.
+const (
+	maxAfter  = 1024
+	maxSearch = 256
+)
+
+// sincePosition stands for "since" where that is a position and no time.
+const sincePosition = "since (a position)"
 
 // readParams reads the query string of u, of which only the names in allow may
 // be there. A name without a value counts as left out.
 func readParams(u *url.URL, now time.Time, allow ...string) (params, error) {
 	var p params
 	values, err := url.ParseQuery(u.RawQuery)
+	if since := values["since"]; slices.Contains(allow, sincePosition) && since != nil {
+		delete(values, "since")
+		values[sincePosition] = since
+	}
 	if err != nil {
 		return p, fault.WithHint(fault.New(fault.Invalid, "the query string cannot be read"), "escape values percent-style")
 	}
@@ -74,6 +87,24 @@ func (p *params) set(name, value string, now time.Time) (err error) {
 		p.site = value
 		if value != string(event.NoSite) {
 			err = event.CheckName("site", value)
+		}
+	case "status":
+		if p.status = value; len(value) > maxSearch {
+			err = fault.New(fault.Invalid, "%d bytes are too long", len(value))
+		}
+	case "order":
+		if p.order = value; value != api.OrderStatus {
+			err = fault.New(fault.Invalid, "%q is not %q", value, api.OrderStatus)
+		}
+	case "q":
+		if p.search = value; len(value) > maxSearch {
+			err = fault.New(fault.Invalid, "%d bytes are too long", len(value))
+		}
+	case "poller":
+		p.poller, err = value, event.CheckName("poller", value)
+	case sincePosition:
+		if p.position = value; len(value) > maxAfter {
+			err = fault.New(fault.Invalid, "%d bytes are too long", len(value))
 		}
 	case "producer":
 		p.producer, err = value, event.CheckName("producer", value)
@@ -123,7 +154,8 @@ func readSince(value string, now time.Time) (*time.Time, error) {
 }
 
 func (p params) list(limit int, after string) api.ListRequest {
-	return api.ListRequest{Tenant: p.tenant, Site: p.site, Producer: p.producer, Limit: limit, After: after}
+	return api.ListRequest{Tenant: p.tenant, Site: p.site, Producer: p.producer, Status: p.status, Poller: p.poller, Search: p.search, Order: p.order,
+		Limit: limit, After: after}
 }
 
 func (p params) events(limit int, after string) api.EventRequest {

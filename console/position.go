@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"strconv"
+	"strings"
 
 	"midplane/api"
 	"midplane/console/access"
@@ -54,6 +55,9 @@ func round(key []byte, tenant string, i byte, half uint64) uint64 {
 	return uint64(binary.BigEndian.Uint32(mac.Sum(nil))) & halfMask
 }
 
+// The positions of changes count over all tenants as well, behind the name of what
+// they are positions in.
+
 // positions hides from a confined viewer what counts over all tenants.
 type positions struct {
 	access *access.Keeper // has the key
@@ -97,4 +101,23 @@ func (p positions) turn(ctx context.Context, after string, back bool) (string, e
 	}
 	key, err := p.access.Key()
 	return strconv.FormatUint(shuffle(key, own, n, back), 10), err
+}
+
+// shownChange is a position of changes as a confined viewer sees it, and realChange
+// the one that it stands for.
+func (p positions) shownChange(ctx context.Context, position string) (string, error) {
+	return p.turnChange(ctx, position, false)
+}
+
+func (p positions) realChange(ctx context.Context, position string) (string, error) {
+	return p.turnChange(ctx, position, true)
+}
+
+func (p positions) turnChange(ctx context.Context, position string, back bool) (string, error) {
+	of, number, _ := strings.Cut(position, ".")
+	number, err := p.turn(ctx, number, back)
+	if position == "" {
+		return "", err
+	}
+	return of + "." + number, err
 }

@@ -33,6 +33,7 @@ var matrix = map[string][7]int{
 	"GET /api/v1/streams":                          {401, 200, 200, 200, 200, 200, 403},
 	"GET /api/v1/limits":                           {401, 200, 200, 200, 200, 200, 403},
 	"GET /api/v1/schemas":                          {401, 200, 200, 200, 200, 200, 403},
+	"GET /api/v1/devices/changes":                  {401, 200, 200, 200, 200, 200, 403},
 	"GET /api/v1/devices/{tenant}/{site}/{device}": {401, 200, 200, 200, 200, 403, 403},
 	"GET /api/v1/status":                           {401, 200, 200, 200, 200, 200, 403},
 	"GET /api/v1/events/stream":                    {401, 200, 200, 200, 200, 200, 403},
@@ -191,6 +192,8 @@ func (l leaky) Query(_ context.Context, verb string, _, resp any) error { return
 
 func leak(verb string, resp any) error {
 	body := map[string]string{
+		"device.changes": `{"position":"db.77","total":77,"items":[{"id":"globex-1","tenant":"globex"},{"id":"acme-1","tenant":"acme"}],"removed":[{"device":"globex-2","tenant":"globex"},{"device":"acme-2","tenant":"acme"},{"device":"globex-3","tenant":""}]}`,
+		"device.list":    `{"total":77,"items":[{"id":"globex-1","tenant":"globex"},{"id":"acme-1","tenant":"acme"},{"id":"globex-2","tenant":""}]}`,
 		"device.get":     `{"device":{"id":"globex-r1","tenant":"globex"}}`,
 		"node.status":    `{"nodes":[{"id":"n1","live":true,"tenants":77,"revision":77,"version":"globex"}],"leader":"globex","revision":77,"problems":[{"tenant":"globex","message":"globex"},{"message":"globex is slow"},{"tenant":"acme","message":"acme is slow"}],"primaries":[{"id":"globex"}]}`,
 		"primary.status": `{"name":"p1","version":"globex","tenants":[{"tenant":"globex"},{"tenant":"acme"}],"alarms":[{"message":"globex lost"}]}`,
@@ -214,7 +217,7 @@ func TestConfinedViewerSeesNothingElse(t *testing.T) {
 		"/api/v1/tenants?tenant=globex", "/api/v1/sites?tenant=globex", "/api/v1/pollers?tenant=globex", "/api/v1/devices?tenant=globex&limit=1",
 		"/api/v1/interfaces?tenant=globex", "/api/v1/checks?tenant=globex", "/api/v1/events?tenant=globex&newest=true", "/api/v1/streams?tenant=globex",
 		"/api/v1/limits?tenant=globex", "/api/v1/limits?tenant=globex&producer=feed", "/api/v1/schemas?tenant=globex", "/api/v1/events/stream?tenant=globex", "/api/v1/devices/globex/hq/r1", "/api/v1/devices/nosuch/hq/r1", "/metrics",
-		"/api/v1/devices?tenant=nosuch",
+		"/api/v1/devices?tenant=nosuch", "/api/v1/devices/changes?tenant=globex", "/api/v1/devices/changes?tenant=nosuch&since=db.1", "/api/v1/devices?tenant=globex&q=r&status=down",
 	} {
 		status, _, body := ask(t, url+path, acme)
 		if status != http.StatusForbidden || strings.Contains(body, "globex") || strings.Contains(body, "nosuch") {
@@ -235,6 +238,9 @@ func TestConfinedViewerSeesNothingElse(t *testing.T) {
 			ask(t, url+"/api/v1/"+k.name+query, acme)
 		}
 	}
+	for _, query := range []string{"devices?status=down&q=r", "checks?status=critical", "interfaces?q=r", "devices/changes", "devices/changes?since=db.1&q=r", "devices/changes?tenant="} {
+		ask(t, url+"/api/v1/"+query, acme)
+	}
 	for _, asked := range src.requests() {
 		if !strings.Contains(asked, `"tenant":"acme"`) {
 			t.Errorf("asked %s", asked)
@@ -253,6 +259,13 @@ func TestConfinedViewerSeesNothingElse(t *testing.T) {
 				t.Errorf("%s%s: %d %s", k.name, query, status, body)
 			}
 		}
+	}
+	if status, _, body := ask(t, url+"/api/v1/devices/changes", acme); status != http.StatusOK || strings.Contains(body, "globex") || strings.Contains(body, "77") ||
+		!strings.Contains(body, "acme-1") || !strings.Contains(body, "acme-2") {
+		t.Errorf("changes: %d %s", status, body)
+	}
+	if status, _, body := ask(t, url+"/api/v1/devices?limit=5&q=r", acme); status != http.StatusOK || strings.Contains(body, "77") {
+		t.Errorf("list: %d %s", status, body)
 	}
 	if status, _, body := ask(t, url+"/api/v1/devices/acme/syd/r1", acme); status != http.StatusNotFound || strings.Contains(body, "globex") {
 		t.Errorf("device: %d %s", status, body)

@@ -101,6 +101,7 @@ func (c *Console) table() ([]route, error) {
 		{method: del, path: "/api/v1/session", need: reader, serve: c.logins.serveLogout},
 		{method: get, path: "/api/v1/sessions", need: reader, serve: c.logins.serveSessions},
 		{method: del, path: "/api/v1/sessions/{id}", need: reader, serve: c.logins.serveEndSession},
+		{method: get, path: "/api/v1/devices/changes", need: reader, serve: c.views.serveChanges},
 		{method: get, path: "/api/v1/devices/{tenant}/{site}/{device}", need: reader, serve: c.views.serveDevice},
 		{method: get, path: "/api/v1/status", need: reader, serve: c.views.serveStatus},
 		{method: get, path: "/api/v1/events/stream", need: reader, serve: c.live.serveStream, passive: true},

@@ -18,6 +18,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -55,6 +56,8 @@ type Primary struct {
 	cfg   Config
 	tel   telemetry.Telemetry
 	ready chan struct{} // closed once queries are answered
+
+	answers atomic.Pointer[query.Service] // set while the database is open
 }
 
 // New checks the configuration. It does no I/O.
@@ -88,6 +91,16 @@ func (p *Primary) Ready(ctx context.Context) error {
 	}
 }
 
+// Query answers a request of this process (package api, query…) from this primary's
+// own database, and needs no node for it.
+func (p *Primary) Query(ctx context.Context, verb string, req, resp any) error {
+	answers := p.answers.Load()
+	if answers == nil {
+		return fault.WithHint(fault.New(fault.Unavailable, "primary %s does not answer yet", p.cfg.Name), "its log says what it waits for")
+	}
+	return answers.Do(ctx, verb, req, resp)
+}
+
 // Run reads and answers until ctx ends; then it returns nil. It may be called once.
 func (p *Primary) Run(ctx context.Context) (err error) {
 	started := time.Now().UTC()
@@ -117,6 +130,8 @@ func (p *Primary) Run(ctx context.Context) (err error) {
 		return err
 	}
 	answers := query.New(query.Config{Name: p.cfg.Name, Version: p.cfg.Version, Started: started}, db.Reader, consumer)
+	p.answers.Store(answers)
+	defer p.answers.Store(nil)
 
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {

@@ -1,9 +1,13 @@
-// The devices table, its filter, and the count of each status per tenant.
+// The devices table. The server filters, sorts and counts; the page shows the
+// first rows of that list, and takes what changes in it.
 import { Table, badge, byId, el, when } from './dom.js';
+import { ask, source } from './fresh.js';
 
-const shown = 300;
-const order = { down: 0, unknown: 1, up: 2 };
-let devices = [];
+const portion = 200; // rows that are loaded at once
+const beyond = 1000; // rows that may come to the front before the list is read again
+const every = 10000; // milliseconds between two looks for changes
+const seenEvery = 60000; // when a device was last seen is no change: what is shown is read again
+const order = ['down', 'unknown', 'up']; // that the server lists them in
 
 const table = new Table(byId('devices').querySelector('.table'), 'Devices', [
   { label: 'Status', show: (d) => badge(d.status, d.message) },
@@ -34,25 +38,152 @@ function age(since) {
 }
 
 const fields = { tenant: byId('f-tenant'), status: byId('f-status'), text: byId('f-text') };
+const more = byId('device-more');
 
-function matches(d, words) {
-  if (fields.tenant.value && d.tenant !== fields.tenant.value) return false;
-  if (fields.status.value && d.status !== fields.status.value) return false;
-  const text = [d.id, d.name, d.address, d.tenant, d.site, d.poller, d.description, d.message].join(' ').toLowerCase();
-  return words.every((w) => text.includes(w));
+const rows = new Map(); // key → device: the first rows of the list
+let last = null; // the row that the list has been read up to
+let next = ''; // where it goes on; '' at its end
+let position = ''; // up to which change the rows are
+let total = 0;
+let wanted = portion; // rows to load
+let read = 0; // when the rows were read
+let turn = 0; // rises when the list is begun again: answers to the one before are dropped
+
+const key = (d) => [d.tenant, d.site, d.id ?? d.device].join('/');
+
+// compare orders rows as the server's list does.
+function compare(a, b) {
+  const parts = (d) => [order.indexOf(d.status), d.tenant, d.site, d.id];
+  const x = parts(a);
+  const y = parts(b);
+  for (let i = 0; i < x.length; i++) {
+    if (x[i] !== y[i]) return x[i] < y[i] ? -1 : 1;
+  }
+  return 0;
 }
 
-export function showDevices(all) {
-  if (all) devices = all.toSorted((a, b) => (order[a.status] ?? 3) - (order[b.status] ?? 3) || key(a).localeCompare(key(b)));
-  const words = fields.text.value.toLowerCase().split(/\s+/).filter(Boolean);
-  const some = devices.filter((d) => matches(d, words));
-  table.emptyText = devices.length ? 'No device matches.' : 'No devices yet. A tenant’s file declares them: midplane apply -f DIR';
-  table.show(some.slice(0, shown), key);
-  const count = some.length === devices.length ? devices.length + ' devices' : some.length + ' of ' + devices.length + ' devices';
-  byId('device-count').textContent = count + (some.length > shown ? ', the first ' + shown + ' are shown' : '');
+function query(more) {
+  const q = new URLSearchParams(more);
+  for (const [field, param] of [['tenant', 'tenant'], ['status', 'status'], ['text', 'q']]) {
+    const value = fields[field].value.trim();
+    if (value) q.set(param, value);
+  }
+  return q.toString();
 }
 
-const key = (d) => [d.tenant, d.site, d.id].join('/');
+// begin reads the list from its start, as many rows as are wanted.
+async function begin() {
+  const mine = ++turn;
+  const from = await ask('/api/v1/devices/changes?' + query({ limit: '1' })); // what changes from now on, before looking
+  const got = [];
+  let after = '';
+  let page;
+  do {
+    page = await ask('/api/v1/devices?' + query({ order: 'status', limit: String(portion), after }));
+    got.push(...page.items);
+    after = page.next || '';
+  } while (after && got.length < wanted);
+  if (mine !== turn) return;
+  rows.clear();
+  position = from.position;
+  read = Date.now();
+  take(got, after, page.total);
+}
+
+function take(items, after, all) {
+  for (const d of items) rows.set(key(d), d);
+  if (items.length) last = items[items.length - 1];
+  else if (!rows.size) last = null;
+  next = after;
+  total = all || 0;
+  show();
+}
+
+// follow takes what has changed since the last time.
+async function follow() {
+  const mine = turn;
+  let c;
+  do {
+    c = await ask('/api/v1/devices/changes?' + query({ since: position, limit: '500' }));
+    if (mine !== turn) return;
+    if (c.again || rows.size > wanted + beyond) {
+      await begin();
+      return;
+    }
+    position = c.position;
+    for (const d of c.removed) rows.delete(key(d));
+    for (const d of c.items) {
+      if (next && last && compare(d, last) > 0) rows.delete(key(d)); // on a page that is not loaded
+      else rows.set(key(d), d);
+    }
+  } while (c.more);
+  total = c.total;
+  show();
+}
+
+function show() {
+  const sorted = [...rows.values()].sort(compare);
+  const narrowed = fields.tenant.value || fields.status.value || fields.text.value.trim();
+  table.emptyText = narrowed ? 'No device matches.' : 'No devices yet. A tenant’s file declares them: midplane apply -f DIR';
+  table.show(sorted, key);
+  const found = total.toLocaleString() + (total === 1 ? ' device' : ' devices') + (narrowed ? ' found' : '');
+  byId('device-count').textContent = found + (next ? ', the first ' + sorted.length + ' are shown' : '');
+  more.hidden = !next;
+}
+
+const state = source('devices', ['devices']);
+let timer = 0;
+let busy = false;
+let soon = false;
+
+// look begins, or goes on, and never twice at a time.
+async function look() {
+  clearTimeout(timer);
+  if (busy) { soon = true; return; }
+  busy = true;
+  try {
+    if (!position || Date.now() - read > seenEvery) await begin();
+    else await follow();
+    state.good();
+  } catch (error) {
+    state.bad(error);
+  }
+  busy = false;
+  timer = setTimeout(look, soon ? 500 : document.hidden ? 6 * every : every);
+  soon = false;
+}
+
+// showDevices begins to show the list, and returns a function that looks sooner.
+export function showDevices() {
+  document.addEventListener('visibilitychange', () => { if (!document.hidden) look(); });
+  look();
+  return look;
+}
+
+more.addEventListener('click', async () => {
+  const mine = turn;
+  more.disabled = true;
+  wanted += portion;
+  try {
+    const page = await ask('/api/v1/devices?' + query({ order: 'status', limit: String(portion), after: next }));
+    if (mine === turn) take(page.items, page.next || '', page.total);
+  } catch (error) {
+    state.bad(error);
+  }
+  more.disabled = false;
+});
+
+// changed begins with the first rows of another list, once the reader stops typing.
+let typing = 0;
+function changed() {
+  turn++;
+  rows.clear();
+  position = next = '';
+  wanted = portion;
+  more.hidden = true;
+  clearTimeout(typing);
+  typing = setTimeout(look, 250);
+}
 
 export function tenantNames(names) {
   const have = [...fields.tenant.options].slice(1).map((o) => o.value);
@@ -60,17 +191,7 @@ export function tenantNames(names) {
   const chosen = fields.tenant.value;
   fields.tenant.replaceChildren(el('option', { value: '' }, 'all'), ...names.map((n) => el('option', { value: n }, n)));
   fields.tenant.value = names.includes(chosen) ? chosen : '';
-  showDevices();
-}
-
-// counts returns {tenant: {up, down, unknown}}.
-export function counts() {
-  const out = {};
-  for (const d of devices) {
-    const c = (out[d.tenant] ??= { up: 0, down: 0, unknown: 0 });
-    c[d.status in c ? d.status : 'unknown']++;
-  }
-  return out;
+  if (fields.tenant.value !== chosen) changed();
 }
 
 // narrow sets the filter from elsewhere on the page.
@@ -78,11 +199,11 @@ export function narrow(tenant, status) {
   fields.tenant.value = tenant;
   fields.status.value = status;
   fields.text.value = '';
-  showDevices();
+  changed();
   byId('devices').scrollIntoView({ block: 'start' });
   fields.text.focus({ preventScroll: true });
 }
 
 byId('filter').addEventListener('submit', (e) => e.preventDefault());
-byId('filter').addEventListener('input', () => showDevices());
-byId('filter').addEventListener('reset', () => setTimeout(showDevices)); // after the fields are empty
+byId('filter').addEventListener('input', changed);
+byId('filter').addEventListener('reset', () => setTimeout(changed)); // after the fields are empty

@@ -1,12 +1,13 @@
 // The live page of a Midplane cluster.
 import { Table, badge, byId, clock, el, now, when } from './dom.js';
-import { counts, narrow, showDevices, tenantNames } from './devices.js';
+import { narrow, showDevices, tenantNames } from './devices.js';
 import { follow } from './events.js';
 import { poll } from './fresh.js';
 import { showStatus } from './cluster.js';
 import { enter } from './session.js';
 
 let tenants = [];
+let counts = {}; // tenant → how many of its devices have which status
 
 const tenantTable = new Table(byId('tenants').querySelector('.table'), 'Tenants', [
   { label: 'Tenant', class: 'main', show: (t) => [t.id, t.name && t.name !== t.id ? el('span', { class: 'muted sub' }, t.name) : ''] },
@@ -32,9 +33,8 @@ function count(t, status) {
 }
 
 function showTenants() {
-  const all = counts();
   const none = { up: 0, down: 0, unknown: 0 };
-  tenantTable.show(tenants.map((t) => ({ ...t, count: all[t.id] || none })), (t) => t.id);
+  tenantTable.show(tenants.map((t) => ({ ...t, count: counts[t.id] || none })), (t) => t.id);
   tenantNames(tenants.map((t) => t.id).sort());
 }
 
@@ -50,10 +50,14 @@ const pollerTable = new Table(byId('pollers').querySelector('.table'), 'Pollers'
 
 // start begins to ask, once the reader has signed in.
 function start() {
-  poll('status', ['cluster', 'problems'], '/api/v1/status', 5000, showStatus);
+  poll('status', ['cluster', 'problems', 'tenants'], '/api/v1/status', 5000, (s) => {
+    showStatus(s);
+    counts = Object.fromEntries((s.primary?.tenants || []).map((t) => [t.tenant, t.devices]));
+    showTenants();
+  });
   poll('tenants', ['tenants'], '/api/v1/tenants', 10000, (all) => { tenants = all; showTenants(); });
   poll('pollers', ['pollers'], '/api/v1/pollers', 5000, (all) => pollerTable.show(all, (p) => p.tenant + '/' + p.id));
-  const devicesSoon = poll('devices', ['devices', 'tenants'], '/api/v1/devices', 10000, (all) => { showDevices(all); showTenants(); });
+  const devicesSoon = showDevices();
 
   // A change is seen in the table shortly after its event, not at the next round.
   let soon = 0;

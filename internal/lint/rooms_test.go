@@ -74,7 +74,8 @@ var primaryRooms = map[string]roomOf{
 	"repair":          {rooms: []string{"fold", "store"}},
 	"fold":            {},
 	"store":           {rooms: []string{"fold"}},
-	"store/sqlite":    {rooms: []string{"fold", "store"}},
+	"store/index":     {rooms: []string{"fold", "store"}},
+	"store/sqlite":    {rooms: []string{"fold", "store", "store/index"}},
 	"store/storetest": {rooms: []string{"fold", "store"}},
 }
 

@@ -52,6 +52,7 @@ type Changes struct {
 	Cursors  map[string]Cursor
 	Findings []Finding
 	Touched  map[DeviceLane]Touched // states that became the newest of an outbox's lane
+	Parts    map[DeviceKey]bool     // devices that have more interfaces or checks now
 
 	Folded  map[event.Kind]int // messages that were folded
 	Skipped int                // already folded: redelivered, or stored twice
@@ -72,7 +73,7 @@ func NewChanges() *Changes {
 	return &Changes{
 		States: map[LaneKey]*Version{}, Winners: map[StateKey]Lane{}, Devices: map[DeviceKey]*Facets{},
 		Dead: map[DeadKey]*DeadLetter{}, Ledgers: map[LedgerKey]*Ledger{}, Cursors: map[string]Cursor{},
-		Folded: map[event.Kind]int{}, Touched: map[DeviceLane]Touched{},
+		Folded: map[event.Kind]int{}, Touched: map[DeviceLane]Touched{}, Parts: map[DeviceKey]bool{},
 	}
 }
 

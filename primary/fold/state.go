@@ -101,6 +101,9 @@ func (k *Known) foldState(ch *Changes, m *Message) {
 		return
 	}
 	ch.touch(m, beat)
+	if len(lanes.By) == 0 && (m.Type == event.TypeInterface || m.Type == event.TypeCheck) {
+		ch.Parts[DeviceKey{m.Site, m.Entity.Device()}] = true
+	}
 	before := lanes.By[lanes.Winner]
 	lanes.By[lane] = v
 	ch.States[LaneKey{key, lane}] = v

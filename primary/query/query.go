@@ -7,6 +7,8 @@ package query
 import (
 	"cmp"
 	"context"
+	"encoding/json"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -118,10 +120,34 @@ func (s *Service) handlers() map[string]api.Handler {
 		api.InterfaceList: answer(s.store.Interfaces),
 		api.CheckList:     answer(s.store.Checks),
 		api.DeviceGet:     answer(s.device),
+		api.DeviceChanges: answer(s.store.DeviceChanges),
 		api.EventList:     answer(s.events),
 		api.EventFollow:   answer(s.follow),
 		api.PrimaryStatus: answer(s.status),
 	}
+}
+
+// Do answers a request of this process, which has to pass through no node: a verb, its
+// request and its answer are those of the service.
+func (s *Service) Do(ctx context.Context, verb string, req, resp any) error {
+	h, ok := s.handlers()[verb]
+	if !ok {
+		return fault.New(fault.Invalid, "no query %q", verb)
+	}
+	body, err := json.Marshal(req)
+	if err != nil {
+		return fault.Wrap(fault.Invalid, err, "query %s", verb)
+	}
+	answer, err := h(ctx, "", body)
+	if err != nil {
+		return err
+	}
+	into, from := reflect.ValueOf(resp).Elem(), reflect.ValueOf(answer)
+	if !from.Type().AssignableTo(into.Type()) {
+		return fault.New(fault.Other, "query %s answers a %T", verb, answer)
+	}
+	into.Set(from)
+	return nil
 }
 
 // answer decodes the request and asks f.
@@ -223,9 +249,15 @@ func (s *Service) status(ctx context.Context, _ struct{}) (api.PrimaryReport, er
 	if err != nil {
 		return api.PrimaryReport{}, err
 	}
+	counts, err := s.store.Counts(ctx)
+	if err != nil {
+		return api.PrimaryReport{}, err
+	}
 	out := api.PrimaryReport{Name: s.cfg.Name, Version: s.cfg.Version, Started: s.cfg.Started, Tenants: s.reading.Reports(), Alarms: alarms}
 	for i := range out.Tenants {
-		out.Tenants[i].Sites = sites[out.Tenants[i].Tenant]
+		t := &out.Tenants[i]
+		devices := counts[t.Tenant]
+		t.Sites, t.Devices = sites[t.Tenant], &devices
 	}
 	return out, nil
 }

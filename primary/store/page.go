@@ -1,7 +1,9 @@
 package store
 
 import (
+	"cmp"
 	"encoding/base64"
+	"strconv"
 	"strings"
 	"time"
 
@@ -45,12 +47,28 @@ func Limit(n int) (int, error) {
 	return min(n, api.MaxPage), nil
 }
 
-// Place is where a page of a list by tenant, site and id ended.
-type Place struct{ Tenant, Site, ID string }
+// Place is where a row of a list by tenant, site and id is, and so where a page
+// ended. Rank comes before them in a list that has another order.
+type Place struct {
+	Tenant, Site, ID string
+	Rank             int
+}
+
+// Compare orders places as their list does.
+func (p Place) Compare(q Place) int {
+	return cmp.Or(cmp.Compare(p.Rank, q.Rank), cmp.Compare(p.Tenant, q.Tenant), cmp.Compare(p.Site, q.Site), cmp.Compare(p.ID, q.ID))
+}
+
+// Behind reports whether a row comes on a later page than the one that ended at q.
+func (p Place) Behind(q Place) bool { return p.Compare(q) > 0 }
 
 // Token is the place as a page's "next". It is opaque to those who ask.
 func (p Place) Token() string {
-	return base64.RawURLEncoding.EncodeToString([]byte(p.Tenant + "\x00" + p.Site + "\x00" + p.ID))
+	text := p.Tenant + "\x00" + p.Site + "\x00" + p.ID
+	if p.Rank > 0 {
+		text += "\x00" + strconv.Itoa(p.Rank)
+	}
+	return base64.RawURLEncoding.EncodeToString([]byte(text))
 }
 
 // ParsePlace reads a token; "" is the beginning.
@@ -60,8 +78,11 @@ func ParsePlace(token string) (p Place, err error) {
 	}
 	b, err := base64.RawURLEncoding.DecodeString(token)
 	parts := strings.Split(string(b), "\x00")
-	if err != nil || len(parts) != 3 {
-		return p, fault.WithHint(fault.New(fault.Invalid, "%q is not where a page ended", token), `pass the "next" of the page before`)
+	if len(parts) == 4 && err == nil {
+		p.Rank, err = strconv.Atoi(parts[3])
 	}
-	return Place{parts[0], parts[1], parts[2]}, nil
+	if err != nil || len(parts) < 3 || len(parts) > 4 {
+		return Place{}, fault.WithHint(fault.New(fault.Invalid, "%q is not where a page ended", token), `pass the "next" of the page before`)
+	}
+	return Place{Tenant: parts[0], Site: parts[1], ID: parts[2], Rank: p.Rank}, nil
 }

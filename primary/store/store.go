@@ -95,10 +95,19 @@ type Findings interface {
 
 // Inventory is what is known of devices and their parts. What was removed, and
 // what belongs to a deleted tenant, is in none of the answers. Pages are by
-// tenant, site and id. What a page costs depends on its size, not on how much is
-// known: a name, a beginning of names, a tenant and a page's place are looked up.
+// tenant, site and id, those of devices also by status. What a page costs depends
+// on its size, not on how much is known: a name, a beginning of names, a tenant and a
+// page's place are looked up, devices are found without reading them, and what is
+// found by status or words of interfaces and checks is looked for in bounded parts, so
+// that a page may be empty and have a next.
 type Inventory interface {
 	Devices(ctx context.Context, req api.ListRequest) (api.Page[api.Device], error)
+
+	// DeviceChanges returns which devices of a list have changed since a position.
+	// Positions are kept while the database is open. What a tenant's changes are
+	// asked for says nothing of other tenants, but for the number of the position.
+	DeviceChanges(ctx context.Context, req api.ChangesRequest) (api.Changes, error)
+
 	Interfaces(ctx context.Context, req api.ListRequest) (api.Page[api.Interface], error)
 	Checks(ctx context.Context, req api.ListRequest) (api.Page[api.Check], error)
 
@@ -151,6 +160,9 @@ type EventLog interface {
 type Troubles interface {
 	// Sites returns, by tenant, the sites where a device is down or a check is not ok.
 	Sites(ctx context.Context) (map[string][]api.SiteReport, error)
+
+	// Counts returns how many devices of each tenant have which status.
+	Counts(ctx context.Context) (map[string]api.DeviceCounts, error)
 
 	// Alarms returns the newest alarms, newest first.
 	Alarms(ctx context.Context, limit int) ([]event.Alarm, error)

@@ -32,6 +32,8 @@ least important columns are left out, and long cells end in "…". -o wide shows
 all.`,
 		Example: `  midplane get devices
   midplane get interfaces --tenant acme --site syd -o wide
+  midplane get devices --status down --poller syd-01
+  midplane get devices --search "rtr 192.0.2" --limit 20
   midplane get devices -o json | jq '.[] | select(.status=="down")'
   midplane get events --severity warning --since 24h
   midplane get devices --tenant acme --no-headers
@@ -56,6 +58,10 @@ type list[T any] struct {
 	bySite  bool // --site makes sense
 	byUser  bool // --producer does
 	global  bool // --tenant does not
+	polled  bool // --poller does
+
+	searched string   // what --search looks through; "": --status, --search and --limit make no sense
+	statuses []string // that --status may be; nil: any
 
 	// stored prints what was declared of one thing, as the text of its file; nil
 	// for a kind that has none.
@@ -84,6 +90,11 @@ func newList[T any](sh *shell.Shell, l list[T]) *cobra.Command {
 			if err := where.check(); err != nil {
 				return err
 			}
+			if l.statuses != nil {
+				if err := api.CheckStatus(where.status, l.statuses); err != nil {
+					return err
+				}
+			}
 			return sh.WithClient(func(c *connect.Client) error {
 				if l.stored != nil && len(given) > 0 && sh.Out.Format == output.YAML {
 					text, err := l.stored(cmd.Context(), c, given[0])
@@ -96,7 +107,7 @@ func newList[T any](sh *shell.Shell, l list[T]) *cobra.Command {
 				if len(given) > 0 {
 					req.Name = given[0]
 				}
-				rows, err := api.All[T](cmd.Context(), l.door(c), l.verb, req)
+				rows, err := api.First[T](cmd.Context(), l.door(c), l.verb, req, where.limit)
 				if err == nil && len(rows) == 0 {
 					err = c.CheckTenant(cmd.Context(), where.tenant)
 				}
@@ -121,8 +132,26 @@ func newList[T any](sh *shell.Shell, l list[T]) *cobra.Command {
 		if l.byUser {
 			cmd.Flags().StringVar(&where.producer, "producer", "", "only of this producer")
 		}
+		if l.polled {
+			cmd.Flags().StringVar(&where.poller, "poller", "", "only what this poller watches")
+		}
+		if l.searched != "" {
+			l.findFlags(cmd, &where)
+		}
 	}
 	return cmd
+}
+
+// findFlags are the flags of what a primary finds.
+func (l list[T]) findFlags(cmd *cobra.Command, where *scope) {
+	which := "only with this status"
+	if l.statuses != nil {
+		which += ": " + strings.Join(l.statuses, ", ")
+	}
+	cmd.Flags().StringVar(&where.status, "status", "", which)
+	cmd.Flags().StringVar(&where.search, "search", "", "only with these words in "+l.searched)
+	cmd.Flags().IntVar(&where.limit, "limit", 0, "at most so many (default: all)")
+	_ = cmd.RegisterFlagCompletionFunc("status", shell.Words(l.statuses...)) // fails only for a flag that is not there
 }
 
 func (l list[T]) pick(rows []T, name string) []T {
@@ -135,8 +164,12 @@ func (l list[T]) pick(rows []T, name string) []T {
 	return out
 }
 
-// scope is --tenant, --site and --producer.
-type scope struct{ tenant, site, producer string }
+// scope is which rows are asked for: --tenant, --site and so on.
+type scope struct {
+	tenant, site, producer string
+	status, poller, search string
+	limit                  int // 0: all
+}
 
 func (s *scope) flags(cmd *cobra.Command, bySite bool) {
 	cmd.Flags().StringVar(&s.tenant, "tenant", "", "only of this tenant")
@@ -157,6 +190,14 @@ func (s *scope) check() error {
 			return err
 		}
 	}
+	if s.poller != "" {
+		if err := event.CheckName("poller", s.poller); err != nil {
+			return err
+		}
+	}
+	if s.limit < 0 {
+		return fault.New(fault.Invalid, "limit %d is negative", s.limit)
+	}
 	if s.site != "" && event.Site(s.site) != event.NoSite {
 		return event.CheckName("site", s.site)
 	}
@@ -164,5 +205,5 @@ func (s *scope) check() error {
 }
 
 func (s *scope) request() api.ListRequest {
-	return api.ListRequest{Tenant: s.tenant, Site: s.site, Producer: s.producer}
+	return api.ListRequest{Tenant: s.tenant, Site: s.site, Producer: s.producer, Status: s.status, Poller: s.poller, Search: s.search}
 }

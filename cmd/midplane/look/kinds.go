@@ -74,7 +74,8 @@ var pollersKind = list[api.Poller]{
 
 var devicesKind = list[api.Device]{
 	noun: "devices", short: "Devices and hosts, and whether they answer",
-	door: connect.QueryDoor, verb: api.DeviceList, bySite: true,
+	door: connect.QueryDoor, verb: api.DeviceList, bySite: true, polled: true,
+	searched: "id, name or address", statuses: api.DeviceStatuses,
 	key: func(d api.Device) api.Key { return api.Key{Tenant: d.Tenant, Site: d.Site, ID: d.ID} },
 	columns: []output.Column[api.Device]{
 		{Name: "Tenant", Value: func(d api.Device) string { return d.Tenant }},
@@ -95,7 +96,7 @@ var devicesKind = list[api.Device]{
 
 var interfacesKind = list[api.Interface]{
 	noun: "interfaces", short: "Interfaces of devices, with their status and speed",
-	door: connect.QueryDoor, verb: api.InterfaceList, bySite: true,
+	door: connect.QueryDoor, verb: api.InterfaceList, bySite: true, searched: "id, name or alias",
 	key: func(i api.Interface) api.Key { return api.Key{Tenant: i.Tenant, Site: i.Site, ID: i.ID} },
 	columns: []output.Column[api.Interface]{
 		{Name: "Tenant", Value: func(i api.Interface) string { return i.Tenant }},
@@ -115,7 +116,7 @@ var interfacesKind = list[api.Interface]{
 
 var checksKind = list[api.Check]{
 	noun: "checks", short: "Results of ping, TCP, HTTP and other checks",
-	door: connect.QueryDoor, verb: api.CheckList, bySite: true,
+	door: connect.QueryDoor, verb: api.CheckList, bySite: true, searched: "id, name or target", statuses: api.CheckStatuses,
 	key: func(c api.Check) api.Key { return api.Key{Tenant: c.Tenant, Site: c.Site, ID: c.ID} },
 	columns: []output.Column[api.Check]{
 		{Name: "Tenant", Value: func(c api.Check) string { return c.Tenant }},

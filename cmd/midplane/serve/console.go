@@ -1,10 +1,14 @@
 package serve
 
 import (
+	"context"
+
 	"github.com/spf13/pflag"
 
+	"midplane/api"
 	"midplane/console"
 	"midplane/console/access"
+	"midplane/primary"
 	"midplane/telemetry/export"
 )
 
@@ -21,6 +25,23 @@ func (c *consoleFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&c.Cert, "http-cert", "", "file of the certificate with which --http speaks TLS; read again when it changes")
 	f.StringVar(&c.Key, "http-key", "", "file of the certificate's key")
 	f.BoolVar(&c.MFA, "http-require-mfa", false, "let admins and operators in with a second factor only: midplane console user mfa")
+}
+
+// beside is what a page asks that runs beside a primary: that primary, in this
+// process, and the control plane.
+type beside struct {
+	admin   api.Do
+	primary *primary.Primary
+}
+
+// Admin asks the control plane.
+func (b beside) Admin(ctx context.Context, verb string, req, resp any) error {
+	return b.admin(ctx, verb, req, resp)
+}
+
+// Query asks the primary.
+func (b beside) Query(ctx context.Context, verb string, req, resp any) error {
+	return b.primary.Query(ctx, verb, req, resp)
 }
 
 // served is the console of a server with what belongs to it.

@@ -94,7 +94,7 @@ func runPrimary(ctx context.Context, sh *shell.Shell, f primaryFlags) error {
 		return err
 	}
 	src := &asker{servers: sum.Servers, ca: ca, creds: deployment.PrimaryCreds(f.Deployment, account.RoleAdmin), name: sum.Primary, tel: exp.Telemetry("console")}
-	cons, err := newConsole(sh.Version, data, f.consoleFlags, f.daemonFlags, src, exp)
+	cons, err := newConsole(sh.Version, data, f.consoleFlags, f.daemonFlags, beside{src.Admin, prim}, exp)
 	if err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func runPrimary(ctx context.Context, sh *shell.Shell, f primaryFlags) error {
 	)
 }
 
-// asker is the connection with which the page asks.
+// asker is the connection with which the page asks the control plane.
 type asker struct {
 	servers         []string
 	ca, creds, name string
@@ -156,13 +156,4 @@ func (s *asker) Admin(ctx context.Context, verb string, req, resp any) error {
 		return err
 	}
 	return api.NewAdmin(nc, s.name).Do(ctx, verb, req, resp)
-}
-
-// Query asks a primary.
-func (s *asker) Query(ctx context.Context, verb string, req, resp any) error {
-	nc, err := s.conn()
-	if err != nil {
-		return err
-	}
-	return api.NewQuery(nc, s.name).Do(ctx, verb, req, resp)
 }

@@ -113,7 +113,7 @@ func runUp(ctx context.Context, sh *shell.Shell, f upFlags) error {
 		}
 	}
 	admin := &firstAdmin{servers: cluster.Servers(), creds: deployment.AdminCreds(cluster.Deployment(), upAdmin), tel: exp.Telemetry("up")}
-	u := &upRun{out: sh.Out, flags: f, data: data, servers: cluster.Servers(), ask: admin}
+	u := &upRun{out: sh.Out, flags: f, data: data, servers: cluster.Servers(), ask: admin.Admin}
 	save := u.natsContext(admin.creds)
 	if _, err := save.Place(); err != nil {
 		return err
@@ -127,7 +127,7 @@ func runUp(ctx context.Context, sh *shell.Shell, f upFlags) error {
 	if err != nil {
 		return err
 	}
-	cons, err := newConsole(sh.Version, data, f.consoleFlags, f.daemonFlags, admin, exp)
+	cons, err := newConsole(sh.Version, data, f.consoleFlags, f.daemonFlags, beside{admin.Admin, prim}, exp)
 	if err != nil {
 		return err
 	}
@@ -163,7 +163,7 @@ type upRun struct {
 	flags   upFlags
 	data    string
 	servers []string
-	ask     console.Source
+	ask     api.Do // the control plane
 	context string // NATS context that was saved
 }
 
@@ -184,16 +184,15 @@ type firstAdmin struct {
 
 	nc    *nats.Conn
 	admin *api.Admin
-	query *api.Query
 }
 
-// connect comes before Admin and Query.
+// connect comes before Admin.
 func (a *firstAdmin) connect() error {
 	nc, err := bus.Connect(bus.Config{Servers: a.servers, User: upAdmin, Name: "up", CredsFile: a.creds, MaxWait: answerWithin}, a.tel)
 	if err != nil {
 		return err
 	}
-	a.nc, a.admin, a.query = nc, api.NewAdmin(nc, upAdmin), api.NewQuery(nc, upAdmin)
+	a.nc, a.admin = nc, api.NewAdmin(nc, upAdmin)
 	return nil
 }
 
@@ -209,9 +208,4 @@ func (a *firstAdmin) run(ctx context.Context) error {
 // Admin asks the control plane.
 func (a *firstAdmin) Admin(ctx context.Context, verb string, req, resp any) error {
 	return a.admin.Do(ctx, verb, req, resp)
-}
-
-// Query asks the primary.
-func (a *firstAdmin) Query(ctx context.Context, verb string, req, resp any) error {
-	return a.query.Do(ctx, verb, req, resp)
 }

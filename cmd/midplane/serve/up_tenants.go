@@ -45,7 +45,7 @@ func (u *upRun) tenants(ctx context.Context, wanted []*tenants.Spec, cons *serve
 	defer cancel()
 	var have []api.Tenant
 	list := func() (err error) {
-		have, err = api.All[api.Tenant](ctx, u.ask.Admin, api.TenantList, api.ListRequest{})
+		have, err = api.All[api.Tenant](ctx, u.ask, api.TenantList, api.ListRequest{})
 		return err
 	}
 	if err := patiently(ctx, list); err != nil {
@@ -127,7 +127,7 @@ func patiently(ctx context.Context, do func() error) error {
 // apply stores one spec when it differs from what is there.
 func (u *upRun) apply(ctx context.Context, want *tenants.Spec) error {
 	var answer api.SpecAnswer
-	err := u.ask.Admin(ctx, api.TenantSpec, api.TenantRef{Tenant: string(want.ID)}, &answer)
+	err := u.ask(ctx, api.TenantSpec, api.TenantRef{Tenant: string(want.ID)}, &answer)
 	var have *tenants.Spec
 	switch {
 	case fault.Is(err, fault.NotFound):
@@ -145,5 +145,5 @@ func (u *upRun) apply(ctx context.Context, want *tenants.Spec) error {
 	if err != nil {
 		return fault.Wrap(fault.Other, err, "tenant %s", want.ID)
 	}
-	return fault.Wrap(fault.Other, u.ask.Admin(ctx, api.TenantPut, api.PutTenant{Spec: data, Revision: answer.Revision}, nil), "tenant %s", want.ID)
+	return fault.Wrap(fault.Other, u.ask(ctx, api.TenantPut, api.PutTenant{Spec: data, Revision: answer.Revision}, nil), "tenant %s", want.ID)
 }

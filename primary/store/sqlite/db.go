@@ -24,6 +24,7 @@ import (
 
 	"midplane/fault"
 	"midplane/primary/store"
+	"midplane/primary/store/index"
 )
 
 //go:embed migrations/*.sql
@@ -64,11 +65,14 @@ func Open(ctx context.Context, dir string, opts store.Options) (*DB, error) {
 	if db.reads, err = open(path, 4, "&_pragma=query_only(1)&_pragma=cache_size(-8192)"); err != nil {
 		return nil, errors.Join(err, db.writes.Close())
 	}
-	grown := newGrowth()
-	db.Reader = &Reader{db: db.reads, grown: grown}
-	db.Writer = &Writer{opts: opts, reads: db.reads, grown: grown, series: seriesIDs{}}
+	grown, found := newGrowth(), index.New()
+	db.Reader = &Reader{db: db.reads, grown: grown, index: found}
+	db.Writer = &Writer{opts: opts, reads: db.reads, grown: grown, index: found, series: seriesIDs{}}
 	if err = migrate(ctx, db.writes); err == nil {
 		err = db.Writer.start(ctx, db.writes)
+	}
+	if err == nil {
+		err = db.Reader.load(ctx)
 	}
 	if err != nil {
 		return nil, errors.Join(classify(err, "open %s", path), db.Close())

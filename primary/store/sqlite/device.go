@@ -21,7 +21,7 @@ const pointBytes = 56
 // people of its events. The error is NotFound.
 func (r *Reader) Device(ctx context.Context, ref api.DeviceRef) (api.DeviceDetail, error) {
 	d := api.DeviceDetail{Interfaces: []api.Interface{}, Checks: []api.Check{}, Metrics: []api.Series{}, Events: []api.Event{}}
-	found, err := r.devices(ctx, " AND tenant = ? AND site = ? AND device = ?", ref.Tenant, ref.Site, ref.Device)
+	found, _, _, err := r.devices(ctx, api.ListRequest{}, []store.Place{{Tenant: ref.Tenant, Site: ref.Site, ID: ref.Device}})
 	if err != nil {
 		return d, err
 	}

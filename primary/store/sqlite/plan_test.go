@@ -10,8 +10,9 @@ import (
 	"midplane/primary/store"
 )
 
-// Each list is read by the key of its table, from where the page begins: no plan
-// passes over all rows, and none looks for where to begin.
+// Each list is read by the key of its table, from where the page begins or at the
+// places that are known: no plan passes over all rows, and none looks for where to
+// begin.
 func TestListsUseTheKeys(t *testing.T) {
 	ctx := context.Background()
 	db := openTest(t, t.TempDir(), store.Options{})
@@ -19,32 +20,24 @@ func TestListsUseTheKeys(t *testing.T) {
 	for _, c := range []struct {
 		req   api.ListRequest
 		after store.Place
-		plan  string // for devices
+		plan  string
 	}{
-		{api.ListRequest{}, place, "((tenant,site,device)>(?,?,?))"},
-		{api.ListRequest{Tenant: "acme"}, store.Place{}, "(tenant=?)"},
-		{api.ListRequest{Tenant: "acme"}, place, "(tenant=? AND (site,device)>(?,?))"},
-		{api.ListRequest{Tenant: "acme", Site: "syd"}, place, "(tenant=? AND site=? AND device>?)"},
-		{api.ListRequest{Prefix: "acme/sy"}, store.Place{}, "(tenant=? AND site>? AND site<?)"},
-		{api.ListRequest{Prefix: "acme/syd/r"}, store.Place{}, "(tenant=? AND site=? AND device>? AND device<?)"},
+		{api.ListRequest{}, place, "(tenant=? AND type=? AND (site,entity)>(?,?))"},
+		{api.ListRequest{}, store.Place{}, "(tenant=? AND type=?)"},
+		{api.ListRequest{Site: "syd"}, place, "(tenant=? AND type=? AND site=? AND entity>?)"},
+		{api.ListRequest{Prefix: "acme/sy"}, store.Place{}, "(tenant=? AND type=? AND site>? AND site<?)"},
+		{api.ListRequest{Prefix: "acme/syd/r"}, store.Place{}, "(tenant=? AND type=? AND site=? AND entity>? AND entity<?)"},
 	} {
-		w, _ := deviceColumns.span(c.req, c.after)
-		wantPlan(ctx, t, db, deviceQuery+w.text+" ORDER BY tenant, site, device LIMIT 3", w.args, "SEARCH d USING PRIMARY KEY "+c.plan)
-		own := c.req
-		own.Tenant = "acme"
-		w, _ = stateColumns.span(own, c.after)
-		key := strings.NewReplacer("(tenant=?", "(tenant=? AND type=?", "(tenant,site,device)>(?,?,?)", "tenant=? AND type=? AND (site,entity)>(?,?)", "device", "entity").Replace(c.plan)
-		wantPlan(ctx, t, db, stateQuery+w.text+" ORDER BY s.site, s.entity LIMIT 3", append([]any{string(event.TypeCheck)}, w.args...),
-			"SEARCH s USING INDEX sqlite_autoindex_states_1 "+key)
+		c.req.Tenant = "acme"
+		w, _ := stateKey.span(c.req, c.after)
+		for _, columns := range []string{stateColumnsFull, stateColumnsSmall} {
+			wantPlan(ctx, t, db, columns+statesFrom+w.text+" ORDER BY s.site, s.entity LIMIT 3", append([]any{string(event.TypeCheck)}, w.args...),
+				"SEARCH s USING INDEX sqlite_autoindex_states_1 "+c.plan)
+		}
 	}
-	among := deviceColumns.among([]store.Place{place})
-	wantPlan(ctx, t, db, deviceQuery+among.text, among.args, "SEARCH d USING PRIMARY KEY (tenant=? AND site=? AND device=?)")
-	among = stateColumns.among([]store.Place{place})
-	wantPlan(ctx, t, db, stateQuery+among.text+" AND s.tenant = 'acme'", append([]any{string(event.TypeCheck)}, among.args...),
-		"SEARCH s USING INDEX sqlite_autoindex_states_1 (tenant=? AND type=? AND site=? AND entity=?)")
-	wantPlan(ctx, t, db, knownDevices, []any{"[]"}, "SEARCH d USING PRIMARY KEY (tenant=? AND site=? AND device=?)")
+	wantPlan(ctx, t, db, deviceQuery, []any{"[]"}, "SEARCH d USING PRIMARY KEY (tenant=? AND site=? AND device=?)")
+	wantPlan(ctx, t, db, stateColumnsFull+statesAt, []any{"[]", "t"}, "SEARCH s USING INDEX sqlite_autoindex_states_1 (tenant=? AND type=? AND site=? AND entity=?)")
 	wantPlan(ctx, t, db, knownStates, []any{"[]", "t"}, "SEARCH s USING COVERING INDEX sqlite_autoindex_states_1 (tenant=? AND type=? AND site=? AND entity=?)")
-	wantPlan(ctx, t, db, devicePlaces, []any{""}, "SEARCH d USING PRIMARY KEY (tenant=? AND site>?)")
 	wantPlan(ctx, t, db, statePlaces, []any{"", "t"}, "SEARCH s USING COVERING INDEX sqlite_autoindex_states_1 (tenant=? AND type=? AND site>?)")
 }
 

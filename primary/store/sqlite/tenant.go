@@ -34,13 +34,14 @@ func (w *Writer) PutTenant(ctx context.Context, id event.Tenant, t store.Tenant)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	clear(w.series)
-	return w.write(ctx, func(ctx context.Context) error {
+	wiped := false
+	err := w.write(ctx, func(ctx context.Context) error {
 		var was store.Tenant
 		err := w.conn.QueryRowContext(ctx, "SELECT account, deleted FROM tenants WHERE tenant = ?", string(id)).Scan(&was.Account, &was.Deleted)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
-		if was.Deleted && !t.Deleted || was.Account != "" && was.Account != t.Account {
+		if wiped = was.Deleted && !t.Deleted || was.Account != "" && was.Account != t.Account; wiped {
 			if err := w.wipe(ctx, id); err != nil {
 				return err
 			}
@@ -50,6 +51,10 @@ func (w *Writer) PutTenant(ctx context.Context, id event.Tenant, t store.Tenant)
 			string(id), t.Name, t.Account, t.Deleted)
 		return err
 	})
+	if err == nil {
+		w.index.Tenant(id, t.Deleted, wiped)
+	}
+	return err
 }
 
 func (w *Writer) wipe(ctx context.Context, t event.Tenant) error {

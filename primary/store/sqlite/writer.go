@@ -10,6 +10,7 @@ import (
 	"midplane/fault"
 	"midplane/primary/fold"
 	"midplane/primary/store"
+	"midplane/primary/store/index"
 )
 
 // Writer changes the database, one transaction at a time. It implements
@@ -18,6 +19,7 @@ type Writer struct {
 	opts  store.Options
 	reads *sql.DB // for what is asked outside of transactions
 	grown *growth
+	index *index.Index
 
 	mu         sync.Mutex // one transaction at a time
 	conn       *sql.Conn
@@ -98,9 +100,9 @@ func (w *Writer) Apply(ctx context.Context, tenant event.Tenant, msgs []fold.Mes
 	}
 	ch := fold.NewChanges()
 	var pos int64
-	err := w.change(ctx, tenant, func(ctx context.Context, t *tx) error {
-		known, err := t.known(ctx, fold.Need(msgs))
-		if err != nil {
+	var known *fold.Known
+	err := w.change(ctx, tenant, func(ctx context.Context, t *tx) (err error) {
+		if known, err = t.known(ctx, fold.Need(msgs)); err != nil {
 			return err
 		}
 		for i := range msgs {
@@ -108,7 +110,7 @@ func (w *Writer) Apply(ctx context.Context, tenant event.Tenant, msgs []fold.Mes
 		}
 		pos, err = t.save(ctx, known, ch)
 		return err
-	})
+	}, func() { w.index.Apply(tenant, known, ch) })
 	if err != nil {
 		return fold.Result{}, err
 	}
@@ -123,8 +125,9 @@ func (w *Writer) Find(ctx context.Context, tenant event.Tenant, found ...fold.Fi
 	return w.change(ctx, tenant, func(ctx context.Context, t *tx) error { return t.putFindings(ctx, found) })
 }
 
-// change runs f in one transaction about a tenant.
-func (w *Writer) change(ctx context.Context, tenant event.Tenant, f func(ctx context.Context, t *tx) error) error {
+// change runs f in one transaction about a tenant, and then what follows the
+// commit, before the next transaction.
+func (w *Writer) change(ctx context.Context, tenant event.Tenant, f func(ctx context.Context, t *tx) error, committed ...func()) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	t := &tx{st: &w.st, tenant: tenant, source: w.opts.Source, series: w.series, fresh: seriesIDs{}, lastFolded: w.lastFolded}
@@ -137,6 +140,9 @@ func (w *Writer) change(ctx context.Context, tenant event.Tenant, f func(ctx con
 	}
 	w.series.remember(t.fresh)
 	w.lastFolded = t.lastFolded
+	for _, then := range committed {
+		then()
+	}
 	return nil
 }
 

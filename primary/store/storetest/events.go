@@ -98,6 +98,39 @@ func pagesFit(t *testing.T, e Exam) {
 	if n != 13 {
 		t.Fatalf("%d events of 13", n)
 	}
+
+	// Devices that say much of themselves.
+	since := ok(s.DeviceChanges(ctx, api.ChangesRequest{}))(t).Position
+	f.many(api.MaxPage, func(i int) (event.Entity, event.Type, any) {
+		dev := event.Entity(fmt.Sprint("big", i))
+		return dev, event.TypeInventory, event.Inventory{Device: dev, Description: strings.Repeat("x", 1000)}
+	})
+	fits := func(v any) {
+		t.Helper()
+		if body, err := json.Marshal(v); err != nil || len(body) > 1<<20 {
+			t.Fatalf("an answer of %d bytes, %v", len(body), err)
+		}
+	}
+	listed, followed := 0, 0
+	for req := (api.ListRequest{Limit: api.MaxPage}); ; {
+		page := ok(s.Devices(ctx, req))(t)
+		fits(page)
+		listed += len(page.Items)
+		if req.After = page.Next; page.Next == "" {
+			break
+		}
+	}
+	for req := (api.ChangesRequest{ListRequest: api.ListRequest{Limit: api.MaxPage}, Since: since}); ; {
+		c := ok(s.DeviceChanges(ctx, req))(t)
+		fits(c)
+		followed += len(c.Items)
+		if req.Since = c.Position; !c.More {
+			break
+		}
+	}
+	if listed != api.MaxPage || followed != api.MaxPage {
+		t.Errorf("listed %d, followed %d of %d devices", listed, followed, api.MaxPage)
+	}
 }
 
 // Those who wait for events wake when there are some, and not before.

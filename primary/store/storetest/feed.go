@@ -47,6 +47,25 @@ func (f *feed) state(entity event.Entity, typ event.Type, after time.Duration, p
 	f.put("acme", event.KindState, entity, typ, after, payload)
 }
 
+// many applies n states of acme in one batch.
+func (f *feed) many(n int, make func(i int) (event.Entity, event.Type, any)) {
+	f.t.Helper()
+	var msgs []fold.Message
+	for i := range n {
+		entity, typ, payload := make(i)
+		data, err := json.Marshal(payload)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		f.seq["acme"+event.StreamState]++
+		msgs = append(msgs, fold.Message{Incarnation: 1, Event: event.Event{Kind: event.KindState, Site: "syd", Entity: entity, Type: typ, Producer: "p1",
+			Data: data, Time: t0, Received: t0, Stream: event.StreamState, StreamSeq: f.seq["acme"+event.StreamState]}})
+	}
+	if _, err := f.s.Apply(ctx, "acme", msgs); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
 // Events makes n events of a stream, the first at sequence from+1, as eight
 // pollers write them: a ledger each, 500 devices.
 func Events(from, n int) []fold.Message {

@@ -255,14 +255,24 @@ func size(v gosnmp.SnmpPDU) int {
 
 // compare orders OIDs number by number.
 func compare(a, b string) int {
-	x, y := strings.Split(strings.Trim(a, "."), "."), strings.Split(strings.Trim(b, "."), ".")
-	for i := range min(len(x), len(y)) {
-		if len(x[i]) != len(y[i]) { // no leading zeros, so a longer number is larger
-			return len(x[i]) - len(y[i])
+	a, b = strings.Trim(a, "."), strings.Trim(b, ".")
+	for more, moreB := true, true; ; {
+		var x, y string
+		x, a, more = strings.Cut(a, ".")
+		y, b, moreB = strings.Cut(b, ".")
+		if len(x) != len(y) { // no leading zeros, so a longer number is larger
+			return len(x) - len(y)
 		}
-		if c := strings.Compare(x[i], y[i]); c != 0 {
+		if c := strings.Compare(x, y); c != 0 {
 			return c
 		}
+		switch {
+		case more && !moreB:
+			return 1
+		case !more && moreB:
+			return -1
+		case !more:
+			return 0
+		}
 	}
-	return len(x) - len(y)
 }

@@ -217,7 +217,7 @@ func (i *Ingress) put(id event.Tenant, d *door) {
 	i.doors[id] = d
 }
 
-// measure looks how full STATE is, everywhere.
+// measure looks what the client library has dropped, everywhere.
 func (i *Ingress) measure() {
 	i.mu.Lock()
 	doors := make([]*door, 0, len(i.doors))
@@ -226,7 +226,6 @@ func (i *Ingress) measure() {
 	}
 	i.mu.Unlock()
 	for _, d := range doors {
-		d.room.fill(i.cfg.StateFill(d.account))
 		if n, err := d.sub.Dropped(); err == nil && n > 0 {
 			d.counts.mu.Lock()
 			d.counts.drops["pending"] = uint64(n)

@@ -56,10 +56,10 @@ type Ingress struct {
 	// applied are the JWTs that our server runs accounts with, by account key. Most
 	// changes of a tenant change none, and applying one takes milliseconds.
 	applied map[string]string
-	rev    uint64
-	closed []string
-	shut   bool // the last door that was tried could not be opened at our own server
-	notify chan struct{}
+	rev     uint64
+	closed  []string
+	shut    bool // the last door that was tried could not be opened at our own server
+	notify  chan struct{}
 
 	excluded exclusions
 }

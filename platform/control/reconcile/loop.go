@@ -19,11 +19,12 @@ import (
 // How often the leader looks without an event, and how soon it tries
 // again what failed.
 const (
-	lookEvery  = time.Second
-	lookPause  = 20 * time.Millisecond
-	retryAfter = 500 * time.Millisecond
-	workWithin = 30 * time.Second
-	workers    = 8
+	lookEvery    = time.Second
+	lookAllEvery = 5 * time.Second // at every tenant's conditions
+	lookPause    = 20 * time.Millisecond
+	retryAfter   = 500 * time.Millisecond
+	workWithin   = 30 * time.Second
+	workers      = 8
 )
 
 // Config is what a Loop is given.

@@ -22,8 +22,10 @@ const (
 	calm = time.Minute
 	// least is what must have been allocated for it to be worth looking for garbage.
 	least = 64 << 20
-	// rounds of collection that a release takes at most: a buffer of a pool is only
-	// free after two, and what is kept by a weak pointer is in a pool after one.
+	// After a burst, which is burst times what is in use, a release takes so many
+	// rounds of collection at most: a buffer of a pool is only free after two, and
+	// what is kept by a weak pointer is in a pool after one.
+	burst  = 3
 	rounds = 4
 )
 
@@ -39,26 +41,31 @@ type keeper struct {
 	released uint64 // allocated at the last release
 }
 
-// due reports whether garbage is to be given back now, d after the look before: the
-// process is quiet, and has allocated half of what it uses since the last time.
-func (k *keeper) due(s sample, d time.Duration) bool {
+// due returns how many rounds of collection are to be made now, d after the look
+// before: none unless the process is quiet, and has allocated half of what it uses
+// since the last time.
+func (k *keeper) due(s sample, d time.Duration) int {
 	recently := s.allocated - k.last.allocated
 	k.last = s
 	use := max(s.live, least)
 	quiet := float64(recently)*calm.Seconds() < float64(use)*d.Seconds()
-	if !quiet || s.allocated-k.released < use/2 {
-		return false
+	since := s.allocated - k.released
+	if !quiet || since < use/2 {
+		return 0
 	}
 	k.released = s.allocated
-	return true
+	if since < burst*use {
+		return 1
+	}
+	return rounds
 }
 
 // Run gives memory back until ctx ends.
 func Run(ctx context.Context) error {
 	var k keeper
 	for began := time.Now(); wait.For(ctx, lookEvery) == nil; began = time.Now() {
-		if k.due(look(), time.Since(began)) {
-			release()
+		if n := k.due(look(), time.Since(began)); n > 0 {
+			release(n)
 			k.last = look() // collecting allocates little, but takes time
 		}
 	}
@@ -71,9 +78,10 @@ func look() sample {
 	return sample{allocated: s[0].Value.Uint64(), live: s[1].Value.Uint64()}
 }
 
-// release collects until little more is found, and gives back what is free.
-func release() {
-	for range rounds - 1 {
+// release collects until little more is found, most times at most, and gives back
+// what is free.
+func release(most int) {
+	for range most - 1 {
 		before := look().live
 		runtime.GC()
 		if after := look().live; after > before-before/20 {

@@ -14,20 +14,20 @@ func TestDue(t *testing.T) {
 	for _, step := range []struct {
 		what            string
 		allocated, live uint64
-		want            bool
+		want            int
 	}{
-		{"a burst", 2000 * mb, 500 * mb, false},
-		{"it goes on", 2200 * mb, 500 * mb, false},
-		{"it is over", 2210 * mb, 500 * mb, true},
-		{"quiet", 2220 * mb, 200 * mb, false},
-		{"still", 2240 * mb, 200 * mb, false},
-		{"half of what is in use was allocated", 2312 * mb, 440 * mb, false},
-		{"and a little more", 2440 * mb, 440 * mb, false},
-		{"more slowly", 2441 * mb, 440 * mb, true},
-		{"busy: the collector runs by itself", 4441 * mb, 440 * mb, false},
+		{"a burst", 2000 * mb, 500 * mb, 0},
+		{"it goes on", 2200 * mb, 500 * mb, 0},
+		{"it is over", 2210 * mb, 500 * mb, rounds},
+		{"quiet", 2220 * mb, 200 * mb, 0},
+		{"still", 2240 * mb, 200 * mb, 0},
+		{"half of what is in use was allocated", 2312 * mb, 440 * mb, 0},
+		{"and a little more", 2440 * mb, 440 * mb, 0},
+		{"more slowly", 2441 * mb, 440 * mb, 1},
+		{"busy: the collector runs by itself", 4441 * mb, 440 * mb, 0},
 	} {
 		if got := k.due(sample{allocated: step.allocated, live: step.live}, 10*time.Second); got != step.want {
-			t.Errorf("%s: %t", step.what, got)
+			t.Errorf("%s: %d", step.what, got)
 		}
 	}
 }
@@ -35,10 +35,10 @@ func TestDue(t *testing.T) {
 // A small process is left alone until it has allocated what is worth a collection.
 func TestSmallProcess(t *testing.T) {
 	k := keeper{}
-	if k.due(sample{allocated: least/2 - 1, live: 1 << 20}, time.Hour) {
+	if k.due(sample{allocated: least/2 - 1, live: 1 << 20}, time.Hour) > 0 {
 		t.Error("little was allocated")
 	}
-	if !k.due(sample{allocated: least, live: 1 << 20}, time.Hour) {
+	if k.due(sample{allocated: least, live: 1 << 20}, time.Hour) == 0 {
 		t.Error("much was allocated, slowly")
 	}
 }
@@ -53,7 +53,7 @@ func TestReleaseEmptiesPools(t *testing.T) {
 		runtime.AddCleanup(owner, func(b []byte) { pool.Put(&b) }, b)
 	}
 	before := resident()
-	release()
+	release(rounds)
 	if got := before - resident(); got < size*n/2 {
 		t.Errorf("of %d MB in use before %d MB were given back", before>>20, got>>20)
 	}

@@ -79,16 +79,22 @@ func (l *Loop) Run(ctx context.Context) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	var look look
+	// Whether a tenant wants work depends on the registry, on work that has ended, and
+	// on the time; not on STATUS, which changes all the time.
+	work, seen := true, uint64(0)
 	for {
 		_, config := l.cfg.Registry.Config.Revision()
 		_, status := l.cfg.Registry.Status.Revision()
 		view := l.cfg.Registry.View()
 		nodes := l.cfg.Registry.LiveNodes()
-		for _, t := range view.Tenants {
-			if l.due(t) {
-				l.start(ctx, t)
+		if work || view.Revision != seen {
+			for _, t := range view.Tenants {
+				if l.due(t) {
+					l.start(ctx, t)
+				}
 			}
 		}
+		work, seen = true, view.Revision
 		for id := range look.at(l.cfg.Registry.Status, view, nodes, l.takeEnded(), time.Now()) {
 			if t := view.Tenants[id]; t != nil && t.Spec != nil {
 				l.report(ctx, t, nodes)
@@ -99,6 +105,7 @@ func (l *Loop) Run(ctx context.Context) {
 			return
 		case <-config:
 		case <-status:
+			work = false
 		case <-tick.C:
 		case <-l.wake:
 		}

@@ -158,7 +158,7 @@ type SNMP struct {
 	MaxRepetition int    `json:"maxRepetitions,omitempty"`
 }
 
-// PollerReport is what a poller reports about itself, every 5 seconds.
+// PollerReport is what a poller reports about itself, every 5 seconds and, as long as nothing changes, every 10.
 type PollerReport struct {
 	Version  string `json:"version"`
 	Epoch    int64  `json:"epoch"`

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -10,11 +11,14 @@ import (
 	"time"
 
 	"midplane/api"
+	"midplane/internal/ports"
+	"midplane/internal/testcluster"
 )
 
 const (
 	idleTenants = 300
-	idleFor     = 30 * time.Second
+	idleSettles = time.Minute
+	idleFor     = time.Minute
 	// The floors, for idleTenants.
 	idleCores = 0.15
 	idleBytes = 1.2e9
@@ -47,34 +51,29 @@ func idleCost(ctx context.Context, o options) (result, error) {
 			return r, err
 		}
 	}
-	began := time.Now()
-	p, err := m.Start("up", "up", "--data", filepath.Join(m.Dir, "data"), "--nats", "127.0.0.1:0", "--http", "127.0.0.1:0", "--tenants", files)
+	profiles, err := ports.Free(1)
 	if err != nil {
 		return r, err
 	}
-	limit, cancel := context.WithTimeout(ctx, 10*time.Minute)
-	defer cancel()
-	err = m.Await(limit, func(ctx context.Context) error {
-		var devices []api.Device
-		if err := m.Get(ctx, &devices, "devices"); err != nil {
-			return err
-		}
-		up := 0
-		for _, d := range devices {
-			if d.Status == "up" {
-				up++
-			}
-		}
-		if up < n {
-			return fmt.Errorf("%d of %d devices are up", up, n)
-		}
-		return nil
-	})
+	at := fmt.Sprintf("127.0.0.1:%d", profiles[0])
+	began := time.Now()
+	p, err := m.Start("up", "up", "--data", filepath.Join(m.Dir, "data"), "--nats", "127.0.0.1:0", "--http", "127.0.0.1:0", "--pprof", at, "--tenants", files)
 	if err != nil {
+		return r, err
+	}
+	limit, cancel := context.WithTimeout(ctx, 10*time.Minute+time.Duration(n)*time.Second)
+	defer cancel()
+	if err := m.Await(limit, func(ctx context.Context) error { return allUp(ctx, m, n) }); err != nil {
 		return r, fmt.Errorf("%w\n%s", err, m.Log("up"))
 	}
 	ready := time.Since(began)
-	if err := pause(ctx, idleFor/2); err != nil { // what began with the tenants comes to its end
+	onboarding, err := usageOf(p.Pid())
+	if err != nil {
+		return r, err
+	}
+	r.text = append(r.text, fmt.Sprintf("%d tenants onboarded, all devices up after %.0f s, %.0f ms and %.0f ms of CPU each; %.0f MB resident",
+		n, ready.Seconds(), ready.Seconds()*1000/float64(n), float64(onboarding.cpu.Milliseconds())/float64(n), float64(onboarding.rss)/1e6))
+	if err := pause(ctx, idleSettles); err != nil { // what began with the tenants comes to its end
 		return r, err
 	}
 	before, err := usageOf(p.Pid())
@@ -88,12 +87,49 @@ func idleCost(ctx context.Context, o options) (result, error) {
 	if err != nil {
 		return r, err
 	}
+	goroutines, err := goroutinesAt(ctx, at)
+	if err != nil {
+		return r, err
+	}
 	cores := (after.cpu - before.cpu).Seconds() / idleFor.Seconds()
-	r.text = append(r.text, fmt.Sprintf("%d tenants, all up after %.0f s; then in %s: %.1f %% of a core, %.0f MB resident, %.0f KB/s written to disk",
-		n, ready.Seconds(), idleFor, cores*100, float64(after.rss)/1e6, float64(after.written-before.written)/idleFor.Seconds()/1e3))
+	r.text = append(r.text, fmt.Sprintf("then in %s: %.1f %% of a core (%.2f %% a tenant), %.0f MB resident (%.1f MB a tenant), %.0f KB/s written to disk, %d goroutines (%d a tenant), %d open files",
+		idleFor, cores*100, cores*100/float64(n), float64(after.rss)/1e6, float64(after.rss)/1e6/float64(n),
+		float64(after.written-before.written)/idleFor.Seconds()/1e3, goroutines, goroutines/n, after.files))
 	r.got = fmt.Sprintf("%d tenants: %.1f %% of a core, %.2f GB", n, cores*100, float64(after.rss)/1e9)
 	r.ok = cores <= idleCores && float64(after.rss) <= idleBytes
 	return r, nil
+}
+
+func allUp(ctx context.Context, m *testcluster.Machine, n int) error {
+	var devices []api.Device
+	if err := m.Get(ctx, &devices, "devices"); err != nil {
+		return err
+	}
+	up := 0
+	for _, d := range devices {
+		if d.Status == "up" {
+			up++
+		}
+	}
+	if up < n {
+		return fmt.Errorf("%d of %d devices are up", up, n)
+	}
+	return nil
+}
+
+// goroutinesAt asks a process that serves its profiles.
+func goroutinesAt(ctx context.Context, addr string) (n int, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/debug/pprof/goroutine?debug=1", nil)
+	if err != nil {
+		return 0, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	_, err = fmt.Fscanf(resp.Body, "goroutine profile: total %d", &n)
+	return n, err
 }
 
 func idleTenant(id string) string {
@@ -115,6 +151,7 @@ sites:
 type usage struct {
 	cpu          time.Duration
 	rss, written int64
+	files        int // open
 }
 
 // usageOf reads what Linux knows of a process.
@@ -137,6 +174,11 @@ func usageOf(pid int) (u usage, err error) {
 		return u, err
 	}
 	u.cpu, u.rss = time.Duration(ticks)*10*time.Millisecond, pages*int64(os.Getpagesize())
+	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	if err != nil {
+		return u, err
+	}
+	u.files = len(open)
 	io, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", pid))
 	if err != nil {
 		return u, err

@@ -28,7 +28,9 @@ const MaxFilters = 256
 
 // DurableName returns the name of the durable consumer of a declared
 // subscription. It is unambiguous: neither name has an underscore.
-func DurableName(app, name string) string { return app + "_" + name }
+func DurableName(app, name string) string { return app + durableSeparator + name }
+
+const durableSeparator = "_"
 
 // Durable returns the consumer of the subscription name that application app
 // has declared on a stream, with the filters of Filters (none: everything).
@@ -186,6 +188,12 @@ func mergeConsumer(w, h jetstream.ConsumerConfig) (jetstream.ConsumerConfig, []s
 func EnsureConsumers(ctx context.Context, js jetstream.JetStream, stream string, want []jetstream.ConsumerConfig) ([]Step, error) {
 	var done []Step
 	err := retry(ctx, "consumers of "+stream, func(ctx context.Context) error {
+		if len(want) == 0 {
+			// To list consumers, each one's leader is asked; their names are known to one.
+			if none, err := noneDeclared(ctx, js, stream); none || err != nil {
+				return err
+			}
+		}
 		have, err := readConsumers(ctx, js, stream)
 		if err != nil {
 			return err
@@ -199,6 +207,28 @@ func EnsureConsumers(ctx context.Context, js jetstream.JetStream, stream string,
 		return nil
 	})
 	return done, err
+}
+
+// noneDeclared reports whether no consumer of a stream can be a subscription's, by
+// the names.
+func noneDeclared(ctx context.Context, js jetstream.JetStream, stream string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*requestTimeout)
+	defer cancel()
+	s, err := js.Stream(ctx, stream)
+	if err != nil {
+		return false, fmt.Errorf("read stream %s: %w", stream, err)
+	}
+	none := true
+	list := s.ConsumerNames(ctx)
+	for name := range list.Name() {
+		if !strings.HasPrefix(name, event.SystemPrefix) && strings.Contains(name, durableSeparator) {
+			none = false
+		}
+	}
+	if err := list.Err(); err != nil {
+		return false, fmt.Errorf("list consumers of %s: %w", stream, err)
+	}
+	return none, nil
 }
 
 func readConsumers(ctx context.Context, js jetstream.JetStream, stream string) ([]jetstream.ConsumerConfig, error) {

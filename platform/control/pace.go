@@ -38,7 +38,7 @@ func (p Pace) withDefaults() Pace {
 		// A purged id is forgotten, and its retry would be stored again.
 		{&p.Duplicates, streams.DuplicateWindow + time.Minute},
 		{&p.PrimarySilent, time.Minute},
-		// A poller reports every 5 seconds; reports are stored every 10.
+		// A poller reports every 10 seconds at least, and so often reports are stored.
 		{&p.PollerSilent, 30 * time.Second},
 		{&p.Life, 24 * time.Hour},
 		{&p.Drift, time.Minute},

@@ -37,8 +37,10 @@ type door struct {
 	limit    limiter
 	dead     *deadLetters
 	room     *headroom
-	leader   [4]leaderCheck // by kind
-	counts   counts
+	// stateFill is Config.StateFill.
+	stateFill func(accountKey string) (used, limit uint64)
+	leader    [4]leaderCheck // by kind
+	counts    counts
 
 	connected func() bool // whether nc is
 	outage    outage
@@ -176,6 +178,9 @@ func (d *door) ready(snap *admit.Snapshot, a *admit.Admitted, now time.Time) *ad
 	}
 	if !check.ok {
 		return admit.Refuse(admit.CodeNoLeader, "stream %s has no leader at this moment; retry with the same message id", k.Stream())
+	}
+	if k == event.KindState && d.room.due(now) {
+		d.room.fill(d.stateFill(d.account))
 	}
 	if k == event.KindState && !d.room.has(a) {
 		return admit.Refuse(admit.CodeStateFull, "stream STATE is above 80 %% of its size and takes updates of known entities only")

@@ -20,6 +20,7 @@ type headroom struct {
 	since       atomic.Uint64 // bytes let through here since then
 	nodes       atomic.Int64  // whose doors let through as much, at worst
 	known       func(ctx context.Context, storedSubject string) (bool, error)
+	measured    time.Time // by the door's goroutine
 
 	mu   sync.Mutex
 	seen map[string]bool // subjects that STATE holds, while it is tight
@@ -50,6 +51,19 @@ func (h *headroom) fill(used, limit uint64) {
 	if !h.tight() {
 		h.seen = nil
 	}
+}
+
+// measureEvery is how old a measurement may be when a state comes.
+const measureEvery = time.Second
+
+// due reports whether STATE is to be measured before the next state: a tenant that
+// sends none costs nothing.
+func (h *headroom) due(now time.Time) bool {
+	if now.Sub(h.measured) < measureEvery {
+		return false
+	}
+	h.measured = now
+	return true
 }
 
 // tight reports whether only updates are taken. A burst of large messages

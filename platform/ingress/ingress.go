@@ -53,17 +53,20 @@ type Ingress struct {
 	mu     sync.Mutex
 	doors  map[event.Tenant]*door
 	loaded map[event.Tenant]uint64 // revision of the tenant that its door runs with
-	rev    uint64
-	closed []string
-	shut   bool // the last door that was tried could not be opened at our own server
-	notify chan struct{}
+	// applied are the JWTs that our server runs accounts with, by account key. Most
+	// changes of a tenant change none, and applying one takes milliseconds.
+	applied map[string]string
+	rev     uint64
+	closed  []string
+	shut    bool // the last door that was tried could not be opened at our own server
+	notify  chan struct{}
 
 	excluded exclusions
 }
 
 // New returns an Ingress; Run opens its doors.
 func New(cfg Config, tel telemetry.Telemetry) (*Ingress, error) {
-	i := &Ingress{cfg: cfg, tel: tel, doors: map[event.Tenant]*door{}, loaded: map[event.Tenant]uint64{}, notify: make(chan struct{}, 1)}
+	i := &Ingress{cfg: cfg, tel: tel, doors: map[event.Tenant]*door{}, loaded: map[event.Tenant]uint64{}, applied: map[string]string{}, notify: make(chan struct{}, 1)}
 	var err error
 	i.instruments, err = newInstruments(tel, i.each)
 	return i, err
@@ -147,12 +150,12 @@ func (i *Ingress) sync(ctx context.Context, view *registry.View, live int, resiz
 // tenant applies the account's JWTs to the server, and then its door follows.
 func (i *Ingress) tenant(t *registry.Tenant, live int) error {
 	for key, token := range t.Account.Former {
-		if err := i.cfg.Broker.Apply(key, token); err != nil {
+		if err := i.apply(key, token); err != nil {
 			return err
 		}
 	}
 	if t.Account.JWT != "" {
-		if err := i.cfg.Broker.Apply(t.Account.Key, t.Account.JWT); err != nil {
+		if err := i.apply(t.Account.Key, t.Account.JWT); err != nil {
 			return err
 		}
 	}
@@ -165,6 +168,24 @@ func (i *Ingress) tenant(t *registry.Tenant, live int) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.loaded[t.ID] = t.Revision
+	return nil
+}
+
+// apply gives our server an account's JWT, once. It takes no older one from anyone
+// afterwards, and package accounts replaces a newer one that is not ours.
+func (i *Ingress) apply(accountKey, token string) error {
+	i.mu.Lock()
+	done := i.applied[accountKey] == token
+	i.mu.Unlock()
+	if done {
+		return nil
+	}
+	if err := i.cfg.Broker.Apply(accountKey, token); err != nil {
+		return err
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.applied[accountKey] = token
 	return nil
 }
 
@@ -217,7 +238,7 @@ func (i *Ingress) put(id event.Tenant, d *door) {
 	i.doors[id] = d
 }
 
-// measure looks how full STATE is, everywhere.
+// measure looks what the client library has dropped, everywhere.
 func (i *Ingress) measure() {
 	i.mu.Lock()
 	doors := make([]*door, 0, len(i.doors))
@@ -226,7 +247,6 @@ func (i *Ingress) measure() {
 	}
 	i.mu.Unlock()
 	for _, d := range doors {
-		d.room.fill(i.cfg.StateFill(d.account))
 		if n, err := d.sub.Dropped(); err == nil && n > 0 {
 			d.counts.mu.Lock()
 			d.counts.drops["pending"] = uint64(n)

@@ -30,7 +30,7 @@ func (i *Ingress) makeDoor(t *registry.Tenant, live int) (*door, error) {
 		return nil, err
 	}
 	id := t.ID
-	d := &door{tenant: id, account: t.Account.Key, key: t.Keys.Roles[account.RoleIngress], nc: nc, connected: nc.IsConnected, excluded: &i.excluded, broker: i.cfg.Broker, tel: i.tel, dead: newDeadLetters(nc),
+	d := &door{tenant: id, account: t.Account.Key, key: t.Keys.Roles[account.RoleIngress], nc: nc, connected: nc.IsConnected, excluded: &i.excluded, stateFill: i.cfg.StateFill, broker: i.cfg.Broker, tel: i.tel, dead: newDeadLetters(nc),
 		room: &headroom{known: func(ctx context.Context, subj string) (bool, error) { return i.cfg.StateHas(ctx, id, subj) }}}
 	d.counts.latency, d.counts.attrs = i.instruments.latency, attributes(id)
 	d.counts.refusals, d.counts.drops = map[string]uint64{}, map[string]uint64{}

@@ -62,14 +62,31 @@ func (n *Node) Meta() Meta {
 		return m
 	}
 	m.Current = srv.JetStreamIsCurrent()
-	if info, err := srv.Jsz(nil); err == nil && info.Meta != nil {
-		m.Leader, m.Size = info.Meta.Leader, info.Meta.Size
-	}
+	m.Leader, m.Size = metaLeader(srv)
 	h := srv.Healthz(&server.HealthzOptions{JSServerOnly: true})
 	m.Healthy = h.StatusCode == 200
 	m.Problem = h.Error
 	return m
 }
+
+// metaLeader asks the meta group itself: Jsz adds up every stream of every account
+// before it answers, and it is asked every second.
+func metaLeader(srv *server.Server) (leader string, size int) {
+	status := srv.Raftz(&server.RaftzOptions{GroupFilter: metaGroup})
+	if status == nil {
+		return "", 0
+	}
+	for _, groups := range *status {
+		g := groups[metaGroup]
+		if leader = g.Peers[g.Leader].Name; g.Leader == g.ID {
+			leader = srv.Name()
+		}
+		return leader, g.Size
+	}
+	return "", 0
+}
+
+const metaGroup = "_meta_" // the server's name for it
 
 // Connections returns how many connections of users the server has.
 func (n *Node) Connections() int {

@@ -2,6 +2,7 @@ package channel
 
 import (
 	"context"
+	"reflect"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -12,11 +13,17 @@ import (
 )
 
 // reporting reports to the control plane every five seconds and when the
-// configuration has changed. That it does not answer is asking's to log.
+// configuration has changed; what is as it was, at every other of these times. That
+// it does not answer is asking's to log.
 func (c *Channel) reporting(ctx context.Context, nc *nats.Conn, client *api.Channel, now <-chan struct{}, status func() api.PollerReport) error {
+	var last api.PollerReport // that arrived
+	var at time.Time
 	for {
-		if nc.IsConnected() {
-			if err := report(ctx, client, c.withUnderstands(status())); err != nil && ctx.Err() == nil {
+		r := c.withUnderstands(status())
+		if nc.IsConnected() && (time.Since(at) > reportEvery*3/2 || !reflect.DeepEqual(r, last)) {
+			if err := report(ctx, client, r); err == nil {
+				last, at = r, time.Now()
+			} else if ctx.Err() == nil {
 				c.log.Debug("report", "error", err)
 			}
 		}

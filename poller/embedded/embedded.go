@@ -12,7 +12,10 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"midplane/api"
 	"midplane/fault"
@@ -20,8 +23,14 @@ import (
 )
 
 const (
-	// lookEvery is how often the list of pollers is read.
+	// lookEvery is how often the list of pollers is read. A list that takes long is
+	// read less often, for a small part of the time: lookPart.
 	lookEvery = time.Second
+	lookMost  = 10 * time.Second
+	lookPart  = 200
+	// startAtOnce is how many are started at the same time: each waits until all
+	// nodes know its credentials.
+	startAtOnce = 8
 	// answerWithin is how long credentials are waited for.
 	answerWithin = 30 * time.Second
 )
@@ -77,12 +86,15 @@ func (p *Pollers) Run(ctx context.Context) error {
 		}
 	}()
 	for {
-		if rows, err := api.All[api.Poller](ctx, p.cfg.Ask, api.PollerList, api.ListRequest{}); err == nil {
+		began := time.Now()
+		rows, err := api.All[api.Poller](ctx, p.cfg.Ask, api.PollerList, api.ListRequest{})
+		pause := min(max(lookEvery, lookPart*time.Since(began)), lookMost)
+		if err == nil {
 			p.reconcile(ctx, rows)
 		} else if ctx.Err() == nil {
 			p.cfg.Log.Debug("pollers not listed", "error", err)
 		}
-		if wait.For(ctx, lookEvery) != nil {
+		if wait.For(ctx, pause) != nil {
 			return nil
 		}
 	}
@@ -90,28 +102,45 @@ func (p *Pollers) Run(ctx context.Context) error {
 
 func (p *Pollers) reconcile(ctx context.Context, rows []api.Poller) {
 	wanted := map[string]bool{}
+	var starts errgroup.Group
+	starts.SetLimit(startAtOnce)
+	var mu sync.Mutex // of running and logged, while some are started
 	for _, row := range rows {
 		if !row.Embedded {
 			continue
 		}
 		key := row.Tenant + "/" + row.ID
 		wanted[key] = true
-		if r := p.running[key]; r != nil {
+		mu.Lock()
+		r := p.running[key]
+		mu.Unlock()
+		if r != nil {
 			select {
 			case <-r.done: // by itself
+				mu.Lock()
 				delete(p.running, key)
-				p.report(row, r.err)
+				if ctx.Err() == nil {
+					p.report(row, r.err)
+				}
+				mu.Unlock()
 			default:
 			}
 			continue // it is started again at the next look
 		}
-		r, err := p.start(ctx, row)
-		if err != nil {
-			p.report(row, err)
-			continue
-		}
-		p.running[key] = r
+		starts.Go(func() error {
+			r, err := p.start(ctx, row)
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case err == nil:
+				p.running[key] = r
+			case ctx.Err() == nil:
+				p.report(row, err)
+			}
+			return nil
+		})
 	}
+	_ = starts.Wait() // what failed is reported
 	for key, r := range p.running {
 		if !wanted[key] {
 			r.stop()

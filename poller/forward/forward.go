@@ -60,13 +60,14 @@ type Outbox interface {
 // Which message may go is the outbox' decision; that none which went is
 // forgotten is the forwarder's.
 type Forwarder struct {
-	conn  atomic.Pointer[nats.Conn]
-	back  chan struct{} // there is a connection again
-	user  string
-	out   Outbox
-	pace  *Pacer
-	tel   telemetry.Telemetry
-	inbox string // of the answers, with the final dot
+	conn     atomic.Pointer[nats.Conn]
+	back     chan struct{} // there is a connection again
+	launched chan struct{} // something is on its way, and nothing was before
+	user     string
+	out      Outbox
+	pace     *Pacer
+	tel      telemetry.Telemetry
+	inbox    string // of the answers, with the final dot
 	// timeout is ackTimeout, less in tests.
 	timeout time.Duration
 
@@ -85,7 +86,7 @@ type Forwarder struct {
 // New returns a forwarder of user that begins with connection nc.
 func New(nc *nats.Conn, user string, out Outbox, pace *Pacer, tel telemetry.Telemetry) *Forwarder {
 	f := &Forwarder{
-		back: make(chan struct{}, 1), user: user, out: out, pace: pace, tel: tel, timeout: ackTimeout,
+		back: make(chan struct{}, 1), launched: make(chan struct{}, 1), user: user, out: out, pace: pace, tel: tel, timeout: ackTimeout,
 		// Answers are trusted by their subject: no other may know it.
 		inbox:   subject.InboxPrefix(user) + "." + strings.ToLower(rand.Text()) + ".",
 		flights: map[string]*flight{}, denied: map[string]time.Time{}, refused: map[event.Type]bool{},
@@ -195,6 +196,9 @@ func (f *Forwarder) launch(e event.Event) {
 	f.tokens++
 	fl.token = strconv.FormatUint(f.tokens, 36)
 	f.flights[fl.token] = fl
+	if len(f.flights) == 1 {
+		wait.Nudge(f.launched)
+	}
 	msg := f.message(fl, time.Now())
 	f.mu.Unlock()
 	f.publish(fl, msg)

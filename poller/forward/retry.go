@@ -50,13 +50,15 @@ func (f *Forwarder) later(fl *flight, now time.Time) {
 }
 
 // look finds what timed out or is to be tried again, until ctx ends and the
-// last answers are in.
+// last answers are in. While nothing is on its way it sleeps.
 func (f *Forwarder) look(ctx context.Context) error {
-	tick := time.NewTicker(lookEvery)
-	defer tick.Stop()
 	var until <-chan time.Time
 	done := ctx.Done()
 	for {
+		var next <-chan time.Time
+		if f.flying() {
+			next = time.After(lookEvery)
+		}
 		select {
 		case <-done:
 			done, until = nil, time.After(lastAnswers)
@@ -64,14 +66,25 @@ func (f *Forwarder) look(ctx context.Context) error {
 			return nil
 		case <-f.back:
 			f.again(true)
-		case <-tick.C:
+		case <-f.launched:
+		case <-next:
 			if until == nil {
 				f.again(false)
-			} else if f.waiting() == 0 {
-				return nil
 			}
 		}
+		if until != nil && f.waiting() == 0 {
+			return nil
+		}
 	}
+}
+
+// flying reports whether anything is on its way. When nothing is, nothing is
+// overdue either.
+func (f *Forwarder) flying() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.overdue = f.overdue && len(f.flights) > 0
+	return len(f.flights) > 0
 }
 
 // waiting is how many answers are waited for.

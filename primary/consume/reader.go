@@ -34,8 +34,10 @@ const (
 	heartbeat = 5 * time.Second
 	// quiet is how long a stream may be silent before its leader is asked
 	// whether it really ended there. A client that makes another consumer after a
-	// node died may take longer than that: then reading begins again.
-	quiet = 20 * time.Second
+	// node died may take longer than that: then reading begins again. While it stays
+	// silent the leader is asked at distances that grow to quietMost.
+	quiet     = 20 * time.Second
+	quietMost = time.Minute
 	// stalled is how long it may be silent when more is known to be there.
 	stalled = 10 * time.Second
 )
@@ -128,7 +130,8 @@ func (r *reader) read(ctx context.Context, nc *nats.Conn, js jetstream.JetStream
 	defer stop()
 	r.set(func(st *readerStatus) { st.reading, st.problem = true, "" })
 	wait.Nudge(r.t.committed)
-	idle := time.NewTimer(r.patience())
+	asked := 0 // of a silent stream, in a row
+	idle := time.NewTimer(r.patience(asked))
 	defer idle.Stop()
 	b := batch{r: r, nc: nc, incarnation: incarnation, cursor: c.Seq}
 	for {
@@ -145,22 +148,25 @@ func (r *reader) read(ctx context.Context, nc *nats.Conn, js jetstream.JetStream
 			if err := r.compare(ctx, nc, b.cursor); err != nil {
 				return err
 			}
-			idle.Reset(r.patience())
+			asked++
+			idle.Reset(r.patience(asked))
 		case m := <-msgs:
 			if err := b.take(ctx, m, msgs); err != nil {
 				return err
 			}
-			idle.Reset(r.patience())
+			asked = 0
+			idle.Reset(r.patience(asked))
 		}
 	}
 }
 
-// patience is how long the stream may be silent before its leader is asked.
-func (r *reader) patience() time.Duration {
+// patience is how long the stream may be silent before its leader is asked, after
+// it was asked before and had nothing new.
+func (r *reader) patience(asked int) time.Duration {
 	if lagOf(r.status()) > 0 {
 		return stalled
 	}
-	return quiet
+	return min(quiet*time.Duration(1+asked), quietMost)
 }
 
 // open makes an ordered consumer and pumps what it delivers into a channel.

@@ -10,6 +10,7 @@ import (
 
 	"midplane/cmd/midplane/shell"
 	"midplane/fault"
+	"midplane/internal/memory"
 	"midplane/internal/run"
 	"midplane/telemetry/export"
 	"midplane/tenants/enrol"
@@ -66,6 +67,7 @@ func runDaemon(ctx context.Context, exp *export.Export, d daemonFlags, parts ...
 	if d.Profiles != "" {
 		parts = append([]run.Part{profilesPart(d.Profiles, exp.Telemetry("pprof").Log)}, parts...)
 	}
+	parts = append(parts, run.Part{Name: "memory", Run: memory.Run})
 	var g run.Group
 	var err error
 	for _, p := range parts {

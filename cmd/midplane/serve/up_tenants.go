@@ -8,18 +8,28 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"midplane/api"
 	"midplane/cmd/midplane/shell"
 	"midplane/cmd/midplane/shell/connect"
 	"midplane/console/access"
 	"midplane/fault"
+	"midplane/internal/wait"
 	"midplane/poller/collect/all"
 	"midplane/tenants"
 	"midplane/tenants/example"
 )
 
-// answerWithin is how long "up" waits for its own cluster.
-const answerWithin = 30 * time.Second
+const (
+	// answerWithin is how long "up" waits for its own cluster, with each tenant anew.
+	answerWithin = 30 * time.Second
+	// tryWithin is how long one request may take, so that another node is asked.
+	tryWithin = 10 * time.Second
+	// storeAtOnce is how many tenants are stored at the same time: as many as the
+	// leader works on.
+	storeAtOnce = 8
+)
 
 // readTenants reads the folder of --tenants before anything starts, so that a
 // mistake in a file is reported first; nil means the example.
@@ -41,10 +51,8 @@ func readTenants(dir string) ([]*tenants.Spec, error) {
 // tenants stores what --tenants holds, or the example when there is no tenant
 // yet, and prints where everything is.
 func (u *upRun) tenants(ctx context.Context, wanted []*tenants.Spec, cons *served) error {
-	ctx, cancel := context.WithTimeout(ctx, answerWithin)
-	defer cancel()
 	var have []api.Tenant
-	list := func() (err error) {
+	list := func(ctx context.Context) (err error) {
 		have, err = api.All[api.Tenant](ctx, u.ask, api.TenantList, api.ListRequest{})
 		return err
 	}
@@ -63,10 +71,8 @@ func (u *upRun) tenants(ctx context.Context, wanted []*tenants.Spec, cons *serve
 			}
 		}
 	}
-	for _, spec := range wanted {
-		if err := patiently(ctx, func() error { return u.apply(ctx, spec) }); err != nil {
-			return err
-		}
+	if err := u.applyAll(ctx, wanted); err != nil {
+		return err
 	}
 	if err := patiently(ctx, list); err != nil {
 		return err
@@ -108,20 +114,31 @@ func (u *upRun) sayPage(url string, users *access.Store) error {
 	return nil
 }
 
-// patiently repeats do while no answer comes, until ctx ends: right after a
-// start, and more so after a kill, leaders are still being elected.
-func patiently(ctx context.Context, do func() error) error {
+// patiently repeats do while no answer comes, for answerWithin or until ctx ends:
+// right after a start, and more so after a kill, leaders are still being elected.
+func patiently(ctx context.Context, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
 	for {
-		err := do()
-		if !fault.Is(err, fault.Unavailable) {
+		try, done := context.WithTimeout(ctx, tryWithin)
+		err := do(try)
+		done()
+		if !fault.Is(err, fault.Unavailable) || wait.For(ctx, 500*time.Millisecond) != nil {
 			return err
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(500 * time.Millisecond):
 		}
 	}
+}
+
+// applyAll stores the specs. However many there are, each has its own time for it.
+func (u *upRun) applyAll(ctx context.Context, wanted []*tenants.Spec) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(storeAtOnce)
+	for _, spec := range wanted {
+		g.Go(func() error {
+			return patiently(ctx, func(ctx context.Context) error { return u.apply(ctx, spec) })
+		})
+	}
+	return g.Wait()
 }
 
 // apply stores one spec when it differs from what is there.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"midplane/api"
@@ -55,6 +56,15 @@ type Corrector struct {
 	Log      *slog.Logger
 
 	compared once.Every // by tenant
+	mu       sync.Mutex
+	planned  map[event.Tenant]asPlanned
+}
+
+// asPlanned is what was found to be as planned: a JWT, and the account's record that
+// says what is planned. As long as both are the same, so is the answer.
+type asPlanned struct {
+	revision uint64
+	runs     string
 }
 
 // Correct compares what a tenant's account runs with, and what the registry says
@@ -66,7 +76,12 @@ func (c *Corrector) Correct(ctx context.Context, t *registry.Tenant) (*registry.
 		return t, nil
 	}
 	tokens := []string{t.Account.JWT}
-	if runs := c.Server.AccountJWT(t.Account.Key); runs != "" && runs != t.Account.JWT {
+	runs := c.Server.AccountJWT(t.Account.Key)
+	found := asPlanned{revision: t.AccountRevision, runs: runs}
+	if c.isPlanned(t.ID, found) {
+		return t, nil
+	}
+	if runs != "" && runs != t.Account.JWT {
 		// The registry may have had a newer one for a moment already.
 		if err := c.Registry.Fresh(ctx); err != nil {
 			return t, err
@@ -78,8 +93,12 @@ func (c *Corrector) Correct(ctx context.Context, t *registry.Tenant) (*registry.
 		tokens = append(tokens, runs)
 	}
 	parts, newest, err := c.drift(t, tokens)
-	if err != nil || len(parts) == 0 {
+	if err != nil {
 		return t, err
+	}
+	if len(parts) == 0 {
+		c.note(t.ID, found)
+		return t, nil
 	}
 	what := strings.Join(parts, ", ")
 	c.Log.Error("an account is not as planned, signing it again", "tenant", t.ID, "parts", what, "page", true)
@@ -98,6 +117,21 @@ func (c *Corrector) Correct(ctx context.Context, t *registry.Tenant) (*registry.
 	c.Alarms.RaiseOnce(ctx, t, fmt.Sprintf("drift/%d", newest.Unix()), event.Critical, event.Alarm{Alarm: "drift", Source: "control plane",
 		Message: "the account was not as planned: " + what + "; it was signed again", Hint: "the operator's signing key was used by someone else: tell the provider"})
 	return t, nil
+}
+
+func (c *Corrector) isPlanned(id event.Tenant, found asPlanned) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.planned[id] == found
+}
+
+func (c *Corrector) note(id event.Tenant, found asPlanned) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.planned == nil {
+		c.planned = map[event.Tenant]asPlanned{}
+	}
+	c.planned[id] = found
 }
 
 // drift returns in which parts any of tokens, the registry's first, differs

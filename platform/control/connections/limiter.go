@@ -71,6 +71,7 @@ type Limiter struct {
 
 	mu     sync.Mutex
 	due    map[string]bool       // account keys to look at
+	came   map[string]bool       // account keys with new connections here, or with a user who has several
 	system map[string]systemKeys // by account key
 	counts map[event.Tenant]closedCounts
 }
@@ -82,12 +83,15 @@ const (
 	lookPause  = 5 * time.Millisecond
 	countEvery = 5 * time.Second  // a user with several connections here is counted everywhere
 	alarmEvery = 10 * time.Minute // an alarm about the same user is raised again
+	// countSeldom is how often a tenant is looked at for such a user though nothing
+	// was heard of a new connection.
+	countSeldom = time.Minute
 )
 
 // NewLimiter returns a Limiter; Run works.
 func NewLimiter(cfg LimiterConfig, tel telemetry.Telemetry) (*Limiter, error) {
 	closed, err := tel.Meter.Int64Counter(telemetry.MetricConnectionsClosed, metric.WithDescription("connections closed because their user or tenant had too many"))
-	return &Limiter{cfg: cfg, tel: tel, closed: closed, system: map[string]systemKeys{}, due: map[string]bool{}, counts: map[event.Tenant]closedCounts{}, wake: make(chan struct{}, 1)}, err
+	return &Limiter{cfg: cfg, tel: tel, closed: closed, system: map[string]systemKeys{}, due: map[string]bool{}, came: map[string]bool{}, counts: map[event.Tenant]closedCounts{}, wake: make(chan struct{}, 1)}, err
 }
 
 // Run limits connections until ctx ends.
@@ -161,7 +165,7 @@ func (l *Limiter) connected(msg *nats.Msg) {
 		return
 	}
 	l.mu.Lock()
-	l.due[e.Client.Account] = true
+	l.due[e.Client.Account], l.came[e.Client.Account] = true, true
 	l.mu.Unlock()
 	wait.Nudge(l.wake)
 }
@@ -207,11 +211,16 @@ func (l *Limiter) count(ctx context.Context, t *registry.Tenant) error {
 		return nil
 	}
 	suspicious := here+elsewhere > q.Connections
-	if !suspicious && here > 2 && l.asked.Due(string(t.ID), countEvery) { // more than the door and the control plane
+	if !suspicious && here > 2 && l.askAgain(t) { // more than the door and the control plane
 		byUser := map[string]int{}
 		for _, c := range l.here(t) {
 			byUser[c.User]++
 			suspicious = suspicious || byUser[c.User] > 1
+		}
+		if suspicious {
+			l.mu.Lock()
+			l.came[t.Account.Key] = true
+			l.mu.Unlock()
 		}
 	}
 	if !suspicious {
@@ -223,6 +232,22 @@ func (l *Limiter) count(ctx context.Context, t *registry.Tenant) error {
 	}
 	l.close(ctx, t, limits{q.ConnectionsPerUser, q.Connections}.surplus(all))
 	return nil
+}
+
+// askAgain reports whether this node's connections into an account are to be looked
+// at: soon when there is a new one, and now and then in case that was not heard of.
+func (l *Limiter) askAgain(t *registry.Tenant) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	every := countSeldom
+	if l.came[t.Account.Key] {
+		every = countEvery
+	}
+	if !l.asked.Due(string(t.ID), every) {
+		return false
+	}
+	delete(l.came, t.Account.Key)
+	return true
 }
 
 // close closes those of this node.

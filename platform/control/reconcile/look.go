@@ -25,14 +25,14 @@ type look struct {
 }
 
 // at returns the tenants to look at: all of them when the registry or what nodes
-// say of tenants has changed, and every second, since a condition may depend on
+// say of tenants has changed, and every few seconds, since a condition may depend on
 // how long something has been silent; else those that STATUS has something new of,
 // and those on which work has ended.
 // nodes are in order of their names.
 func (k *look) at(status changes, view *registry.View, nodes []registry.Presence, ended map[event.Tenant]bool, now time.Time) map[event.Tenant]bool {
 	keys, upTo, all := status.Since(k.status)
 	k.status = upTo
-	all = all || view.Revision != k.view || now.Sub(k.all) >= lookEvery || !slices.EqualFunc(nodes, k.nodes, sameServed)
+	all = all || view.Revision != k.view || now.Sub(k.all) >= lookAllEvery || !slices.EqualFunc(nodes, k.nodes, sameServed)
 	k.view, k.nodes = view.Revision, nodes
 	if !all {
 		for _, key := range keys {

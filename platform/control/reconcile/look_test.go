@@ -50,7 +50,8 @@ func TestLookAtWhatChanged(t *testing.T) {
 		{"a node is gone", func() { nodes = nodes[:1] }, "a b c"},
 		{"the registry", func() { view.Revision = 8 }, "a b c"},
 		{"more than is remembered", func() { status.all = true }, "a b c"},
-		{"after a second", func() { now = now.Add(lookEvery) }, "a b c"},
+		{"after a second", func() { now = now.Add(lookEvery) }, ""},
+		{"after a few", func() { now = now.Add(lookAllEvery) }, "a b c"},
 		{"and nothing since", func() { now = now.Add(lookEvery / 2) }, ""},
 	} {
 		step.do()

@@ -19,11 +19,12 @@ import (
 // How often the leader looks without an event, and how soon it tries
 // again what failed.
 const (
-	lookEvery  = time.Second
-	lookPause  = 20 * time.Millisecond
-	retryAfter = 500 * time.Millisecond
-	workWithin = 30 * time.Second
-	workers    = 8
+	lookEvery    = time.Second
+	lookAllEvery = 5 * time.Second // at every tenant's conditions
+	lookPause    = 20 * time.Millisecond
+	retryAfter   = 500 * time.Millisecond
+	workWithin   = 30 * time.Second
+	workers      = 8
 )
 
 // Config is what a Loop is given.
@@ -78,16 +79,22 @@ func (l *Loop) Run(ctx context.Context) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	var look look
+	// Whether a tenant wants work depends on the registry, on work that has ended, and
+	// on the time; not on STATUS, which changes all the time.
+	work, seen := true, uint64(0)
 	for {
 		_, config := l.cfg.Registry.Config.Revision()
 		_, status := l.cfg.Registry.Status.Revision()
 		view := l.cfg.Registry.View()
 		nodes := l.cfg.Registry.LiveNodes()
-		for _, t := range view.Tenants {
-			if l.due(t) {
-				l.start(ctx, t)
+		if work || view.Revision != seen {
+			for _, t := range view.Tenants {
+				if l.due(t) {
+					l.start(ctx, t)
+				}
 			}
 		}
+		work, seen = true, view.Revision
 		for id := range look.at(l.cfg.Registry.Status, view, nodes, l.takeEnded(), time.Now()) {
 			if t := view.Tenants[id]; t != nil && t.Spec != nil {
 				l.report(ctx, t, nodes)
@@ -98,6 +105,7 @@ func (l *Loop) Run(ctx context.Context) {
 			return
 		case <-config:
 		case <-status:
+			work = false
 		case <-tick.C:
 		case <-l.wake:
 		}

@@ -105,11 +105,15 @@ func (w *Walk) streams(ctx context.Context, t *registry.Tenant) (*registry.Tenan
 	if err != nil {
 		return t, err
 	}
-	if t, err = w.announce(ctx, t, js); err != nil {
+	t, have, err := w.announce(ctx, t, js)
+	if err != nil {
 		return t, err
 	}
-	if _, err = streams.Ensure(ctx, js, streams.Tenant(w.limits(t.Spec), t.Listening()...)); err != nil {
-		return t, fault.Wrap(fault.Other, err, "streams of %s", t.ID)
+	want := streams.Tenant(w.limits(t.Spec), t.Listening()...)
+	if len(streams.Plan(want, have)) > 0 {
+		if _, err = streams.Ensure(ctx, js, want); err != nil {
+			return t, fault.Wrap(fault.Other, err, "streams of %s", t.ID)
+		}
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -120,8 +124,8 @@ func (w *Walk) streams(ctx context.Context, t *registry.Tenant) (*registry.Tenan
 }
 
 // announce raises the incarnation of every stream that is not there,
-// once in a term however often making it has to be tried.
-func (w *Walk) announce(ctx context.Context, t *registry.Tenant, js jetstream.JetStream) (*registry.Tenant, error) {
+// once in a term however often making it has to be tried. It returns those that are.
+func (w *Walk) announce(ctx context.Context, t *registry.Tenant, js jetstream.JetStream) (_ *registry.Tenant, have []jetstream.StreamConfig, err error) {
 	next := t.Account
 	next.Incarnations = maps.Clone(t.Account.Incarnations)
 	if next.Incarnations == nil {
@@ -133,27 +137,27 @@ func (w *Walk) announce(ctx context.Context, t *registry.Tenant, js jetstream.Je
 		raised := w.raised[t.Account.Key+name]
 		w.mu.Unlock()
 		rctx, cancel := dial.Request(ctx)
-		_, err := js.Stream(rctx, name)
+		s, err := js.Stream(rctx, name)
 		cancel()
 		switch {
 		case err == nil:
+			have = append(have, s.CachedInfo().Config)
 			if next.Incarnations[name] > 0 {
 				continue
 			}
 		case !errors.Is(err, jetstream.ErrStreamNotFound) && !errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
-			return t, fault.Wrap(fault.Unavailable, err, "stream %s of %s", name, t.ID)
+			return t, nil, fault.Wrap(fault.Unavailable, err, "stream %s of %s", name, t.ID)
 		case raised:
 			continue
 		}
 		next.Incarnations[name] = max(next.Incarnations[name], next.Past[name]) + 1
 	}
 	if maps.Equal(next.Incarnations, t.Account.Incarnations) {
-		return t, nil
+		return t, have, nil
 	}
 	was := t.Account.Incarnations
-	t, err := w.cfg.Accounts.Put(ctx, t, next)
-	if err != nil {
-		return t, err
+	if t, err = w.cfg.Accounts.Put(ctx, t, next); err != nil {
+		return t, nil, err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -162,7 +166,7 @@ func (w *Walk) announce(ctx context.Context, t *registry.Tenant, js jetstream.Je
 			w.raised[t.Account.Key+name] = true
 		}
 	}
-	return t, nil
+	return t, have, nil
 }
 
 func (w *Walk) limits(s *tenants.Spec) streams.Limits {

@@ -42,7 +42,7 @@ func (i *Ingress) makeDoor(t *registry.Tenant, live int) (*door, error) {
 // share its rates.
 func (d *door) follow(t *registry.Tenant, live int) {
 	d.limit.set(t.Spec.Quota, live)
-	d.room.set(uint64(t.Spec.Limits().MaxBytes(event.KindState)), live)
+	d.room.set(uint64(t.Spec.Limits().Share(event.KindState)), live)
 	snap := snapshotOf(t)
 	d.snapshot.Store(snap)
 	d.limit.keep(snap.Users)

@@ -85,6 +85,19 @@ func (r *Registry) WaitLoaded(ctx context.Context, id event.Tenant, rev uint64) 
 	}
 }
 
+// Behind returns the nodes that have not loaded revision rev, or whose door of the
+// tenant is closed: also those that are known and do not live, which start again with
+// what they have.
+func (r *Registry) Behind(id event.Tenant, rev uint64) (names []string) {
+	for name, n := range r.Nodes() {
+		if !Alive(n) || n.Value.Revision < rev || slices.Contains(n.Value.Closed, string(id)) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 // Servers are the client URLs of the nodes, those that are live first.
 func (r *Registry) Servers() []string {
 	var live, away []string

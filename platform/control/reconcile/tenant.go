@@ -45,15 +45,25 @@ func (w *Walk) settle(ctx context.Context, t *registry.Tenant) (*registry.Tenant
 	}
 	// The rest may have to wait for something; pollers do not.
 	hinted := t.Open() && w.hint(t) == nil
-	var err error
-	if t.Account.JWT != "" && !t.Account.Deleted && accounts.LimitsOf(t.Spec).Storage < t.Account.Signed.Storage {
-		// A smaller quota comes last: below what its streams may hold, the server
-		// refuses every change of them.
-		if t, err = w.streams(ctx, t); err != nil {
+	unbounded, err := w.cfg.Registry.Unbounded()
+	if err != nil {
+		return t, err
+	}
+	there := t.Account.JWT != "" && !t.Account.Deleted
+	if there && t.Account.Unbounded && !unbounded {
+		if t, err = w.bound(ctx, t); err != nil {
 			return t, err
 		}
 	}
-	if t, err = w.cfg.Accounts.Ensure(ctx, t); err != nil {
+	allowed := w.allowed(t, unbounded)
+	if there && accounts.LimitsOf(t.Spec, allowed).Storage < t.Account.Signed.Storage {
+		// A smaller quota comes last: below what its streams may hold, the server
+		// refuses every change of them.
+		if t, err = w.streams(ctx, t, t.Account.Unbounded); err != nil {
+			return t, err
+		}
+	}
+	if t, err = w.cfg.Accounts.Ensure(ctx, t, allowed); err != nil {
 		return t, err
 	}
 	if t, err = w.cfg.Corrector.Correct(ctx, t); err != nil {
@@ -67,7 +77,10 @@ func (w *Walk) settle(ctx context.Context, t *registry.Tenant) (*registry.Tenant
 	if err != nil {
 		w.cfg.Log.Debug("going on without a node", "tenant", t.ID, "error", err)
 	}
-	if t, err = w.streams(ctx, t); err != nil {
+	if t, err = w.unbound(ctx, t, unbounded); err != nil {
+		return t, err
+	}
+	if t, err = w.streams(ctx, t, t.Account.Unbounded); err != nil {
 		return t, err
 	}
 	if t.Made != t.Account.Key {
@@ -81,7 +94,7 @@ func (w *Walk) settle(ctx context.Context, t *registry.Tenant) (*registry.Tenant
 		return t, err
 	}
 	if moved {
-		if t, err = w.streams(ctx, t); err != nil {
+		if t, err = w.streams(ctx, t, t.Account.Unbounded); err != nil {
 			return t, err
 		}
 	}
@@ -99,8 +112,8 @@ func (w *Walk) settle(ctx context.Context, t *registry.Tenant) (*registry.Tenant
 
 // streams makes the streams that are missing. The incarnation of such a stream is
 // raised first: a reader of the old one must never take its cursor for one of the
-// new, also when we stop between the two.
-func (w *Walk) streams(ctx context.Context, t *registry.Tenant) (*registry.Tenant, error) {
+// new, also when we stop between the two. unbounded leaves their shares to the doors.
+func (w *Walk) streams(ctx context.Context, t *registry.Tenant, unbounded bool) (*registry.Tenant, error) {
 	js, err := w.cfg.Dialer.JetStream(t)
 	if err != nil {
 		return t, err
@@ -108,7 +121,7 @@ func (w *Walk) streams(ctx context.Context, t *registry.Tenant) (*registry.Tenan
 	if t, err = w.announce(ctx, t, js); err != nil {
 		return t, err
 	}
-	if _, err = streams.Ensure(ctx, js, streams.Tenant(w.limits(t.Spec), t.Listening()...)); err != nil {
+	if _, err = streams.Ensure(ctx, js, streams.Tenant(w.limits(t.Spec, unbounded), t.Listening()...)); err != nil {
 		return t, fault.Wrap(fault.Other, err, "streams of %s", t.ID)
 	}
 	w.mu.Lock()
@@ -165,8 +178,9 @@ func (w *Walk) announce(ctx context.Context, t *registry.Tenant, js jetstream.Je
 	return t, nil
 }
 
-func (w *Walk) limits(s *tenants.Spec) streams.Limits {
+func (w *Walk) limits(s *tenants.Spec, unbounded bool) streams.Limits {
 	lim := s.Limits()
+	lim.Unbounded = unbounded
 	lim.Replicas = w.cfg.Replicas
 	lim.MaxMsgSize = account.MaxPayload
 	return lim

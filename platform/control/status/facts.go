@@ -85,7 +85,7 @@ func (s *Status) tenantFacts(t *registry.Tenant, held []api.HeldProducer) api.Te
 	out.Held = s.held(t, pollers, held)
 	for _, st := range s.cfg.Server.Streams(t.Account.Key) {
 		_, slowest, _ := streams.Floor(primaries.Cursors(s.cfg.Registry, t, st.Name))
-		out.Streams = append(out.Streams, api.StreamFacts{Name: st.Name, Leader: st.Leader, Bytes: st.Bytes, MaxBytes: st.MaxBytes, Above: streams.TrimAbove, Slowest: slowest})
+		out.Streams = append(out.Streams, api.StreamFacts{Name: st.Name, Leader: st.Leader, Bytes: st.Bytes, MaxBytes: shareOf(t, st.Name), Above: streams.TrimAbove, Slowest: slowest})
 	}
 	return out
 }

@@ -112,7 +112,7 @@ func (r *Trimmer) tenant(ctx context.Context, t *registry.Tenant, byAge bool) er
 	var errs []error
 	for _, s := range r.cfg.Server.Streams(t.Account.Key) {
 		k := event.KindOfStream(s.Name)
-		full := s.MaxBytes > 0 && s.Bytes*100 > uint64(s.MaxBytes)*backlogLevels[len(backlogLevels)-1]
+		full := s.Bytes*100 > uint64(t.Spec.Limits().Share(k))*backlogLevels[len(backlogLevels)-1]
 		if k == "" || s.Messages == 0 || !full && !byAge {
 			continue
 		}
@@ -139,7 +139,7 @@ func (r *Trimmer) stream(ctx context.Context, t *registry.Tenant, js jetstream.J
 		return fault.Wrap(fault.Unavailable, err, "state")
 	}
 	info := s.CachedInfo()
-	in := streams.Trim{Kind: k, First: info.State.FirstSeq, Last: info.State.LastSeq, Bytes: info.State.Bytes, MaxBytes: info.Config.MaxBytes}
+	in := streams.Trim{Kind: k, First: info.State.FirstSeq, Last: info.State.LastSeq, Bytes: info.State.Bytes, Share: t.Spec.Limits().Share(k)}
 	if in.Cursors, err = r.cursors(ctx, t, js, k.Stream()); err != nil {
 		return err
 	}

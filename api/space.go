@@ -4,3 +4,23 @@ package api
 // does not bound; the doors keep each stream's share, and the account the sum.
 // With 1 each stream has its share as the server's limit.
 const FormatSpace = "space"
+
+// Store is what a node may store on its disk, and what it does, in bytes.
+type Store struct {
+	Limit    uint64 `json:"limit"`          // --max-store, or the server's own choice
+	Used     uint64 `json:"used"`           // of it
+	DiskFree uint64 `json:"diskFree"`       // of the disk, whoever uses it
+	Disk     string `json:"disk,omitempty"` // the same for all nodes on one disk
+}
+
+// StoreFull is from how many percent of its limit on a node takes nothing from
+// tenants: at the limit the server's streams and its own records have no leader.
+const StoreFull = 95
+
+// Above reports whether more than a part of the limit is used.
+func (s Store) Above(part float64) bool {
+	return s.Limit > 0 && float64(s.Used) >= part*float64(s.Limit)
+}
+
+// Full reports whether the node takes nothing from tenants.
+func (s Store) Full() bool { return s.Above(StoreFull / 100.) }

@@ -36,6 +36,8 @@ type Presence struct {
 	Types map[event.Type]int `json:"types,omitempty"`
 	// Formats are what it understands of what is stored and sent.
 	Formats api.Formats `json:"formats,omitempty"`
+	// Store is what it has on disk, nil of an older node.
+	Store *api.Store `json:"store,omitempty"`
 }
 
 // Alive reports whether a node counts as running.

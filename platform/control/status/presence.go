@@ -48,13 +48,17 @@ func (p *Presence) Run(ctx context.Context) error {
 	var certs certificates
 	for {
 		rev, closed, open := p.cfg.Doors.Loaded()
+		var store *api.Store
+		if s := p.cfg.Server.Store(); s.Limit > 0 {
+			store = &s
+		}
 		meta, unrecorded := p.cfg.Server.Meta(), p.cfg.Unrecorded()
 		pctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 		_, err := p.cfg.Registry.PutStatus(pctx, registry.NodeKey(p.cfg.Node), registry.Presence{
 			Name: p.cfg.Node, Revision: rev, Closed: closed, Tenants: open, Client: p.cfg.Client, Version: p.cfg.Understands.Version,
 			Problem: cmp.Or(meta.Problem, api.Unrecorded(unrecorded)), Unrecorded: unrecorded,
 			Certificates: p.certificates(&certs), Held: p.cfg.Doors.Held(),
-			Types: p.cfg.Understands.Types, Formats: p.cfg.Understands.Formats,
+			Types: p.cfg.Understands.Types, Formats: p.cfg.Understands.Formats, Store: store,
 		})
 		cancel()
 		if err != nil && ctx.Err() == nil {

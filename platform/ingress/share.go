@@ -98,12 +98,16 @@ func (s *shares) full(k event.Kind) *admit.Refusal {
 func mebibytes(n uint64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
 
 // fits reports whether a message fits below limit. Before the answer is no, the
-// streams are measured, unless that was done just now.
+// streams are measured, unless that was done just now and nothing was let through
+// since.
 func (s *shares) fits(now time.Time, i, size int, limit uint64) bool {
 	below := func() bool { return s.used[i]+(s.since[i]+uint64(size))*s.nodes <= limit }
 	again := measureAgain
-	if s.asked {
+	switch {
+	case s.asked:
 		again = askAgain
+	case s.since[i] > 0:
+		again = -1 // any time: what was let through may be stored, and the others' doors may have let nothing through
 	}
 	if !below() && now.Sub(s.at) > again {
 		s.look(now)

@@ -24,3 +24,22 @@ func (s Store) Above(part float64) bool {
 
 // Full reports whether the node takes nothing from tenants.
 func (s Store) Full() bool { return s.Above(StoreFull / 100.) }
+
+// SpaceCheck says before anything is stored whether quotas fit: SpaceRequest → Space;
+// Exhausted when they do not.
+const SpaceCheck = "space.check"
+
+// SpaceRequest names tenants with the storage that they are to be promised, in bytes of
+// one copy.
+type SpaceRequest struct {
+	Storage map[string]int64 `json:"storage"`
+	// Overcommit promises more than there is.
+	Overcommit bool `json:"overcommit,omitempty"`
+}
+
+// Space is what the nodes can hold for tenants, in bytes of one copy.
+type Space struct {
+	Capacity int64  `json:"capacity"` // 0: not known
+	Promised int64  `json:"promised"` // to all tenants together, with what they have beyond their quota
+	Bound    string `json:"bound"`    // what there is least of: "n1, n2 and n3 share a disk with …"
+}

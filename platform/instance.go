@@ -153,7 +153,7 @@ func (i *instance) startServices(ctx context.Context, g *run.Group, reg *registr
 		Node: i.of.cfg.Node.Name, ClientURL: url, Version: i.of.cfg.Version, Replicas: i.of.cfg.Replicas, Registry: reg, Dialer: dialer,
 		Server: i.node, Doors: doors, Signer: i.of.signer, Control: i.of.cfg.Secrets.Control, System: i.of.cfg.Secrets.System.Public, Enrol: i.of.cfg.Secrets.Enrol,
 		SystemKeys: i.of.cfg.Secrets.System, Audit: log,
-		Certificates: i.of.cfg.Certificates, Pace: i.of.cfg.Pace,
+		Certificates: i.of.cfg.Certificates, Pace: i.of.cfg.Pace, Overcommit: i.of.cfg.Overcommit,
 	}, i.of.tel)
 	if err != nil {
 		return err

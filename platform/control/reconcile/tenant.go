@@ -69,14 +69,7 @@ func (w *Walk) settle(ctx context.Context, t *registry.Tenant) (*registry.Tenant
 	if t, err = w.cfg.Corrector.Correct(ctx, t); err != nil {
 		return t, err
 	}
-	// Streams are made by whichever nodes the meta leader picks: all must know
-	// the account. One that is down catches up from the registry.
-	pushed, cancel := context.WithTimeout(ctx, 5*time.Second)
-	err = w.cfg.Registry.WaitLoaded(pushed, t.ID, t.AccountRevision)
-	cancel()
-	if err != nil {
-		w.cfg.Log.Debug("going on without a node", "tenant", t.ID, "error", err)
-	}
+	w.loaded(ctx, t)
 	if t, err = w.unbound(ctx, t, unbounded); err != nil {
 		return t, err
 	}
@@ -108,6 +101,17 @@ func (w *Walk) settle(ctx context.Context, t *registry.Tenant) (*registry.Tenant
 		return t, nil
 	}
 	return t, w.hint(t)
+}
+
+// loaded waits until the nodes that live have the account. Streams are made by
+// whichever nodes the meta leader picks: all must know it. One that is down catches up
+// from the registry.
+func (w *Walk) loaded(ctx context.Context, t *registry.Tenant) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if err := w.cfg.Registry.WaitLoaded(ctx, t.ID, t.AccountRevision); err != nil {
+		w.cfg.Log.Debug("going on without a node", "tenant", t.ID, "error", err)
+	}
 }
 
 // streams makes the streams that are missing. The incarnation of such a stream is

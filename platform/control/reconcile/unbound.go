@@ -44,5 +44,8 @@ func (w *Walk) bound(ctx context.Context, t *registry.Tenant) (*registry.Tenant,
 	}
 	next := t.Account
 	next.Unbounded = false
-	return w.cfg.Accounts.Put(ctx, t, next)
+	if t, err = w.cfg.Accounts.Put(ctx, t, next); err == nil {
+		w.loaded(ctx, t)
+	}
+	return t, err
 }

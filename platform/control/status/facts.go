@@ -64,7 +64,7 @@ func (s *Status) facts() (api.ClusterFacts, *api.Isolation) {
 
 func nodeFacts(name string, live bool, n registry.Seen[registry.Presence]) api.NodeFacts {
 	out := api.NodeFacts{Node: api.Node{ID: name, Live: live, LastSeen: n.Seen.UTC(), Revision: n.Value.Revision, Tenants: n.Value.Tenants, Version: n.Value.Version},
-		Problem: n.Value.Problem, Certificates: n.Value.Certificates, Unrecorded: n.Value.Unrecorded}
+		Problem: n.Value.Problem, Certificates: n.Value.Certificates, Unrecorded: n.Value.Unrecorded, Store: n.Value.Store}
 	if out.Problem == api.Unrecorded(out.Unrecorded) {
 		out.Problem = "" // the same, for older nodes
 	}

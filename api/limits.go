@@ -11,7 +11,8 @@ import (
 // LimitList lists limits with what is used of them: ListRequest → Page[Limit].
 const LimitList = "limits.list"
 
-// The limits that are no rates. All but the last are fields of the quota.
+// The limits that are no rates. All but the last are fields of the quota; see also
+// LimitStorageOf.
 const (
 	LimitMessageSize        = "messageSize"
 	LimitStorage            = "storage"

@@ -44,7 +44,7 @@ func (c *Cluster) Raw(ctx context.Context, tenant string) (*Raw, error) {
 		return nil, err
 	}
 	r := &Raw{User: rawUser, Creds: filepath.Join(c.Dir, tenant+"-raw.creds")}
-	token, err := c.openUp(ctx, secrets, row.Account, r.Creds)
+	token, err := openUp(ctx, c, secrets, row.Account, r.Creds)
 	if err != nil {
 		return nil, err
 	}
@@ -53,13 +53,13 @@ func (c *Cluster) Raw(ctx context.Context, tenant string) (*Raw, error) {
 }
 
 // Registry makes the way into the bucket where the control plane keeps its records.
-func (c *Cluster) Registry(ctx context.Context) (jetstream.KeyValue, error) {
+func Registry(ctx context.Context, c *Cluster) (jetstream.KeyValue, error) {
 	secrets, err := c.secrets()
 	if err != nil {
 		return nil, err
 	}
 	creds := filepath.Join(c.Dir, "control-raw.creds")
-	if _, err := c.openUp(ctx, secrets, secrets.Control.Public, creds); err != nil {
+	if _, err := openUp(ctx, c, secrets, secrets.Control.Public, creds); err != nil {
 		return nil, err
 	}
 	nc, err := c.Connect(creds, rawUser)
@@ -75,7 +75,7 @@ func (c *Cluster) Registry(ctx context.Context) (jetstream.KeyValue, error) {
 
 // openUp adds the raw role to an account and writes a user's creds. It returns the
 // account's JWT.
-func (c *Cluster) openUp(ctx context.Context, secrets deployment.Secrets, accountKey, creds string) (string, error) {
+func openUp(ctx context.Context, c *Cluster, secrets deployment.Secrets, accountKey, creds string) (string, error) {
 	sys, err := c.system(secrets)
 	if err != nil {
 		return "", err
@@ -214,7 +214,7 @@ func (c *Cluster) push(ctx context.Context, sys *nats.Conn, token string) error 
 	if err := sys.PublishRequest("$SYS.REQ.CLAIMS.UPDATE", inbox, []byte(token)); err != nil {
 		return err
 	}
-	for range c.Running() {
+	for range Running(c) {
 		msg, err := sub.NextMsgWithContext(ctx)
 		if err != nil {
 			return err

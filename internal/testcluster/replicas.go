@@ -15,7 +15,7 @@ type Replica struct {
 }
 
 // Replicas returns the streams of a tenant as the nodes have them, by their name.
-func (c *Cluster) Replicas(ctx context.Context, tenant string) (map[string][]Replica, error) {
+func Replicas(ctx context.Context, c *Cluster, tenant string) (map[string][]Replica, error) {
 	secrets, err := c.secrets()
 	if err != nil {
 		return nil, err
@@ -42,7 +42,7 @@ func (c *Cluster) Replicas(ctx context.Context, tenant string) (map[string][]Rep
 		return nil, err
 	}
 	out := map[string][]Replica{}
-	for range c.Running() {
+	for range Running(c) {
 		msg, err := sub.NextMsgWithContext(ctx)
 		if err != nil {
 			return nil, err
@@ -79,7 +79,7 @@ func (c *Cluster) Replicas(ctx context.Context, tenant string) (map[string][]Rep
 }
 
 // Running returns the names of the nodes that run.
-func (c *Cluster) Running() (out []string) {
+func Running(c *Cluster) (out []string) {
 	for _, name := range c.Names() {
 		if c.Node(name) != nil {
 			out = append(out, name)

@@ -31,7 +31,7 @@ type moving struct {
 // streams that have no limit of their own.
 func (m *moving) inUse(space int) {
 	m.Helper()
-	kv, err := m.Registry(testContext(m.T))
+	kv, err := testcluster.Registry(testContext(m.T), m.Cluster)
 	if err != nil {
 		m.Fatal(err)
 	}
@@ -65,12 +65,12 @@ func (m *moving) publish() {
 func (m *moving) everything(what string) {
 	m.Helper()
 	testwait.Until(m.T, what+": every replica of every stream is there", func() error {
-		all, err := m.Replicas(testContext(m.T), string(m.spec.ID))
+		all, err := testcluster.Replicas(testContext(m.T), m.Cluster, string(m.spec.ID))
 		if err != nil {
 			return err
 		}
 		for _, name := range event.Streams {
-			if len(all[name]) != len(m.Running()) {
+			if len(all[name]) != len(testcluster.Running(m.Cluster)) {
 				return fmt.Errorf("%s: %+v", name, all[name])
 			}
 			for _, r := range all[name] {
@@ -95,7 +95,7 @@ func (m *moving) are(allowed, unbounded bool, of ...string) {
 		if got := !acc.Limits.JetStreamTieredLimits["R3"].MaxBytesRequired; got != allowed {
 			return fmt.Errorf("allowed: %t", got)
 		}
-		all, err := m.Replicas(testContext(m.T), string(m.spec.ID))
+		all, err := testcluster.Replicas(testContext(m.T), m.Cluster, string(m.spec.ID))
 		if err != nil {
 			return err
 		}
@@ -114,7 +114,7 @@ func (m *moving) are(allowed, unbounded bool, of ...string) {
 // are stored once the control plane has looked.
 func (m *moving) restart(what string) {
 	m.Helper()
-	for _, name := range m.Running() {
+	for _, name := range testcluster.Running(m.Cluster) {
 		m.Stop(name)
 	}
 	for _, name := range m.Names() {

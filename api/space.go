@@ -17,6 +17,11 @@ type Store struct {
 // tenants: at the limit the server's streams and its own records have no leader.
 const StoreFull = 95
 
+// StoreTight is from how many percent on all streams are trimmed of what has been
+// read, whatever their shares. Only where more is promised than there is are there so
+// many.
+const StoreTight = 90
+
 // Above reports whether more than a part of the limit is used.
 func (s Store) Above(part float64) bool {
 	return s.Limit > 0 && float64(s.Used) >= part*float64(s.Limit)

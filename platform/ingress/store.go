@@ -14,7 +14,6 @@ import (
 const (
 	storeEvery = 200 * time.Millisecond
 	storeOften = 10 * time.Millisecond
-	storeTight = 0.9
 )
 
 // stores know whether a node's store is nearly full. At its limit the server's streams
@@ -57,7 +56,7 @@ func (s *stores) full(now time.Time) *admit.Refusal {
 		return s.refusal
 	}
 	st := s.here()
-	s.at, s.refusal, s.tight = now, nil, st.Above(storeTight)
+	s.at, s.refusal, s.tight = now, nil, st.Above(api.StoreTight/100.)
 	if st.Full() {
 		s.refusal = nodeFull("this node", st)
 	}

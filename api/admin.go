@@ -66,6 +66,8 @@ type SpecAnswer struct {
 type PutTenant struct {
 	Spec     json.RawMessage `json:"spec"`
 	Revision uint64          `json:"revision"`
+	// Overcommit promises more storage than there is.
+	Overcommit bool `json:"overcommit,omitempty"`
 }
 
 // TenantRevision is the registry's revision of a stored spec.
@@ -129,7 +131,7 @@ type PrimaryState struct {
 
 // reads are the verbs that change nothing, however often they are requested.
 var reads = map[string]bool{
-	TenantList: true, TenantSpec: true, TenantCheck: true, TenantStatus: true, UpgradeStatus: true, SiteList: true, PollerList: true, StreamList: true, SchemaList: true, NodeStatus: true,
+	TenantList: true, TenantSpec: true, TenantCheck: true, SpaceCheck: true, TenantStatus: true, UpgradeStatus: true, SiteList: true, PollerList: true, StreamList: true, SchemaList: true, NodeStatus: true,
 	LimitList: true, AuditList: true, TokenList: true, SecretList: true, UserList: true, RotationList: true,
 }
 

@@ -26,6 +26,7 @@ type NodeFacts struct {
 	Problem      string // as the node reports itself
 	Certificates string // what is wrong with its certificates
 	Unrecorded   int64  // records of acts that it could not store in the audit log
+	Store        *Store // nil: not known
 }
 
 // AuditFacts are what a node sees of the audit log.
@@ -95,6 +96,21 @@ func (n NodeFacts) problems(quorum bool) (out []Problem) {
 	}
 	if n.Certificates != "" {
 		out = append(out, wrong(CodeCertificateEnds, "", n.ID, "", "certificates of node %s: %s", n.ID, n.Certificates))
+	}
+	return append(out, n.Store.problem(n.ID)...)
+}
+
+// storeWarns is how full a node's store may be before it is a problem, in percent.
+const storeWarns = 85
+
+// problem says that a node's store is nearly full.
+func (s *Store) problem(node string) (out []Problem) {
+	switch {
+	case s == nil || !s.Above(storeWarns/100.):
+	case s.Full():
+		out = append(out, wrong(CodeStoreFull, "", node, "", "the store of node %s is %d %% full: nothing of tenants is taken", node, s.Used*100/s.Limit))
+	default:
+		out = append(out, wrong(CodeStoreFilling, "", node, "", "the store of node %s is %d %% full; from %d %% on nothing of tenants is taken", node, s.Used*100/s.Limit, StoreFull))
 	}
 	return out
 }

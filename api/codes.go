@@ -38,6 +38,8 @@ const (
 	CodeProducerHeldBack Code = "producer-held-back"
 	CodeProducerShutOut  Code = "producer-shut-out"
 	CodeStreamFilling    Code = "stream-filling"
+	CodeStoreFilling     Code = "store-filling"
+	CodeStoreFull        Code = "store-full"
 	CodeStreamNoLeader   Code = "stream-no-leader"
 	CodeUnspecified      Code = "unspecified"
 	CodeDevicesDown      Code = "devices-down"
@@ -54,6 +56,9 @@ var Codes = []CodeRow{
 	{CodeNoMetaLeader, ScopeSystem, event.Critical, "JetStream has no meta leader", "are two of the three nodes running and connected?"},
 	{CodeNodeDown, ScopeSystem, event.Critical, "a node is not live", "start it again: the others carry on, but the next failure would stop the cluster"},
 	{CodeNodeProblem, ScopeSystem, event.Error, "a node says that something is wrong with it", "see its log"},
+	{CodeStoreFull, ScopeSystem, event.Critical, "a node's store is full but for what the control plane needs: nothing of tenants is taken, pollers keep what they see",
+		"let the readers that hold streams back catch up (midplane get streams), lower quotas, or give the node more disk and --max-store"},
+	{CodeStoreFilling, ScopeSystem, event.Warning, "a node's store is nearly full", "before it is full: let readers catch up, lower quotas, or give the node more disk and --max-store"},
 	{CodeVersionsDiffer, ScopeSystem, event.Notice, "nodes and primaries of different versions run side by side", "replace the older ones: midplane upgrade status names the next"},
 	{CodeVersionTooOld, ScopeSystem, event.Error, "a node or primary is older than the last upgrade that was ended: it cannot read all that is stored", "stop it, and start the newer version there; see the runbook upgrade"},
 	{CodeUpgradeOpen, ScopeSystem, event.Notice, "all nodes and primaries are new, and the upgrade was not ended: what is new in this version is not used yet, and a node may still go back",

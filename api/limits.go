@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"midplane/event"
@@ -10,7 +11,8 @@ import (
 // LimitList lists limits with what is used of them: ListRequest → Page[Limit].
 const LimitList = "limits.list"
 
-// The limits that are no rates. All but the last are fields of the quota.
+// The limits that are no rates. All but the last are fields of the quota; see also
+// LimitStorageOf.
 const (
 	LimitMessageSize        = "messageSize"
 	LimitStorage            = "storage"
@@ -34,6 +36,9 @@ var liftHints = map[string]string{
 	LimitSpecSize:           "this limit is not in the quota: make two tenants of one, or remove devices and schemas that are not needed",
 }
 
+// LimitStorageOf is a stream's share of a tenant's storage.
+func LimitStorageOf(stream string) string { return LimitStorage + "." + stream }
+
 // LiftHint says what would lift a limit.
 func LiftHint(limit string) string {
 	switch limit {
@@ -41,6 +46,9 @@ func LiftHint(limit string) string {
 		return fmt.Sprintf("raise quota.%s in the tenant's file (each node accepts its share of it), or let the tenant's producers send less", limit)
 	case LimitProducerMessages, LimitProducerBytes:
 		return fmt.Sprintf("raise quota.%s in the tenant's file, or let the producer send less; messages that wait are sent within the rate", limit)
+	}
+	if _, stream, of := strings.Cut(limit, LimitStorage+"."); of {
+		return fmt.Sprintf("raise quota.storage in the tenant's file, of which this is the share of %s, or let the slowest reader catch up: midplane get streams", stream)
 	}
 	return liftHints[limit]
 }

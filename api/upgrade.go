@@ -46,7 +46,7 @@ type Understands struct {
 
 // CurrentFormats are the numbers of this version.
 func CurrentFormats() Formats {
-	return Formats{FormatRegistry: 2, FormatChannel: 2, FormatCore: 2, FormatPolls: 2}
+	return Formats{FormatRegistry: 2, FormatChannel: 2, FormatCore: 2, FormatPolls: 2, FormatSpace: 2}
 }
 
 // Number returns the number of a format.

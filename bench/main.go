@@ -78,6 +78,7 @@ func execute() int {
 // benchmarks is the one list.
 var benchmarks = []benchmark{
 	{"ingress", "messages/s and CPU through the door ÷ straight to the stream, 256 B and 1 KB", ingressRate},
+	{"unbounded", "messages/s with streams that have no MaxBytes ÷ with it, by the number of subjects", unboundedRate},
 	{"latency", "one synchronous publish through the door ÷ straight to the stream", ingressLatency},
 	{"fold", "events/s into the primary's database, beside plain inserts", foldRate},
 	{"noisy", "one tenant's publish latency while another sends ten times its rate", noisyTenant},

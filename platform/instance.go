@@ -138,7 +138,9 @@ func (i *instance) startServices(ctx context.Context, g *run.Group, reg *registr
 		StateHas: func(ctx context.Context, t event.Tenant, subj string) (bool, error) {
 			return stateHas(ctx, reg, dialer, t, subj)
 		},
-		StateFill: i.stateFill,
+		Measure: func(ctx context.Context, t event.Tenant) (ingress.Measured, error) {
+			return i.measure(ctx, reg, dialer, t)
+		},
 	}, i.of.tel)
 	if err != nil {
 		return err
@@ -151,7 +153,7 @@ func (i *instance) startServices(ctx context.Context, g *run.Group, reg *registr
 		Node: i.of.cfg.Node.Name, ClientURL: url, Version: i.of.cfg.Version, Replicas: i.of.cfg.Replicas, Registry: reg, Dialer: dialer,
 		Server: i.node, Doors: doors, Signer: i.of.signer, Control: i.of.cfg.Secrets.Control, System: i.of.cfg.Secrets.System.Public, Enrol: i.of.cfg.Secrets.Enrol,
 		SystemKeys: i.of.cfg.Secrets.System, Audit: log,
-		Certificates: i.of.cfg.Certificates, Pace: i.of.cfg.Pace,
+		Certificates: i.of.cfg.Certificates, Pace: i.of.cfg.Pace, Overcommit: i.of.cfg.Overcommit,
 	}, i.of.tel)
 	if err != nil {
 		return err
@@ -216,13 +218,33 @@ func (i *instance) replica(bucket string) uint64 {
 	return 0
 }
 
-func (i *instance) stateFill(accountKey string) (used, limit uint64) {
-	for _, s := range i.node.Streams(accountKey) {
-		if s.Name == event.StreamState && s.MaxBytes > 0 {
-			return s.Bytes, uint64(s.MaxBytes)
-		}
+// measure returns how many bytes a tenant's streams hold: as this node's replicas
+// have it where they keep up, and as the leaders say otherwise.
+func (i *instance) measure(ctx context.Context, reg *registry.Registry, dialer *dial.Dialer, id event.Tenant) (ingress.Measured, error) {
+	t := reg.View().Tenants[id]
+	if t == nil {
+		return ingress.Measured{}, fault.New(fault.NotFound, "tenant %s", id)
 	}
-	return 0, 0
+	m := ingress.Measured{Bytes: i.node.CurrentBytes(t.Account.Key)}
+	if len(m.Bytes) >= len(event.Streams) {
+		return m, nil
+	}
+	m.Asked = true
+	js, err := dialer.JetStream(t)
+	if err != nil {
+		return m, err
+	}
+	for _, name := range event.Streams {
+		if _, ok := m.Bytes[name]; ok {
+			continue
+		}
+		s, err := js.Stream(ctx, name)
+		if err != nil {
+			return m, fault.Wrap(fault.Unavailable, err, "stream %s of %s", name, id)
+		}
+		m.Bytes[name] = s.CachedInfo().State.Bytes
+	}
+	return m, nil
 }
 
 // stateHas asks STATE whether it holds a subject.

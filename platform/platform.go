@@ -36,6 +36,7 @@ type Config struct {
 	// nothing is; nil without TLS.
 	Certificates func() string
 	Pace         control.Pace
+	Overcommit   bool // more storage may be promised to tenants than there is
 }
 
 // Load returns the configuration of a node from its folder. data is where the

@@ -267,3 +267,57 @@ func TestPurge(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Streams lose their own limits and get them back with what they hold, and nothing is
+// dropped by a limit below it. Without a limit a stream takes more than its share,
+// up to what the account may store.
+func TestStreamsLoseTheirLimitsAndGetThemBack(t *testing.T) {
+	ctx := testContext(t)
+	_, _, js := broker(t)
+	l := limits()
+	l.Events = 10_000
+	bounded := streams.Tenant(l, "cap")
+	l.Unbounded = true
+	unbounded := streams.Tenant(l, "cap")
+	to := subject.Capability("cap").Subject(subject.In{Producer: "p", Kind: event.KindEvent, Severity: event.Info, Entity: "r1", Type: "x.v1"}.StoredAs("syd"))
+	publish := func() error {
+		_, err := js.Publish(ctx, to, make([]byte, 1000))
+		return err
+	}
+	ensure := func(want []jetstream.StreamConfig, steps int) {
+		t.Helper()
+		if done, err := streams.Ensure(ctx, js, want); err != nil || len(done) != steps {
+			t.Fatalf("%v, %v", done, err)
+		}
+	}
+	ensure(bounded, 4)
+	stored := 0
+	for ; publish() == nil; stored++ {
+	}
+	if err := publish(); !isFull(err) {
+		t.Fatalf("a full stream answers %v", err)
+	}
+	ensure(unbounded, 4)
+	ensure(unbounded, 0)
+	for range 2 * stored {
+		if err := publish(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ensure(bounded, 4)
+	if err := publish(); !isFull(err) {
+		t.Errorf("with its limit again it answers %v", err)
+	}
+	s, err := js.Stream(ctx, event.StreamEvents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st := s.CachedInfo().State; st.FirstSeq != 1 || st.Msgs != uint64(3*stored) {
+		t.Errorf("%d were stored, of %+v", 3*stored, st)
+	}
+}
+
+func isFull(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && api.ErrorCode == streams.CodeStreamFull
+}

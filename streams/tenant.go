@@ -30,10 +30,13 @@ const DuplicateWindow = 10 * time.Minute
 // Limits is how much a tenant's streams may hold. Bytes are those of one copy,
 // not multiplied by the number of replicas.
 type Limits struct {
-	Events, State, Metrics, Dead int64 // MaxBytes
+	Events, State, Metrics, Dead int64 // the share of each stream
 
 	MaxMsgSize int32 // bytes of headers and payload together; 0 means 1 MiB
 	Replicas   int   // 0 means 3
+	// Unbounded leaves the shares to the doors, and the sum to the account: with a
+	// MaxBytes the server sums up all subjects in flight for every message.
+	Unbounded bool
 }
 
 const (
@@ -49,6 +52,18 @@ const (
 	shareMetrics = 25
 )
 
+// The least of what an account may store beyond its tenant's quota, and the part
+// of the quota that it is above that.
+const (
+	minReserve  = 8 << 20
+	reservePart = 16
+)
+
+// Reserve is what an account whose streams are unbounded may store beyond its
+// quota: what the control plane publishes past the doors, and what was in flight
+// when a door found a share used up. One stream cannot use up another's share then.
+func Reserve(storage int64) int64 { return max(storage/reservePart, minReserve) }
+
 // Split divides a tenant's storage quota (bytes of one copy) among its streams:
 // events 45 %, state 20 %, metrics 25 %, and the rest for dead letters.
 func Split(storage int64) Limits {
@@ -58,9 +73,9 @@ func Split(storage int64) Limits {
 	return l
 }
 
-// MaxBytes returns the limit of the stream that keeps kind k, never below 1:
+// Share returns how much the stream that keeps kind k may hold, never below 1:
 // to the server 0 means unlimited.
-func (l Limits) MaxBytes(k event.Kind) int64 {
+func (l Limits) Share(k event.Kind) int64 {
 	var n int64
 	switch k {
 	case event.KindEvent:
@@ -92,7 +107,7 @@ func stream(k event.Kind, l Limits, caps []subject.Capability) jetstream.StreamC
 		Retention:         jetstream.LimitsPolicy,
 		MaxConsumers:      -1,
 		MaxMsgs:           -1,
-		MaxBytes:          l.MaxBytes(k),
+		MaxBytes:          l.Share(k),
 		Discard:           jetstream.DiscardNew, // a full stream refuses; nothing unread is dropped
 		MaxMsgsPerSubject: -1,
 		MaxMsgSize:        l.MaxMsgSize,
@@ -105,6 +120,9 @@ func stream(k event.Kind, l Limits, caps []subject.Capability) jetstream.StreamC
 			Source: subject.TransformFrom(k), Destination: subject.TransformTo(k),
 		},
 		Metadata: map[string]string{MetaOwner: Owner},
+	}
+	if l.Unbounded {
+		cfg.MaxBytes = -1
 	}
 	if k == event.KindState {
 		cfg.MaxMsgsPerSubject = 1

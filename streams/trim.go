@@ -6,7 +6,7 @@ import (
 	"midplane/event"
 )
 
-// When a stream is trimmed, and how far. Above TrimAbove percent of MaxBytes it
+// When a stream is trimmed, and how far. Above TrimAbove percent of its share it
 // is trimmed to trimTo percent, so that purges are few and large; above
 // urgentAbove percent also purges of few messages are done.
 const (
@@ -35,7 +35,7 @@ type Trim struct {
 	Kind        event.Kind
 	First, Last uint64
 	Bytes       uint64
-	MaxBytes    int64 // 0 or less: no limit
+	Share       int64 // of the tenant's storage; 0 or less: no limit
 	Cursors     []Cursor
 
 	AgeFloor uint64 // first sequence younger than the retention; 0: not known, or no retention limit
@@ -130,13 +130,13 @@ func (t Trim) spaceFloor() uint64 {
 		return 0
 	}
 	n := t.Last - t.First + 1
-	excess := float64(t.Bytes) - float64(t.MaxBytes)*trimTo/100
+	excess := float64(t.Bytes) - float64(t.Share)*trimTo/100
 	count := uint64(float64(n)*excess/float64(t.Bytes)) + 1
 	return t.First + min(count, n)
 }
 
 func (t Trim) above(percent int) bool {
-	return t.MaxBytes > 0 && float64(t.Bytes)*100 > float64(t.MaxBytes)*float64(percent)
+	return t.Share > 0 && float64(t.Bytes)*100 > float64(t.Share)*float64(percent)
 }
 
 func (t Trim) worthwhile(count uint64) bool {

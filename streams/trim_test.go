@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"pgregory.net/rapid"
 
 	"midplane/event"
@@ -22,7 +23,7 @@ func genTrim(t *rapid.T) streams.Trim {
 		Kind:  rapid.SampledFrom(event.Kinds[:]).Draw(t, "kind"),
 		First: first, Last: last,
 		Bytes:    rapid.Uint64Range(0, 1<<40).Draw(t, "bytes"),
-		MaxBytes: rapid.Int64Range(-1, 1<<40).Draw(t, "max"),
+		Share:    rapid.Int64Range(-1, 1<<40).Draw(t, "max"),
 		AgeFloor: seq.Draw(t, "age"), DupFloor: seq.Draw(t, "dup"),
 	}
 	for range rapid.IntRange(0, 4).Draw(t, "cursors") {
@@ -69,7 +70,7 @@ func TestTrimNeverTakesTooMuch(t *testing.T) {
 		if holding == 0 && tr.Kind != event.KindDead {
 			t.Fatal("purged without a registered reader")
 		}
-		if after := (streams.Trim{Kind: tr.Kind, First: d.PurgeTo, Last: tr.Last, MaxBytes: tr.MaxBytes, Cursors: tr.Cursors,
+		if after := (streams.Trim{Kind: tr.Kind, First: d.PurgeTo, Last: tr.Last, Share: tr.Share, Cursors: tr.Cursors,
 			AgeFloor: tr.AgeFloor, DupFloor: tr.DupFloor}).Plan(); after.PurgeTo > tr.Last+1 {
 			t.Fatalf("a second pass purges to %d", after.PurgeTo)
 		}
@@ -80,7 +81,7 @@ func TestTrimNeverTakesTooMuch(t *testing.T) {
 }
 
 func TestTrim(t *testing.T) {
-	base := streams.Trim{Kind: event.KindEvent, First: 1, Last: 100_000, Bytes: 50, MaxBytes: 100, DupFloor: 99_001,
+	base := streams.Trim{Kind: event.KindEvent, First: 1, Last: 100_000, Bytes: 50, Share: 100, DupFloor: 99_001,
 		Cursors: []streams.Cursor{{Owner: "primary", Seq: 100_000, Hold: true}}}
 	for name, tc := range map[string]struct {
 		change func(*streams.Trim)
@@ -158,6 +159,12 @@ func TestSplit(t *testing.T) {
 		}
 		for _, cfg := range streams.Tenant(l, "cap") {
 			if cfg.MaxBytes < 1 || cfg.MaxMsgSize < 1 || cfg.Replicas != 3 {
+				t.Fatalf("%+v", cfg)
+			}
+		}
+		l.Unbounded = true
+		for _, cfg := range streams.Tenant(l, "cap") {
+			if cfg.MaxBytes != -1 || cfg.Discard != jetstream.DiscardNew {
 				t.Fatalf("%+v", cfg)
 			}
 		}

@@ -44,7 +44,7 @@ func (s *Spec) MetricsHold() time.Duration {
 	if perDay == 0 {
 		return 0
 	}
-	room := float64(s.Limits().MaxBytes(event.KindMetric)) * streams.TrimAbove / 100
+	room := float64(s.Limits().Share(event.KindMetric)) * streams.TrimAbove / 100
 	return time.Duration(room / perDay * float64(24*time.Hour))
 }
 

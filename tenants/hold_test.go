@@ -61,7 +61,7 @@ func TestMetricsPerDay(t *testing.T) {
 		t.Error("no checks")
 	}
 	fast.Retention.Metrics = api.Duration(time.Second)
-	if room := fast.Limits().MaxBytes(event.KindMetric); fast.MetricsHold() < time.Hour || len(fast.Warnings()) != 0 {
+	if room := fast.Limits().Share(event.KindMetric); fast.MetricsHold() < time.Hour || len(fast.Warnings()) != 0 {
 		t.Errorf("%d bytes of room: %v", room, fast.Warnings())
 	}
 }

@@ -33,6 +33,8 @@ func (f *fake) admin(_ context.Context, verb string, body []byte) (any, error) {
 		return api.SpecAnswer{Spec: f.specs[ref.Tenant], Revision: f.revs[ref.Tenant]}, nil
 	case api.TenantCheck:
 		return f.check(body)
+	case api.SpaceCheck:
+		return space(body)
 	case api.TenantPut:
 		return f.put(body)
 	case api.TenantStatus:
@@ -178,4 +180,20 @@ func (f *fake) createUser(body []byte) (any, error) {
 	f.users[req.Name] = req
 	jwt, err := account.IssueUser(f.acme, account.Role(req.Role), account.User{Name: req.Name, Key: req.PublicKey, Subs: req.Subscriptions})
 	return api.CreatedUser{JWT: jwt, Existed: existed, Servers: []string{"nats://127.0.0.1:1", "nats://127.0.0.1:2"}}, err
+}
+
+// space answers as nodes with 10 GiB for tenants do.
+func space(body []byte) (any, error) {
+	var req api.SpaceRequest
+	if err := api.Decode(body, &req); err != nil {
+		return nil, err
+	}
+	out := api.Space{Capacity: 10 << 30}
+	for _, n := range req.Storage {
+		out.Promised += n
+	}
+	if out.Promised > out.Capacity && !req.Overcommit {
+		return nil, fault.WithHint(fault.New(fault.Exhausted, "quota.storage does not fit"), "lower quota.storage, or promise more than there is with --overcommit")
+	}
+	return out, nil
 }

@@ -10,11 +10,13 @@ import (
 
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nkeys"
 
 	"midplane/api"
 	"midplane/fault"
 	"midplane/platform/deployment"
+	"midplane/platform/registry"
 	"midplane/subject"
 	"midplane/tenants/account"
 )
@@ -41,32 +43,60 @@ func (c *Cluster) Raw(ctx context.Context, tenant string) (*Raw, error) {
 	if err := c.Admin.Do(ctx, api.TenantStatus, api.TenantRef{Tenant: tenant}, &row); err != nil {
 		return nil, err
 	}
-	sys, err := c.system(secrets)
-	if err != nil {
-		return nil, err
-	}
-	defer sys.Close()
-	was, err := sys.RequestWithContext(ctx, "$SYS.REQ.ACCOUNT."+row.Account+".CLAIMS.LOOKUP", nil)
-	if err != nil {
-		return nil, fault.Wrap(fault.Other, err, "look the account up")
-	}
-	role, err := nkeys.CreateAccount()
-	if err != nil {
-		return nil, err
-	}
-	token, err := extend(string(was.Data), role, secrets.OperatorSigning)
-	if err != nil {
-		return nil, err
-	}
-	if err := c.push(ctx, sys, token); err != nil {
-		return nil, err
-	}
 	r := &Raw{User: rawUser, Creds: filepath.Join(c.Dir, tenant+"-raw.creds")}
-	if err := writeRawCreds(r.Creds, row.Account, role); err != nil {
+	token, err := openUp(ctx, c, secrets, row.Account, r.Creds)
+	if err != nil {
 		return nil, err
 	}
 	r.Capability, err = capability(token)
 	return r, err
+}
+
+// Registry makes the way into the bucket where the control plane keeps its records.
+func Registry(ctx context.Context, c *Cluster) (jetstream.KeyValue, error) {
+	secrets, err := c.secrets()
+	if err != nil {
+		return nil, err
+	}
+	creds := filepath.Join(c.Dir, "control-raw.creds")
+	if _, err := openUp(ctx, c, secrets, secrets.Control.Public, creds); err != nil {
+		return nil, err
+	}
+	nc, err := c.Connect(creds, rawUser)
+	if err != nil {
+		return nil, err
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, err
+	}
+	return js.KeyValue(ctx, registry.BucketRegistry)
+}
+
+// openUp adds the raw role to an account and writes a user's creds. It returns the
+// account's JWT.
+func openUp(ctx context.Context, c *Cluster, secrets deployment.Secrets, accountKey, creds string) (string, error) {
+	sys, err := c.system(secrets)
+	if err != nil {
+		return "", err
+	}
+	defer sys.Close()
+	was, err := sys.RequestWithContext(ctx, "$SYS.REQ.ACCOUNT."+accountKey+".CLAIMS.LOOKUP", nil)
+	if err != nil {
+		return "", fault.Wrap(fault.Other, err, "look the account up")
+	}
+	role, err := nkeys.CreateAccount()
+	if err != nil {
+		return "", err
+	}
+	token, err := extend(string(was.Data), role, secrets.OperatorSigning)
+	if err != nil {
+		return "", err
+	}
+	if err := c.push(ctx, sys, token); err != nil {
+		return "", err
+	}
+	return token, writeRawCreds(creds, accountKey, role)
 }
 
 func (c *Cluster) secrets() (deployment.Secrets, error) {
@@ -168,7 +198,7 @@ func extend(token string, role nkeys.KeyPair, operator []byte) (string, error) {
 	}
 	scope := jwt.NewUserScope()
 	scope.Role, scope.Key = rawUser, pub
-	scope.Template.Pub.Allow = jwt.StringList{subject.CapabilityAll, "$JS.API.>", "$JS.ACK.>", subject.CapabilityAPIAll}
+	scope.Template.Pub.Allow = jwt.StringList{subject.CapabilityAll, "$JS.API.>", "$JS.ACK.>", "$KV.>", subject.CapabilityAPIAll}
 	scope.Template.Sub.Allow = jwt.StringList{subject.InboxOf(rawUser)}
 	claims.SigningKeys.AddScopedSigner(scope)
 	return newer(claims, operator)
@@ -184,7 +214,7 @@ func (c *Cluster) push(ctx context.Context, sys *nats.Conn, token string) error 
 	if err := sys.PublishRequest("$SYS.REQ.CLAIMS.UPDATE", inbox, []byte(token)); err != nil {
 		return err
 	}
-	for range c.Names() {
+	for range Running(c) {
 		msg, err := sub.NextMsgWithContext(ctx)
 		if err != nil {
 			return err

@@ -4,6 +4,7 @@
 package testcluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -33,6 +34,9 @@ type Options struct {
 	Tenants []*tenants.Spec
 	Tel     *telemetry.Telemetry // nil: nothing is kept
 	Pace    control.Pace
+	// MaxStore is what each node may store, in bytes. 0: as much as any test declares;
+	// then quotas are not compared with it.
+	MaxStore int64
 }
 
 // Cluster is a running cluster with an admin's connection.
@@ -90,7 +94,7 @@ func New(ctx context.Context, dir string, opts Options) (*Cluster, error) {
 	}
 	reserved := &ports.Reserved{}
 	lc, err := local.New(local.Config{Dir: dir, Client: "127.0.0.1:0", Nodes: opts.Nodes, TLS: opts.TLS, NoSync: opts.NoSync, Version: "test",
-		Admin: Admin, Primary: Primary, Pace: opts.Pace, Ports: reserved.Reserve, MaxStore: maxStore}, tel)
+		Admin: Admin, Primary: Primary, Pace: opts.Pace, Ports: reserved.Reserve, MaxStore: cmp.Or(opts.MaxStore, maxStore), Overcommit: opts.MaxStore == 0}, tel)
 	if err != nil {
 		return nil, errors.Join(err, reserved.Close())
 	}

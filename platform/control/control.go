@@ -58,6 +58,7 @@ type Config struct {
 	// nothing is; nil without TLS.
 	Certificates func() string
 	Pace         Pace
+	Overcommit   bool // more storage may be promised than there is
 }
 
 // Control is this node's part of the control plane.

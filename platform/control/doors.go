@@ -27,6 +27,7 @@ func (r rooms) adminVerbs() map[string]api.Handler {
 		api.TenantPut:    service.Handle(r.specs.Put),
 		api.TenantCheck:  service.Handle(r.specs.Check),
 		api.TenantDelete: service.Handle(r.specs.Delete),
+		api.SpaceCheck:   service.Handle(r.specs.Space),
 
 		api.UpgradeStatus: service.Handle(r.upgrade.Status),
 		api.UpgradeFinish: service.Handle(r.upgrade.Finish),

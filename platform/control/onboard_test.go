@@ -131,8 +131,8 @@ func TestQuotaGoesUpAndDown(t *testing.T) {
 		sent++
 		rows, want := streamRows(t, c, "quota"), spec.Limits()
 		for _, k := range event.Kinds {
-			if got := rows[k.Stream()]; got.MaxBytes != want.MaxBytes(k) || got.Leader == "" || len(got.Replicas) != 2 {
-				t.Errorf("storage %d: %s is %+v, want %d bytes", size, k.Stream(), got, want.MaxBytes(k))
+			if got := rows[k.Stream()]; got.MaxBytes != want.Share(k) || got.Leader == "" || len(got.Replicas) != 2 {
+				t.Errorf("storage %d: %s is %+v, want %d bytes", size, k.Stream(), got, want.Share(k))
 			}
 		}
 		if got := rows[event.StreamEvents].Messages; got != sent {

@@ -146,7 +146,7 @@ func TestDeletedWhileItsAccountIsMade(t *testing.T) {
 	t.Run("deleted first", func(t *testing.T) {
 		seen := l.mustPut(t, "early") // what the leader works on
 		l.delete(t, "early")
-		if _, err := l.accounts.Ensure(t.Context(), seen); !fault.Is(err, fault.Conflict) {
+		if _, err := l.accounts.Ensure(t.Context(), seen, true); !fault.Is(err, fault.Conflict) {
 			t.Fatalf("an account was made for a tenant that is gone: %v", err)
 		}
 		if now := l.now(t, "early"); now == nil || !now.Leaving() || now.Spec != nil {
@@ -159,7 +159,7 @@ func TestDeletedWhileItsAccountIsMade(t *testing.T) {
 		}
 	})
 	t.Run("made first", func(t *testing.T) {
-		made, err := l.accounts.Ensure(t.Context(), l.mustPut(t, "late"))
+		made, err := l.accounts.Ensure(t.Context(), l.mustPut(t, "late"), true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -174,7 +174,7 @@ func TestDeletedWhileItsAccountIsMade(t *testing.T) {
 		// tombstone stays, so that a node that was away learns of it.
 		seen := l.mustPut(t, "late")
 		l.delete(t, "late")
-		if _, err := l.accounts.Ensure(t.Context(), seen); !fault.Is(err, fault.Conflict) {
+		if _, err := l.accounts.Ensure(t.Context(), seen, true); !fault.Is(err, fault.Conflict) {
 			t.Fatalf("an account was made beside the tombstone: %v", err)
 		}
 		if err := l.settle(t, l.now(t, "late")); err != nil {
@@ -215,7 +215,7 @@ func TestDeletedWhileItsAccountIsMade(t *testing.T) {
 // for gone when its file changes.
 func TestReadableOnceStreamsAreMade(t *testing.T) {
 	l, _ := alone(t)
-	made, err := l.accounts.Ensure(t.Context(), l.mustPut(t, "acme"))
+	made, err := l.accounts.Ensure(t.Context(), l.mustPut(t, "acme"), true)
 	if err != nil {
 		t.Fatal(err)
 	}

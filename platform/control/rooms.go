@@ -86,7 +86,7 @@ func newRooms(cfg Config, tel telemetry.Telemetry) (r rooms, err error) {
 	})
 	r.enrolment = &users.Enrolment{Registry: cfg.Registry, Users: r.users, Tokens: r.tokens, Life: cfg.Pace.Life, Origins: r.tokenConnections, Audit: r.audit}
 
-	r.specs = &specs.Specs{Registry: cfg.Registry}
+	r.specs = &specs.Specs{Registry: cfg.Registry, Replicas: cfg.Replicas, Overcommit: cfg.Overcommit}
 	r.secrets = secrets.New(secrets.Config{Registry: cfg.Registry, Dialer: cfg.Dialer, Log: tel.Log})
 	r.channel = channel.New(channel.Config{Registry: cfg.Registry, Users: r.users, Secrets: r.secrets, Understands: r.upgrade.Mine})
 	r.primaries = primaries.New(primaries.Config{Registry: cfg.Registry, Alarms: r.alarms, Dialer: cfg.Dialer, Life: cfg.Pace.Life, Log: tel.Log})

@@ -108,8 +108,11 @@ func awaitAlarm(t *testing.T, nc *nats.Conn, word, part string) event.Alarm {
 // then refuses; what it holds stays. As soon as a primary has committed some of
 // it, exactly that may go, and producers go on.
 func TestUnreadEventsAreNeverTrimmedAndReadOnesMakeRoom(t *testing.T) {
-	t.Parallel()
-	c, k := cluster(t), core(t, cluster(t))
+	inBothForms(t, fullOfUnread)
+}
+
+func fullOfUnread(t *testing.T, c *testcluster.Cluster) {
+	k := core(t, c)
 	apply(t, c, small("unread"))
 	inspector := c.As(t, "unread", account.RoleInspector, "ops")
 	f := fill(t, c, "unread")

@@ -123,9 +123,14 @@ func do(t *testing.T, c *testcluster.Cluster, verb string, req, out any) error {
 // apply stores a spec and waits until the tenant is served.
 func apply(t *testing.T, c *testcluster.Cluster, s *tenants.Spec) {
 	t.Helper()
-	revision := put(t, c, s)
-	testwait.Until(t, string(s.ID)+" is served", func() error {
-		row := status(t, c, string(s.ID))
+	served(t, c, string(s.ID), put(t, c, s))
+}
+
+// served waits until a tenant is served as its spec of a revision says.
+func served(t *testing.T, c *testcluster.Cluster, id string, revision uint64) {
+	t.Helper()
+	testwait.Until(t, id+" is served", func() error {
+		row := status(t, c, id)
 		for _, cond := range row.Conditions {
 			if row.Revision < revision || !cond.OK && cond.Type != api.PrimaryReading {
 				return fmt.Errorf("revision %d of %d, %+v", row.Revision, revision, cond)

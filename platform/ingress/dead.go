@@ -19,12 +19,13 @@ const (
 
 // deadLetters keeps refused messages in DEAD, with why.
 type deadLetters struct {
-	nc  *nats.Conn
-	lim *rate.Limiter
+	nc   *nats.Conn
+	room func(size int) bool // in DEAD
+	lim  *rate.Limiter
 }
 
-func newDeadLetters(nc *nats.Conn) *deadLetters {
-	return &deadLetters{nc: nc, lim: rate.NewLimiter(deadPerSecond, deadBurst)}
+func newDeadLetters(nc *nats.Conn, room func(size int) bool) *deadLetters {
+	return &deadLetters{nc: nc, room: room, lim: rate.NewLimiter(deadPerSecond, deadBurst)}
 }
 
 // keep stores in unless there were too many lately; the refusal itself is
@@ -33,6 +34,8 @@ func (d *deadLetters) keep(t *admit.Snapshot, in admit.Input, producer event.Pro
 	if r.Reason == "" || !d.lim.Allow() {
 		return
 	}
-	// No reply: when DEAD is full the refusal has been answered and counted.
-	_ = d.nc.PublishMsg(outgoing(admit.DeadLetter(t, in, producer, r, time.Now(), newID())))
+	msg := outgoing(admit.DeadLetter(t, in, producer, r, time.Now(), newID()))
+	if d.room(msg.Size()) { // when DEAD is full, the refusal has been answered and counted
+		_ = d.nc.PublishMsg(msg) // no reply: the producer has its answer
+	}
 }

@@ -10,7 +10,7 @@ var noon = time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
 
 // A flood of refusals cannot fill the stream that explains them.
 func TestDeadLettersAreLimited(t *testing.T) {
-	d := newDeadLetters(nil)
+	d := newDeadLetters(nil, nil)
 	kept := 0
 	for at := noon; at.Before(noon.Add(10 * time.Second)); at = at.Add(time.Millisecond) {
 		if d.lim.AllowN(at, 1) {

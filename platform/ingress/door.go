@@ -36,11 +36,10 @@ type door struct {
 	snapshot atomic.Pointer[admit.Snapshot]
 	limit    limiter
 	dead     *deadLetters
-	room     *headroom
-	// stateFill is Config.StateFill.
-	stateFill func(accountKey string) (used, limit uint64)
-	leader    [4]leaderCheck // by kind
-	counts    counts
+	room     *shares
+	stores   *stores
+	leader   [4]leaderCheck // by kind
+	counts   counts
 
 	connected func() bool // whether nc is
 	outage    outage
@@ -139,7 +138,7 @@ func (d *door) handle(m *nats.Msg) {
 	}
 	a, refusal := admit.Admit(snap, producer, in, began, newID)
 	if refusal == nil {
-		refusal = d.ready(snap, a, began)
+		refusal = d.ready(snap, a, m.Size()+stamps, began)
 	}
 	if refusal != nil {
 		d.refuse(in, producer, refusal)
@@ -168,8 +167,12 @@ func outgoing(m admit.Message) *nats.Msg {
 	return &nats.Msg{Subject: m.Subject, Reply: m.Reply, Header: m.Header, Data: m.Data}
 }
 
-// ready answers for a stream that would not: no leader, or no room for new state.
-func (d *door) ready(snap *admit.Snapshot, a *admit.Admitted, now time.Time) *admit.Refusal {
+// stamps is about how many bytes the door and the stream add to a message.
+const stamps = 250
+
+// ready answers for a stream that would not, since it has no leader, and for one that
+// has no room for size bytes.
+func (d *door) ready(snap *admit.Snapshot, a *admit.Admitted, size int, now time.Time) *admit.Refusal {
 	k := a.In.Kind
 	check := &d.leader[kindIndex(k)]
 	if now.Sub(check.at) > leaderEvery {
@@ -179,13 +182,16 @@ func (d *door) ready(snap *admit.Snapshot, a *admit.Admitted, now time.Time) *ad
 	if !check.ok {
 		return admit.Refuse(admit.CodeNoLeader, "stream %s has no leader at this moment; retry with the same message id", k.Stream())
 	}
-	if k == event.KindState && d.room.due(now) {
-		d.room.fill(d.stateFill(d.account))
+	if r := d.stores.full(now); r != nil {
+		return r
 	}
-	if k == event.KindState && !d.room.has(a) {
-		return admit.Refuse(admit.CodeStateFull, "stream STATE is above 80 %% of its size and takes updates of known entities only")
-	}
-	return nil
+	return d.room.take(now, k, size, func() string { return a.In.StoredAs(a.Site).String() })
+}
+
+// deadFits reports whether DEAD has room for a dead letter of the door's own.
+func (d *door) deadFits(size int) bool {
+	now := time.Now()
+	return d.stores.full(now) == nil && d.room.take(now, event.KindDead, size, nil) == nil
 }
 
 func (d *door) refuse(m admit.Input, producer event.Producer, r *admit.Refusal) {
@@ -193,6 +199,9 @@ func (d *door) refuse(m admit.Input, producer event.Producer, r *admit.Refusal) 
 	stream := ""
 	if in, err := subject.ParseIn(m.Subject); err == nil {
 		stream = in.Kind.Stream()
+		if r.Code == admit.CodeStreamFull {
+			d.counts.full[kindIndex(in.Kind)].Add(1)
+		}
 	}
 	_ = d.nc.Publish(m.Reply, r.PubAck(stream)) // the producer times out and retries
 	d.dead.keep(d.snapshot.Load(), m, producer, r)

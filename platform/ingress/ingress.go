@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"golang.org/x/sync/errgroup"
 
+	"midplane/api"
 	"midplane/event"
 	"midplane/fault"
 	"midplane/platform/registry"
@@ -28,6 +29,8 @@ type Broker interface {
 	Interest(accountKey, subj string) bool
 	// Apply gives the server an account's JWT and reads it back.
 	Apply(accountKey, token string) error
+	// Store is what this node may store on its disk, and what it does.
+	Store() api.Store
 	// KickUser closes a user's connections to this node.
 	KickUser(accountKey, userKey string)
 }
@@ -40,8 +43,8 @@ type Config struct {
 	Connect func(t *registry.Tenant) (*nats.Conn, error)
 	// StateHas reports whether STATE of a tenant holds a subject.
 	StateHas func(ctx context.Context, t event.Tenant, storedSubject string) (bool, error)
-	// StateFill returns the bytes STATE of an account uses and may use.
-	StateFill func(accountKey string) (used, limit uint64)
+	// Measure returns how many bytes each stream of a tenant holds.
+	Measure func(ctx context.Context, t event.Tenant) (Measured, error)
 }
 
 // Ingress holds this node's doors.
@@ -62,11 +65,13 @@ type Ingress struct {
 	notify  chan struct{}
 
 	excluded exclusions
+	stores   stores
 }
 
 // New returns an Ingress; Run opens its doors.
 func New(cfg Config, tel telemetry.Telemetry) (*Ingress, error) {
 	i := &Ingress{cfg: cfg, tel: tel, doors: map[event.Tenant]*door{}, loaded: map[event.Tenant]uint64{}, applied: map[string]string{}, notify: make(chan struct{}, 1)}
+	i.stores.here = cfg.Broker.Store
 	var err error
 	i.instruments, err = newInstruments(tel, i.each)
 	return i, err
@@ -88,7 +93,9 @@ func (i *Ingress) Run(ctx context.Context) error {
 	nodes := 0
 	for {
 		_, changed := i.cfg.Registry.Config.Revision()
-		live := max(len(i.cfg.Registry.LiveNodes()), 1)
+		nodesLive := i.cfg.Registry.LiveNodes()
+		i.stores.others(nodesLive)
+		live := max(len(nodesLive), 1)
 		i.sync(ctx, i.cfg.Registry.View(), live, live != nodes)
 		nodes = live
 		select {
@@ -96,7 +103,7 @@ func (i *Ingress) Run(ctx context.Context) error {
 			return nil
 		case <-changed:
 		case <-tick.C:
-			i.measure()
+			i.countDropped()
 		}
 	}
 }
@@ -238,8 +245,8 @@ func (i *Ingress) put(id event.Tenant, d *door) {
 	i.doors[id] = d
 }
 
-// measure looks what the client library has dropped, everywhere.
-func (i *Ingress) measure() {
+// countDropped counts what did not fit into the doors' queues.
+func (i *Ingress) countDropped() {
 	i.mu.Lock()
 	doors := make([]*door, 0, len(i.doors))
 	for _, d := range i.doors {

@@ -1,15 +1,12 @@
 package ingress
 
 import (
-	"context"
-	"errors"
 	"testing"
 	"time"
 
 	"midplane/api"
 	"midplane/event"
 	"midplane/platform/ingress/admit"
-	"midplane/subject"
 	"midplane/tenants"
 )
 
@@ -226,67 +223,5 @@ func TestExclusions(t *testing.T) {
 	at = at.Add(2 * outMost)
 	if got := x.add("a", at); got != outFirst {
 		t.Errorf("after it behaved, %s", got)
-	}
-}
-
-func state(entity event.Entity, size int) *admit.Admitted {
-	in := subject.In{Producer: "syd-01", Kind: event.KindState, Entity: entity, Type: "net.reachability.v1"}
-	return &admit.Admitted{In: in, Site: "syd", Msg: admit.Message{Subject: in.StoredAs("syd").String(), Data: make([]byte, size)}}
-}
-
-func TestHeadroom(t *testing.T) {
-	stored := map[string]bool{state("old", 0).Msg.Subject: true}
-	var asked int
-	var broken error
-	h := &headroom{known: func(_ context.Context, s string) (bool, error) { asked++; return stored[s], broken }}
-	if !h.has(state("new", 10)) || asked != 0 {
-		t.Error("before anything is measured everything is taken, without asking")
-	}
-	h.fill(800, 1000)
-	if !h.has(state("new", 0)) {
-		t.Error("at 80 % a new entity is still taken")
-	}
-	h.fill(801, 1000)
-	if h.has(state("new", 10)) {
-		t.Error("above 80 % a new entity was taken")
-	}
-	if !h.has(state("old", 10)) {
-		t.Error("above 80 % an update was refused")
-	}
-	asked = 0
-	for range 10 {
-		h.has(state("old", 10))
-	}
-	if asked != 0 {
-		t.Errorf("asked %d times about a known entity", asked)
-	}
-	broken = errors.New("no answer")
-	if h.has(state("other", 10)) {
-		t.Error("STATE did not answer, and the subject was taken for known")
-	}
-	h.fill(100, 1000)
-	h.fill(900, 1000)
-	if broken = nil; h.has(state("other", 10)) || asked == 0 {
-		t.Error("what was known is kept over a trim")
-	}
-}
-
-// A burst between two measurements cannot eat the head room of the updates.
-func TestHeadroomCountsWhatPassed(t *testing.T) {
-	h := &headroom{known: func(context.Context, string) (bool, error) { return false, nil }}
-	h.set(300_000, 3)
-	h.fill(0, 0) // there is no stream yet
-	passed := 0
-	for i := range 1000 {
-		if h.has(state(event.Entity(rune('a'+i%26)), 1000)) {
-			passed++
-		}
-	}
-	if passed < 60 || passed > 90 {
-		t.Errorf("%d states of 1 KB passed at one of three doors, want about 80: a third of 80 %% of 300 KB", passed)
-	}
-	h.fill(100_000, 300_000)
-	if !h.has(state("z", 1000)) {
-		t.Error("measured again there is room, and it was refused")
 	}
 }

@@ -169,13 +169,19 @@ func (i *Ingress) Load(tenant event.Tenant) (out api.TenantLoad, ok bool) {
 		out.Producers[p] = load
 	}
 	out.Largest = d.counts.largest.Load()
-	for limit, n := range map[string]uint64{api.LimitMessageSize: d.counts.tooLarge.Load(), api.LimitStorage: d.counts.stateFull.Load()} {
+	count := func(limit string, n uint64) {
 		if n > 0 {
 			if out.Refused == nil {
 				out.Refused = map[string]uint64{}
 			}
-			out.Refused[limit] = n
+			out.Refused[limit] += n
 		}
+	}
+	count(api.LimitMessageSize, d.counts.tooLarge.Load())
+	for k := range d.counts.full {
+		n := d.counts.full[k].Load()
+		count(api.LimitStorage, n)
+		count(api.LimitStorageOf(event.Kinds[k].Stream()), n)
 	}
 	return out, true
 }

@@ -27,7 +27,8 @@ type counts struct {
 	latency metric.Float64Histogram
 	attrs   metric.MeasurementOption
 
-	tooLarge, stateFull atomic.Uint64 // refusals
+	tooLarge, nodeFull atomic.Uint64    // refusals
+	full               [4]atomic.Uint64 // by kind
 
 	mu       sync.Mutex
 	refusals map[string]uint64
@@ -57,8 +58,8 @@ func (c *counts) refused(r *admit.Refusal) {
 	switch r.Code {
 	case admit.CodeSize:
 		c.tooLarge.Add(1)
-	case admit.CodeStateFull:
-		c.stateFull.Add(1)
+	case admit.CodeNodeFull:
+		c.nodeFull.Add(1)
 	}
 	reason := r.Reason
 	if reason == "" {

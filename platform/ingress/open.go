@@ -3,7 +3,6 @@ package ingress
 import (
 	"context"
 
-	"midplane/event"
 	"midplane/platform/ingress/admit"
 	"midplane/platform/registry"
 	"midplane/tenants"
@@ -30,8 +29,12 @@ func (i *Ingress) makeDoor(t *registry.Tenant, live int) (*door, error) {
 		return nil, err
 	}
 	id := t.ID
-	d := &door{tenant: id, account: t.Account.Key, key: t.Keys.Roles[account.RoleIngress], nc: nc, connected: nc.IsConnected, excluded: &i.excluded, stateFill: i.cfg.StateFill, broker: i.cfg.Broker, tel: i.tel, dead: newDeadLetters(nc),
-		room: &headroom{known: func(ctx context.Context, subj string) (bool, error) { return i.cfg.StateHas(ctx, id, subj) }}}
+	d := &door{tenant: id, account: t.Account.Key, key: t.Keys.Roles[account.RoleIngress], nc: nc, connected: nc.IsConnected, excluded: &i.excluded, broker: i.cfg.Broker, tel: i.tel, stores: &i.stores,
+		room: &shares{
+			measure: func(ctx context.Context) (Measured, error) { return i.cfg.Measure(ctx, id) },
+			known:   func(ctx context.Context, subj string) (bool, error) { return i.cfg.StateHas(ctx, id, subj) },
+		}}
+	d.dead = newDeadLetters(nc, d.deadFits)
 	d.counts.latency, d.counts.attrs = i.instruments.latency, attributes(id)
 	d.counts.refusals, d.counts.drops = map[string]uint64{}, map[string]uint64{}
 	d.follow(t, live)
@@ -42,7 +45,7 @@ func (i *Ingress) makeDoor(t *registry.Tenant, live int) (*door, error) {
 // share its rates.
 func (d *door) follow(t *registry.Tenant, live int) {
 	d.limit.set(t.Spec.Quota, live)
-	d.room.set(uint64(t.Spec.Limits().MaxBytes(event.KindState)), live)
+	d.room.set(t.Spec.Limits(), live)
 	snap := snapshotOf(t)
 	d.snapshot.Store(snap)
 	d.limit.keep(snap.Users)

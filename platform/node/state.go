@@ -43,6 +43,26 @@ func (n *Node) Streams(accountKey string) []Stream {
 	return out
 }
 
+// CurrentBytes returns how many bytes the streams of an account hold, by name: of
+// those whose replica on this node keeps up with its leader.
+func (n *Node) CurrentBytes(accountKey string) map[string]uint64 {
+	out := map[string]uint64{}
+	srv := n.srv.Load()
+	if srv == nil {
+		return out
+	}
+	d, err := srv.JszAccount(&server.JSzOptions{Account: accountKey, Streams: true})
+	if err != nil {
+		return out // not enabled yet
+	}
+	for _, s := range d.Streams {
+		if srv.JetStreamIsStreamCurrent(accountKey, s.Name) {
+			out[s.Name] = s.State.Bytes
+		}
+	}
+	return out
+}
+
 // Meta is what the server knows of the cluster.
 type Meta struct {
 	Leader  string // of JetStream's meta group; "" when there is none

@@ -20,6 +20,9 @@ type Account struct {
 	// id before: a reader must not take their cursors for cursors of the new.
 	Past   map[string]uint64 `json:"past,omitempty"`
 	Signed account.Limits    `json:"signed"` // what the JWT allows
+	// Unbounded is set when the streams are to have no limit of their own: once
+	// every node has a JWT that allows it.
+	Unbounded bool `json:"unbounded,omitempty"`
 	// Revoked are users' public keys, and by when (Unix seconds) every JWT that
 	// was signed for them has expired: until then they are refused.
 	Revoked map[string]int64 `json:"revoked,omitempty"`

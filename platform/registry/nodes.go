@@ -36,6 +36,8 @@ type Presence struct {
 	Types map[event.Type]int `json:"types,omitempty"`
 	// Formats are what it understands of what is stored and sent.
 	Formats api.Formats `json:"formats,omitempty"`
+	// Store is what it has on disk, nil of an older node.
+	Store *api.Store `json:"store,omitempty"`
 }
 
 // Alive reports whether a node counts as running.
@@ -83,6 +85,19 @@ func (r *Registry) WaitLoaded(ctx context.Context, id event.Tenant, rev uint64) 
 				"repeat the command; see: midplane status")
 		}
 	}
+}
+
+// Behind returns the nodes that have not loaded revision rev, or whose door of the
+// tenant is closed: also those that are known and do not live, which start again with
+// what they have.
+func (r *Registry) Behind(id event.Tenant, rev uint64) (names []string) {
+	for name, n := range r.Nodes() {
+		if !Alive(n) || n.Value.Revision < rev || slices.Contains(n.Value.Closed, string(id)) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // Servers are the client URLs of the nodes, those that are live first.

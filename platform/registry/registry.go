@@ -30,6 +30,8 @@ const (
 	registryBytes  = 256 << 20
 	statusBytes    = 128 << 20
 	ControlStorage = 1 << 30
+	// ControlReserved is what the buckets and the audit log may hold on each node.
+	ControlReserved = registryBytes + statusBytes + AuditBytes
 )
 
 // Registry reads and writes the two buckets, REGISTRY by kinds of records.

@@ -96,6 +96,22 @@ func (r *Registry) InUse() api.Understands {
 	return api.Lowest(all...)
 }
 
+// Unbounded reports whether tenants' streams are to have no limit of their own
+// (api.FormatSpace): once that is in use, and as long as every live node's doors
+// keep the shares. Primaries have no part in it.
+func (r *Registry) Unbounded() (bool, error) {
+	level, _, err := r.Levels.Get()
+	if err != nil || level.Formats.Number(api.FormatSpace) < 2 {
+		return false, err
+	}
+	for _, n := range r.LiveNodes() {
+		if n.Formats.Number(api.FormatSpace) < 2 {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
 // decode reads a value of REGISTRY. A version that adds a field which restricts a
 // right writes the number of its format into the value (top-level "format"): who
 // does not know the number would grant more than was meant, and does not read it.

@@ -229,7 +229,7 @@ func TestHeadroomOfState(t *testing.T) {
 			stored++
 		}
 	}
-	if last.code() != int(admit.CodeStateFull) || last.Error.Code != 503 || !strings.Contains(last.Error.Description, "known entities only") {
+	if last.code() != int(admit.CodeStreamFull) || last.Error.Code != 503 || !strings.Contains(last.Error.Description, "known entities only") {
 		t.Fatalf("after %d states: %+v %v, want the ingress' 10077", stored, last, last.Error)
 	}
 	if limit := 16 << 20 / 5; stored*100_000 > limit*82/100 {
@@ -240,7 +240,7 @@ func TestHeadroomOfState(t *testing.T) {
 			t.Fatalf("update %d of a known entity: %v", i, a.Error)
 		}
 	}
-	if a := state(1000); a.code() != int(admit.CodeStateFull) {
+	if a := state(1000); a.code() != int(admit.CodeStreamFull) {
 		t.Errorf("a new entity: %+v %v", a, a.Error)
 	}
 	if a := say(t, feed, fromFeed, valid); a.code() != 0 {

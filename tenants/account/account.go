@@ -110,6 +110,9 @@ type Limits struct {
 	Subscriptions int64 `json:"subscriptions"` // of one connection
 	Consumers     int64 `json:"consumers"`     // per stream
 	MaxAckPending int64 `json:"maxAckPending"` // per consumer
+	// Unbounded allows streams without a limit of their own: Storage alone bounds
+	// them. A server does not recover such a stream where it is false.
+	Unbounded bool `json:"unbounded,omitempty"`
 }
 
 // ReservedConnections is how many the system may need in a tenant: an ingress
@@ -180,7 +183,7 @@ func (t Tenant) claims() (*jwt.AccountClaims, error) {
 	c.Name = string(t.ID)
 	c.Limits.NatsLimits = jwt.NatsLimits{Subs: lim.Subscriptions, Data: jwt.NoLimit, Payload: MaxPayload}
 	c.Limits.AccountLimits = jwt.AccountLimits{Imports: 3, Exports: 0, DisallowBearer: true, Conn: lim.Connections + ReservedConnections + RoomToClose}
-	c.Limits.JetStreamTieredLimits = tiers(lim.Storage, streams, lim.Consumers+reservedConsumers, lim.MaxAckPending)
+	c.Limits.JetStreamTieredLimits = tiers(lim.Storage, streams, lim.Consumers+reservedConsumers, lim.MaxAckPending, !lim.Unbounded)
 	c.Imports.Add(&jwt.Import{
 		Name:         "control",
 		Account:      t.Hubs.Control,
@@ -206,7 +209,7 @@ func (s *Signer) Tombstone(id event.Tenant, accountKey string, after time.Time) 
 	c.Name = string(id)
 	c.Limits.NatsLimits = jwt.NatsLimits{Subs: 1, Data: jwt.NoLimit, Payload: 1}
 	c.Limits.AccountLimits = jwt.AccountLimits{DisallowBearer: true, Conn: 0}
-	c.Limits.JetStreamTieredLimits = tiers(1, 1, 1, 1)
+	c.Limits.JetStreamTieredLimits = tiers(1, 1, 1, 1, true)
 	denyAll(c)
 	c.Revoke(jwt.All)
 	return s.encode(c, after)
@@ -224,7 +227,7 @@ func (s *Signer) ControlWithout(keys Keys, storage int64, revoked map[string]int
 	c.Name = "CONTROL"
 	c.Limits.AccountLimits.DisallowBearer = true
 	c.Limits.NatsLimits.Payload = MaxPayload
-	c.Limits.JetStreamTieredLimits = tiers(storage, 16, 1024, 10_000)
+	c.Limits.JetStreamTieredLimits = tiers(storage, 16, 1024, 10_000, true)
 	c.Exports.Add(&jwt.Export{
 		Name:                 "control",
 		Subject:              subject.ControlExport,
@@ -256,10 +259,10 @@ func (s *Signer) System(keys Keys) (string, error) {
 
 // tiers gives R3 what the account may store, and R1 consumers only: ordered
 // consumers and KV watches are R1 in memory and fail without the tier, while
-// R1 streams stay impossible.
-func tiers(storage, streams, consumers, ackPending int64) jwt.JetStreamTieredLimits {
+// R1 streams stay impossible. bounded: every stream must have a limit of its own.
+func tiers(storage, streams, consumers, ackPending int64, bounded bool) jwt.JetStreamTieredLimits {
 	return jwt.JetStreamTieredLimits{
-		"R3": {DiskStorage: storage, Streams: streams, Consumer: consumers, MaxAckPending: ackPending, DiskMaxStreamBytes: storage, MaxBytesRequired: true},
+		"R3": {DiskStorage: storage, Streams: streams, Consumer: consumers, MaxAckPending: ackPending, DiskMaxStreamBytes: storage, MaxBytesRequired: bounded},
 		"R1": {Streams: 1, Consumer: consumers, MaxAckPending: ackPending, MaxBytesRequired: true},
 	}
 }

@@ -132,6 +132,16 @@ func TestTenantLimitsAreFinite(t *testing.T) {
 	if d := cmp.Diff(want, l.JetStreamTieredLimits); d != "" {
 		t.Error(d)
 	}
+
+	tenant := Tenant{ID: "acme", Keys: must(NewKeys(TenantRoles))(t), Hubs: w.hubs(), Capability: "cap", Limits: limits}
+	tenant.Limits.Unbounded = true
+	token, err := w.signer.Tenant(tenant)
+	r3 := want["R3"]
+	r3.MaxBytesRequired = false
+	want["R3"] = r3
+	if d := cmp.Diff(want, claimsOf(t, token, err).Limits.JetStreamTieredLimits); d != "" {
+		t.Errorf("where streams may be unbounded: %s", d)
+	}
 }
 
 // A 0 in streams or consumers means "unlimited" to the server: no account that

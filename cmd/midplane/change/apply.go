@@ -21,6 +21,7 @@ import (
 func NewApply(sh *shell.Shell) *cobra.Command {
 	var files []string
 	var dryRun string
+	var overcommit bool
 	timeout := time.Minute
 	cmd := &cobra.Command{
 		Use:   "apply -f DIR|FILE|-",
@@ -34,7 +35,8 @@ does not wait for pollers.
 several tenants as YAML documents. Files of schemas are then named relative to
 the working folder.
 
-A mistake in any file is reported before anything is changed. Applying again
+A mistake in any file is reported before anything is changed, and so are quotas
+that the nodes do not have the disk for. Applying again
 changes nothing. A tenant whose file is missing stays: see midplane delete.`,
 		Example: `  midplane apply -f tenants/
   midplane apply -f tenants/acme.yaml --dry-run=server
@@ -57,6 +59,11 @@ changes nothing. A tenant whose file is missing stays: see midplane delete.`,
 				if err != nil {
 					return err
 				}
+				if dryRun != dryClient {
+					if err := checkSpace(cmd.Context(), c, changes, overcommit); err != nil {
+						return err
+					}
+				}
 				if dryRun == dryServer {
 					if changes, err = checkAll(cmd.Context(), c, changes); err != nil {
 						return err
@@ -74,6 +81,7 @@ changes nothing. A tenant whose file is missing stays: see midplane delete.`,
 	cmd.Flags().StringVar(&dryRun, "dry-run", "", "only print what would be done; server: the control plane checks it, too, as if it were stored")
 	cmd.Flags().Lookup("dry-run").NoOptDefVal = dryClient
 	_ = cmd.RegisterFlagCompletionFunc("dry-run", shell.Words(dryClient, dryServer)) // fails only for a flag that is not there
+	cmd.Flags().BoolVar(&overcommit, "overcommit", false, "promise tenants more storage than the nodes have; when a node's store is nearly full, nothing of tenants is taken")
 	cmd.Flags().DurationVar(&timeout, "timeout", timeout, "how long to wait until all are ready")
 	return cmd
 }
@@ -158,6 +166,7 @@ func storeSpec(ctx context.Context, out *output.Output, c *connect.Client, ch ch
 			}
 			var again change
 			if again, err = plan(ctx, c, ch.want); err == nil {
+				again.overcommit = ch.overcommit
 				if len(again.Steps) == 0 {
 					return again.revision, nil
 				}

@@ -39,7 +39,9 @@ type change struct {
 	Steps    []tenants.Step `json:"steps"`
 	revision uint64         // of the spec in the registry, 0 when there is none
 	want     *tenants.Spec
-	newer    error // why the spec in the registry may not be replaced by this version
+	// overcommit promises more storage than there is.
+	overcommit bool
+	newer      error // why the spec in the registry may not be replaced by this version
 }
 
 // plan compares a tenant's file with the registry.
@@ -84,7 +86,7 @@ func checkAll(ctx context.Context, c *connect.Client, changes []change) ([]chang
 			return nil, fault.Wrap(fault.Other, err, "tenant %s", ch.Tenant)
 		}
 		var answer api.TenantPlan
-		err = c.Admin(ctx, api.TenantCheck, api.PutTenant{Spec: spec, Revision: ch.revision}, &answer)
+		err = c.Admin(ctx, api.TenantCheck, api.PutTenant{Spec: spec, Revision: ch.revision, Overcommit: ch.overcommit}, &answer)
 		if fault.Is(err, fault.Unavailable) {
 			return nil, fault.WithHint(fault.Wrap(fault.Other, err, "tenant %s", ch.Tenant), "see: midplane status. Nodes that are older than this midplane cannot check without storing: use --dry-run=client")
 		}
@@ -99,6 +101,26 @@ func checkAll(ctx context.Context, c *connect.Client, changes []change) ([]chang
 	return changes, nil
 }
 
+// checkSpace has the control plane compare the quotas of all tenants that change, with
+// what the nodes have for them. Nodes of an older version do not know the question.
+func checkSpace(ctx context.Context, c *connect.Client, changes []change, overcommit bool) error {
+	req := api.SpaceRequest{Storage: map[string]int64{}, Overcommit: overcommit}
+	for i, ch := range changes {
+		changes[i].overcommit = overcommit
+		if len(ch.Steps) > 0 {
+			req.Storage[ch.Tenant] = int64(ch.want.Quota.Storage)
+		}
+	}
+	if len(req.Storage) == 0 {
+		return nil
+	}
+	err := c.Admin(ctx, api.SpaceCheck, req, nil)
+	if fault.Is(err, fault.Unavailable) {
+		return nil // each is checked again when it is stored
+	}
+	return err
+}
+
 // put stores the wanted spec and returns its revision.
 func put(ctx context.Context, c *connect.Client, ch change) (uint64, error) {
 	if ch.newer != nil {
@@ -109,7 +131,7 @@ func put(ctx context.Context, c *connect.Client, ch change) (uint64, error) {
 		return 0, fault.Wrap(fault.Other, err, "tenant %s", ch.Tenant)
 	}
 	var answer api.TenantRevision
-	err = c.Admin(ctx, api.TenantPut, api.PutTenant{Spec: spec, Revision: ch.revision}, &answer)
+	err = c.Admin(ctx, api.TenantPut, api.PutTenant{Spec: spec, Revision: ch.revision, Overcommit: ch.overcommit}, &answer)
 	return answer.Revision, err
 }
 

@@ -3,6 +3,7 @@ package look
 import (
 	"cmp"
 	"strconv"
+	"strings"
 
 	"midplane/api"
 	"midplane/cmd/midplane/shell/connect"
@@ -35,7 +36,7 @@ func used(l api.Limit) string {
 
 // amount prints bytes as bytes and rates as rates.
 func amount(limit string, n int64) string {
-	switch limit {
+	switch limit, _, _ := strings.Cut(limit, "."); limit {
 	case api.LimitTenantBytes, api.LimitProducerBytes:
 		return output.Bytes(uint64(max(n, 0))) + "/s"
 	case api.LimitMessageSize, api.LimitStorage, api.LimitSpecSize:

@@ -38,6 +38,8 @@ type upFlags struct {
 	NATS    string `config:"nats"`
 	Encrypt bool   `config:"encrypt-at-rest"`
 
+	Overcommit bool `config:"overcommit"`
+
 	ContextName string `config:"context-name"`
 
 	consoleFlags `config:",squash"`
@@ -80,6 +82,7 @@ Stop it with Ctrl-C; start it again, and it continues where it was.`,
 	fl.StringVar(&f.Tenants, "tenants", "", "folder of tenants' files to apply at start (default: the example, when there is no tenant yet)")
 	fl.StringVar(&f.NATS, "nats", "127.0.0.1:4222", "address of the first node for clients; the others take the next two ports")
 	fl.BoolVar(&f.Encrypt, "encrypt-at-rest", false, "encrypt what the nodes store, with the key in deployment/store.key (made when missing) or MIDPLANE_STORE_KEY")
+	fl.BoolVar(&f.Overcommit, "overcommit", false, "promise tenants more storage than the disk has; when it is nearly full, nothing of tenants is taken")
 	fl.StringVar(&f.ContextName, "context-name", "", "name of the NATS context to save (default: midplane, or midplane-2 and so on when that is another deployment's)")
 	f.consoleFlags.add(fl)
 	f.daemonFlags.add(fl, console.DefaultAddr, "the page, the HTTP API, /metrics, /healthz and /readyz")
@@ -103,7 +106,7 @@ func runUp(ctx context.Context, sh *shell.Shell, f upFlags) error {
 	if err != nil {
 		return err
 	}
-	cluster, err := local.New(local.Config{Dir: data, Client: f.NATS, Version: sh.Version, Admin: upAdmin, Primary: upPrimary, EncryptAtRest: f.Encrypt}, exp.Telemetry("node"))
+	cluster, err := local.New(local.Config{Dir: data, Client: f.NATS, Version: sh.Version, Admin: upAdmin, Primary: upPrimary, EncryptAtRest: f.Encrypt, Overcommit: f.Overcommit}, exp.Telemetry("node"))
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 
 	"midplane/fault"
 	"midplane/platform/registry"
+	"midplane/streams"
 	"midplane/subject"
 	"midplane/tenants"
 	"midplane/tenants/account"
@@ -34,18 +35,25 @@ type Accounts struct{ cfg Config }
 // New returns Accounts.
 func New(cfg Config) *Accounts { return &Accounts{cfg: cfg} }
 
-// LimitsOf returns what the account may use by its spec.
-func LimitsOf(s *tenants.Spec) account.Limits {
-	return account.Limits{
+// LimitsOf returns what the account may use by its spec. unbounded is whether it
+// alone bounds what its streams hold.
+func LimitsOf(s *tenants.Spec, unbounded bool) account.Limits {
+	l := account.Limits{
 		Connections: int64(s.Quota.Connections), Storage: int64(s.Quota.Storage),
 		Subscriptions: int64(s.Quota.Subscriptions), Consumers: int64(s.Quota.Consumers), MaxAckPending: int64(s.Quota.MaxAckPending),
+		Unbounded: unbounded,
 	}
+	if unbounded {
+		l.Storage += streams.Reserve(l.Storage)
+	}
+	return l
 }
 
 // Ensure makes or re-signs the account's JWT: stored by compare-and-set
-// first; every node takes it from the registry.
-func (a *Accounts) Ensure(ctx context.Context, t *registry.Tenant) (*registry.Tenant, error) {
-	want := LimitsOf(t.Spec)
+// first; every node takes it from the registry. unbounded is whether it allows
+// streams without a limit of their own.
+func (a *Accounts) Ensure(ctx context.Context, t *registry.Tenant, unbounded bool) (*registry.Tenant, error) {
+	want := LimitsOf(t.Spec, unbounded)
 	revoked := stillRevoked(t.Account.Revoked, time.Now())
 	if t.Account.JWT != "" && !t.Account.Deleted && t.Account.Signed == want && t.Account.Roles == account.RolesVersion && len(revoked) == len(t.Account.Revoked) {
 		return t, nil
@@ -58,7 +66,7 @@ func (a *Accounts) Ensure(ctx context.Context, t *registry.Tenant) (*registry.Te
 			return t, err
 		}
 		secrets := registry.Secrets{Keys: keys, Capability: newCapability()}
-		next = registry.Account{Key: keys.Public, Signed: want, Roles: account.RolesVersion, Former: t.Account.Former, Past: t.Account.Past, Incarnations: map[string]uint64{}}
+		next = registry.Account{Key: keys.Public, Signed: want, Unbounded: unbounded, Roles: account.RolesVersion, Former: t.Account.Former, Past: t.Account.Past, Incarnations: map[string]uint64{}}
 		if next.Sealed, err = a.cfg.Registry.Accounts.Seal(t.ID, secrets); err != nil {
 			return t, err
 		}
@@ -78,8 +86,7 @@ func (a *Accounts) Ensure(ctx context.Context, t *registry.Tenant) (*registry.Te
 		}
 	}
 	var err error
-	next.JWT, err = a.sign(t, next, after)
-	if err != nil {
+	if next.JWT, err = a.sign(t, next, after); err != nil {
 		return t, err
 	}
 	return a.Put(ctx, t, next)

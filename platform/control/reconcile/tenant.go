@@ -45,29 +45,35 @@ func (w *Walk) settle(ctx context.Context, t *registry.Tenant) (*registry.Tenant
 	}
 	// The rest may have to wait for something; pollers do not.
 	hinted := t.Open() && w.hint(t) == nil
-	var err error
-	if t.Account.JWT != "" && !t.Account.Deleted && accounts.LimitsOf(t.Spec).Storage < t.Account.Signed.Storage {
-		// A smaller quota comes last: below what its streams may hold, the server
-		// refuses every change of them.
-		if t, err = w.streams(ctx, t); err != nil {
+	unbounded, err := w.cfg.Registry.Unbounded()
+	if err != nil {
+		return t, err
+	}
+	there := t.Account.JWT != "" && !t.Account.Deleted
+	if there && t.Account.Unbounded && !unbounded {
+		if t, err = w.bound(ctx, t); err != nil {
 			return t, err
 		}
 	}
-	if t, err = w.cfg.Accounts.Ensure(ctx, t); err != nil {
+	allowed := w.allowed(t, unbounded)
+	if there && accounts.LimitsOf(t.Spec, allowed).Storage < t.Account.Signed.Storage {
+		// A smaller quota comes last: below what its streams may hold, the server
+		// refuses every change of them.
+		if t, err = w.streams(ctx, t, t.Account.Unbounded); err != nil {
+			return t, err
+		}
+	}
+	if t, err = w.cfg.Accounts.Ensure(ctx, t, allowed); err != nil {
 		return t, err
 	}
 	if t, err = w.cfg.Corrector.Correct(ctx, t); err != nil {
 		return t, err
 	}
-	// Streams are made by whichever nodes the meta leader picks: all must know
-	// the account. One that is down catches up from the registry.
-	pushed, cancel := context.WithTimeout(ctx, 5*time.Second)
-	err = w.cfg.Registry.WaitLoaded(pushed, t.ID, t.AccountRevision)
-	cancel()
-	if err != nil {
-		w.cfg.Log.Debug("going on without a node", "tenant", t.ID, "error", err)
+	w.loaded(ctx, t)
+	if t, err = w.unbound(ctx, t, unbounded); err != nil {
+		return t, err
 	}
-	if t, err = w.streams(ctx, t); err != nil {
+	if t, err = w.streams(ctx, t, t.Account.Unbounded); err != nil {
 		return t, err
 	}
 	if t.Made != t.Account.Key {
@@ -81,7 +87,7 @@ func (w *Walk) settle(ctx context.Context, t *registry.Tenant) (*registry.Tenant
 		return t, err
 	}
 	if moved {
-		if t, err = w.streams(ctx, t); err != nil {
+		if t, err = w.streams(ctx, t, t.Account.Unbounded); err != nil {
 			return t, err
 		}
 	}
@@ -97,10 +103,21 @@ func (w *Walk) settle(ctx context.Context, t *registry.Tenant) (*registry.Tenant
 	return t, w.hint(t)
 }
 
+// loaded waits until the nodes that live have the account. Streams are made by
+// whichever nodes the meta leader picks: all must know it. One that is down catches up
+// from the registry.
+func (w *Walk) loaded(ctx context.Context, t *registry.Tenant) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if err := w.cfg.Registry.WaitLoaded(ctx, t.ID, t.AccountRevision); err != nil {
+		w.cfg.Log.Debug("going on without a node", "tenant", t.ID, "error", err)
+	}
+}
+
 // streams makes the streams that are missing. The incarnation of such a stream is
 // raised first: a reader of the old one must never take its cursor for one of the
-// new, also when we stop between the two.
-func (w *Walk) streams(ctx context.Context, t *registry.Tenant) (*registry.Tenant, error) {
+// new, also when we stop between the two. unbounded leaves their shares to the doors.
+func (w *Walk) streams(ctx context.Context, t *registry.Tenant, unbounded bool) (*registry.Tenant, error) {
 	js, err := w.cfg.Dialer.JetStream(t)
 	if err != nil {
 		return t, err
@@ -109,7 +126,7 @@ func (w *Walk) streams(ctx context.Context, t *registry.Tenant) (*registry.Tenan
 	if err != nil {
 		return t, err
 	}
-	want := streams.Tenant(w.limits(t.Spec), t.Listening()...)
+	want := streams.Tenant(w.limits(t.Spec, unbounded), t.Listening()...)
 	if len(streams.Plan(want, have)) > 0 {
 		if _, err = streams.Ensure(ctx, js, want); err != nil {
 			return t, fault.Wrap(fault.Other, err, "streams of %s", t.ID)
@@ -169,8 +186,9 @@ func (w *Walk) announce(ctx context.Context, t *registry.Tenant, js jetstream.Je
 	return t, have, nil
 }
 
-func (w *Walk) limits(s *tenants.Spec) streams.Limits {
+func (w *Walk) limits(s *tenants.Spec, unbounded bool) streams.Limits {
 	lim := s.Limits()
+	lim.Unbounded = unbounded
 	lim.Replicas = w.cfg.Replicas
 	lim.MaxMsgSize = account.MaxPayload
 	return lim

@@ -21,7 +21,7 @@ type Dialer interface {
 // Accounts makes, stores and ends tenants' accounts. Each returns the tenant as the
 // registry then has it.
 type Accounts interface {
-	Ensure(ctx context.Context, t *registry.Tenant) (*registry.Tenant, error)
+	Ensure(ctx context.Context, t *registry.Tenant, unbounded bool) (*registry.Tenant, error)
 	Put(ctx context.Context, t *registry.Tenant, next registry.Account) (*registry.Tenant, error)
 	PutTombstone(ctx context.Context, t *registry.Tenant) error
 }

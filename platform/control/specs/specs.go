@@ -6,7 +6,6 @@ package specs
 
 import (
 	"context"
-	"encoding/json"
 
 	"midplane/api"
 	"midplane/event"
@@ -17,7 +16,11 @@ import (
 )
 
 // Specs reads and writes tenants' specs.
-type Specs struct{ Registry *registry.Registry }
+type Specs struct {
+	Registry   *registry.Registry
+	Replicas   int  // of a stream
+	Overcommit bool // as if every request said so
+}
 
 // Get returns a tenant's spec as it is stored: who asks may know more of its fields
 // than this node.
@@ -36,7 +39,7 @@ func (s *Specs) Get(_ context.Context, _ string, req api.TenantRef) (any, error)
 // Put stores a spec. It is checked here again, whichever client sent it, and
 // compiled with everything it brings, before anything changes.
 func (s *Specs) Put(ctx context.Context, _ string, req api.PutTenant) (any, error) {
-	spec, err := s.acceptable(req.Spec)
+	spec, err := s.acceptable(req)
 	if err != nil {
 		return nil, err
 	}
@@ -53,9 +56,12 @@ func (s *Specs) Put(ctx context.Context, _ string, req api.PutTenant) (any, erro
 
 // acceptable reads a spec that is to be stored and checks it against all that is
 // there.
-func (s *Specs) acceptable(raw json.RawMessage) (*tenants.Spec, error) {
-	spec, err := tenants.ParseJSON(raw)
+func (s *Specs) acceptable(req api.PutTenant) (*tenants.Spec, error) {
+	spec, err := tenants.ParseJSON(req.Spec)
 	if err != nil {
+		return nil, err
+	}
+	if _, err := s.fits(map[event.Tenant]int64{spec.ID: int64(spec.Quota.Storage)}, req.Overcommit); err != nil {
 		return nil, err
 	}
 	if err := checkSchemas(spec); err != nil {
@@ -84,7 +90,7 @@ func checkSchemas(spec *tenants.Spec) error {
 
 // Check answers what storing a spec would change, or why it would be refused.
 func (s *Specs) Check(_ context.Context, _ string, req api.PutTenant) (any, error) {
-	spec, err := s.acceptable(req.Spec)
+	spec, err := s.acceptable(req)
 	if err != nil {
 		return nil, err
 	}

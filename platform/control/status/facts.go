@@ -64,7 +64,7 @@ func (s *Status) facts() (api.ClusterFacts, *api.Isolation) {
 
 func nodeFacts(name string, live bool, n registry.Seen[registry.Presence]) api.NodeFacts {
 	out := api.NodeFacts{Node: api.Node{ID: name, Live: live, LastSeen: n.Seen.UTC(), Revision: n.Value.Revision, Tenants: n.Value.Tenants, Version: n.Value.Version},
-		Problem: n.Value.Problem, Certificates: n.Value.Certificates, Unrecorded: n.Value.Unrecorded}
+		Problem: n.Value.Problem, Certificates: n.Value.Certificates, Unrecorded: n.Value.Unrecorded, Store: n.Value.Store}
 	if out.Problem == api.Unrecorded(out.Unrecorded) {
 		out.Problem = "" // the same, for older nodes
 	}
@@ -85,7 +85,7 @@ func (s *Status) tenantFacts(t *registry.Tenant, held []api.HeldProducer) api.Te
 	out.Held = s.held(t, pollers, held)
 	for _, st := range s.cfg.Server.Streams(t.Account.Key) {
 		_, slowest, _ := streams.Floor(primaries.Cursors(s.cfg.Registry, t, st.Name))
-		out.Streams = append(out.Streams, api.StreamFacts{Name: st.Name, Leader: st.Leader, Bytes: st.Bytes, MaxBytes: st.MaxBytes, Above: streams.TrimAbove, Slowest: slowest})
+		out.Streams = append(out.Streams, api.StreamFacts{Name: st.Name, Leader: st.Leader, Bytes: st.Bytes, MaxBytes: shareOf(t, st.Name), Above: streams.TrimAbove, Slowest: slowest})
 	}
 	return out
 }

@@ -40,6 +40,7 @@ var tenantLimits = []limitRule{
 	{api.LimitProducerBytes, quotaOf(func(q tenants.Quota) int64 { return int64(q.ProducerByteRate) }), mostOfProducers(func(f api.Flow) float64 { return f.Bytes })},
 	{api.LimitMessageSize, quotaOf(func(q tenants.Quota) int64 { return int64(q.MessageSize) }), mostOf(func(l api.TenantLoad) float64 { return float64(l.Largest) })},
 	{api.LimitStorage, quotaOf(func(q tenants.Quota) int64 { return int64(q.Storage) }), stored},
+	shareRule(event.KindEvent), shareRule(event.KindState), shareRule(event.KindMetric), shareRule(event.KindDead),
 	{api.LimitConnections, quotaOf(func(q tenants.Quota) int64 { return int64(q.Connections) }), sumOf(connections)},
 	{api.LimitConnectionsPerUser, quotaOf(func(q tenants.Quota) int64 { return int64(q.ConnectionsPerUser) }), mostOfUsers},
 	{api.LimitSubscriptions, quotaOf(func(q tenants.Quota) int64 { return int64(q.Subscriptions) }), mostOf(func(l api.TenantLoad) float64 { return float64(l.Subscriptions) })},
@@ -201,15 +202,29 @@ func mostConsumers(l api.TenantLoad) (n float64) {
 	return n
 }
 
-// stored is what the streams hold, each as the replica that holds most has it:
-// any node that answers may do, since each stream has several.
-func stored(f *limitFacts, _ event.Producer) (n float64, known bool) {
+// shareRule is a stream's share of the storage.
+func shareRule(k event.Kind) limitRule {
+	return limitRule{api.LimitStorageOf(k.Stream()), quotaOf(func(q tenants.Quota) int64 { return (&tenants.Spec{Quota: q}).Limits().Share(k) }),
+		func(f *limitFacts, _ event.Producer) (float64, bool) {
+			bytes, known := f.held()[k.Stream()]
+			return float64(bytes), known
+		}}
+}
+
+// held is what the streams hold, each as the replica that holds most has it: any node
+// that answers may do, since each stream has several.
+func (f *limitFacts) held() map[string]uint64 {
 	most := map[string]uint64{}
 	for _, l := range f.Loads {
 		for name, s := range l.Streams {
 			most[name] = max(most[name], s.Bytes)
 		}
 	}
+	return most
+}
+
+func stored(f *limitFacts, _ event.Producer) (n float64, known bool) {
+	most := f.held()
 	for _, bytes := range most {
 		n += float64(bytes)
 	}

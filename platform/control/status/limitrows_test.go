@@ -73,6 +73,10 @@ func TestLimitRows(t *testing.T) {
 		{"", api.LimitProducerBytes, 2000, 2460, 0, false},
 		{"", api.LimitMessageSize, 300, 250, 2, false},
 		{"", api.LimitStorage, 1 << 20, 580, 0, false},
+		{"", api.LimitStorageOf(event.StreamEvents), 471859, 500, 0, false},
+		{"", api.LimitStorageOf(event.StreamState), 209715, 80, 0, false},
+		{"", api.LimitStorageOf(event.StreamMetrics), 262144, -1, 0, false},
+		{"", api.LimitStorageOf(event.StreamDead), 104858, -1, 0, false},
 		{"", api.LimitConnections, 10, 4, 3, false},
 		{"", api.LimitConnectionsPerUser, 2, 2, 4, false},
 		{"", api.LimitSubscriptions, 50, 7, 0, false},
@@ -110,7 +114,11 @@ func TestEveryQuotaHasARow(t *testing.T) {
 		}
 		delete(limits, field)
 	}
-	if diff := cmp.Diff(map[string]bool{api.LimitSpecSize: true}, limits); diff != "" {
+	beside := map[string]bool{api.LimitSpecSize: true}
+	for _, stream := range event.Streams {
+		beside[api.LimitStorageOf(stream)] = true
+	}
+	if diff := cmp.Diff(beside, limits); diff != "" {
 		t.Errorf("rows that are in no quota (-want +got):\n%s", diff)
 	}
 }
@@ -121,7 +129,7 @@ func TestLimitRowsWithANodeThatGivesNoFigures(t *testing.T) {
 	f := limitWorld()
 	f.Loads, f.Silent = f.Loads[:1], []string{"n3", "n2"}
 	for _, r := range f.rows(true) {
-		known := r.Limit == api.LimitStorage || r.Limit == api.LimitSpecSize
+		known := r.Limit == api.LimitStorage || r.Limit == api.LimitSpecSize || r.Limit == api.LimitStorageOf(event.StreamEvents) || r.Limit == api.LimitStorageOf(event.StreamState)
 		if known != (r.Used != nil) {
 			t.Errorf("%s %s: used %v", r.Producer, r.Limit, r.Used)
 		}

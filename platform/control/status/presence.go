@@ -46,15 +46,19 @@ func (p *Presence) Run(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	var certs certificates
+	var store *api.Store
 	for {
 		rev, closed, open := p.cfg.Doors.Loaded()
+		if s := p.cfg.Server.Store(); s.Limit > 0 {
+			store = &s
+		}
 		meta, unrecorded := p.cfg.Server.Meta(), p.cfg.Unrecorded()
 		pctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 		_, err := p.cfg.Registry.PutStatus(pctx, registry.NodeKey(p.cfg.Node), registry.Presence{
 			Name: p.cfg.Node, Revision: rev, Closed: closed, Tenants: open, Client: p.cfg.Client, Version: p.cfg.Understands.Version,
 			Problem: cmp.Or(meta.Problem, api.Unrecorded(unrecorded)), Unrecorded: unrecorded,
 			Certificates: p.certificates(&certs), Held: p.cfg.Doors.Held(),
-			Types: p.cfg.Understands.Types, Formats: p.cfg.Understands.Formats,
+			Types: p.cfg.Understands.Types, Formats: p.cfg.Understands.Formats, Store: store,
 		})
 		cancel()
 		if err != nil && ctx.Err() == nil {
@@ -62,7 +66,7 @@ func (p *Presence) Run(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			p.farewell(ctx)
+			p.farewell(ctx, store)
 			return nil
 		case <-tick.C:
 		case <-p.cfg.Doors.Moved():
@@ -70,12 +74,13 @@ func (p *Presence) Run(ctx context.Context) error {
 	}
 }
 
-// farewell stores that this node stops, so that the others do not wait for it.
-func (p *Presence) farewell(ctx context.Context) {
+// farewell stores that this node stops, so that the others do not wait for it, and
+// what it has on disk.
+func (p *Presence) farewell(ctx context.Context, store *api.Store) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	_, err := p.cfg.Registry.PutStatus(ctx, registry.NodeKey(p.cfg.Node), registry.Presence{
-		Name: p.cfg.Node, Closed: []string{}, Client: p.cfg.Client, Stopped: true,
+		Name: p.cfg.Node, Closed: []string{}, Client: p.cfg.Client, Stopped: true, Store: store,
 		Version: p.cfg.Understands.Version, Types: p.cfg.Understands.Types, Formats: p.cfg.Understands.Formats,
 	})
 	if err != nil {

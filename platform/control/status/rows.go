@@ -100,7 +100,7 @@ func (s *Status) Streams(ctx context.Context, req api.ListRequest) (out []servic
 
 func (s *Status) streamRow(ctx context.Context, t *registry.Tenant, local node.Stream) api.Stream {
 	r := api.Stream{ID: local.Name, Tenant: string(t.ID), Kind: string(event.KindOfStream(local.Name)), Messages: local.Messages, Bytes: local.Bytes,
-		MaxBytes: local.MaxBytes, First: local.First, Last: local.Last, Replicas: []string{}}
+		MaxBytes: shareOf(t, local.Name), First: local.First, Last: local.Last, Replicas: []string{}}
 	if js, err := s.cfg.Dialer.JetStream(t); err == nil {
 		if stream, err := js.Stream(ctx, local.Name); err == nil {
 			info := stream.CachedInfo()
@@ -121,6 +121,14 @@ func (s *Status) streamRow(ctx context.Context, t *registry.Tenant, local node.S
 		}
 	}
 	return r
+}
+
+// shareOf returns what a stream may hold, 0 for one that no tenant has.
+func shareOf(t *registry.Tenant, stream string) int64 {
+	if k := event.KindOfStream(stream); k != "" {
+		return t.Spec.Limits().Share(k)
+	}
+	return 0
 }
 
 func replica(p *jetstream.PeerInfo) string {

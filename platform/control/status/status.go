@@ -17,6 +17,7 @@ import (
 type Server interface {
 	Streams(accountKey string) []node.Stream
 	Meta() node.Meta
+	Store() api.Store
 }
 
 // Dialer opens connections into tenants' accounts.

@@ -19,10 +19,10 @@ var backlogLevels = []uint64{80, 60}
 // it, in percent. What all have read waits for the trimmer only, and is
 // no reader's backlog, unless it is so young that the trimmer may not take it.
 func backlog(in streams.Trim, d streams.Decision) (percent uint64, owner string) {
-	if in.MaxBytes <= 0 || in.Last < in.First {
+	if in.Share <= 0 || in.Last < in.First {
 		return 0, ""
 	}
-	full := in.Bytes * 100 / uint64(in.MaxBytes)
+	full := in.Bytes * 100 / uint64(in.Share)
 	seq, owner, ok := streams.Floor(in.Cursors)
 	switch {
 	case d.HeldBy == streams.HeldByWindow && full >= streams.TrimAbove:

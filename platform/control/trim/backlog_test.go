@@ -14,11 +14,11 @@ func TestBacklogIsWhatTheSlowestReaderHasNotRead(t *testing.T) {
 	}
 	skip := streams.Cursor{Owner: "skipping", Seq: 0}
 	at := func(bytes uint64, cursors ...streams.Cursor) streams.Trim {
-		return streams.Trim{Kind: event.KindEvent, First: 101, Last: 200, Bytes: bytes, MaxBytes: 1000, Cursors: cursors}
+		return streams.Trim{Kind: event.KindEvent, First: 101, Last: 200, Bytes: bytes, Share: 1000, Cursors: cursors}
 	}
 	dead := at(900)
 	dead.Kind = event.KindDead
-	empty := streams.Trim{Kind: event.KindEvent, First: 1, Last: 0, MaxBytes: 1000}
+	empty := streams.Trim{Kind: event.KindEvent, First: 1, Last: 0, Share: 1000}
 	for _, x := range []struct {
 		what    string
 		in      streams.Trim

@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 
+	"midplane/api"
 	"midplane/event"
 	"midplane/fault"
 	"midplane/internal/once"
@@ -110,10 +111,11 @@ const (
 // all of them by age.
 func (r *Trimmer) tenant(ctx context.Context, t *registry.Tenant, byAge bool) error {
 	var errs []error
+	tight := r.tight()
 	for _, s := range r.cfg.Server.Streams(t.Account.Key) {
 		k := event.KindOfStream(s.Name)
-		full := s.MaxBytes > 0 && s.Bytes*100 > uint64(s.MaxBytes)*backlogLevels[len(backlogLevels)-1]
-		if k == "" || s.Messages == 0 || !full && !byAge {
+		full := s.Bytes*100 > uint64(t.Spec.Limits().Share(k))*backlogLevels[len(backlogLevels)-1]
+		if k == "" || s.Messages == 0 || !full && !byAge && !tight {
 			continue
 		}
 		js, err := r.cfg.Dialer.JetStream(t)
@@ -123,7 +125,7 @@ func (r *Trimmer) tenant(ctx context.Context, t *registry.Tenant, byAge bool) er
 		if k == event.KindState {
 			err = r.state(ctx, t, js)
 		} else {
-			err = r.stream(ctx, t, js, k)
+			err = r.stream(ctx, t, js, k, tight)
 		}
 		if err != nil {
 			errs = append(errs, fault.Wrap(fault.Other, err, "stream %s", s.Name))
@@ -132,14 +134,26 @@ func (r *Trimmer) tenant(ctx context.Context, t *registry.Tenant, byAge bool) er
 	return errors.Join(errs...)
 }
 
-// stream measures one stream exactly, plans and purges.
-func (r *Trimmer) stream(ctx context.Context, t *registry.Tenant, js jetstream.JetStream, k event.Kind) error {
+// tight reports whether a node's store is nearly full: more was promised than there
+// is, and streams that are within their shares have to give up what all have read.
+func (r *Trimmer) tight() bool {
+	for _, n := range r.cfg.Registry.LiveNodes() {
+		if n.Store != nil && n.Store.Above(api.StoreTight/100.) {
+			return true
+		}
+	}
+	return false
+}
+
+// stream measures one stream exactly, plans and purges. tight has it trimmed as if it
+// were full.
+func (r *Trimmer) stream(ctx context.Context, t *registry.Tenant, js jetstream.JetStream, k event.Kind, tight bool) error {
 	s, err := js.Stream(ctx, k.Stream())
 	if err != nil {
 		return fault.Wrap(fault.Unavailable, err, "state")
 	}
 	info := s.CachedInfo()
-	in := streams.Trim{Kind: k, First: info.State.FirstSeq, Last: info.State.LastSeq, Bytes: info.State.Bytes, MaxBytes: info.Config.MaxBytes}
+	in := streams.Trim{Kind: k, First: info.State.FirstSeq, Last: info.State.LastSeq, Bytes: info.State.Bytes, Share: t.Spec.Limits().Share(k)}
 	if in.Cursors, err = r.cursors(ctx, t, js, k.Stream()); err != nil {
 		return err
 	}
@@ -152,7 +166,11 @@ func (r *Trimmer) stream(ctx context.Context, t *registry.Tenant, js jetstream.J
 	if in.DupFloor, err = streams.FirstSince(ctx, js, k.Stream(), now.Add(-r.cfg.Duplicates), in.Last); err != nil {
 		return err
 	}
-	d := in.Plan()
+	plan := in
+	if tight {
+		plan.Share = min(in.Share, int64(in.Bytes))
+	}
+	d := plan.Plan()
 	r.raiseBacklog(ctx, t, in, d)
 	if d.PurgeTo == 0 {
 		return nil

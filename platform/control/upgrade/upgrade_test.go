@@ -166,3 +166,42 @@ func TestOlderDeploymentKeepsItsLevel(t *testing.T) {
 		t.Errorf("the record of the level is taken for a tenant: %v", v.Tenants)
 	}
 }
+
+// Streams have no limit of their own once the upgrade was ended, unless a live node's
+// doors do not keep the shares. Neither primaries nor nodes that cannot be seen at this
+// moment take it back, and a node that is down counts as behind.
+func TestStreamsAreUnboundedOnceTheUpgradeWasEnded(t *testing.T) {
+	w := newWorld(t)
+	w.oldNode("n1", false)
+	unbounded := func(what string, want bool) {
+		t.Helper()
+		testwait.Until(t, what, func() error {
+			if got, err := w.reg.Unbounded(); err != nil || got != want {
+				return fmt.Errorf("unbounded: %t, %w", got, err)
+			}
+			return nil
+		})
+	}
+	unbounded("before it is ended", false)
+	w.newNode("n1")
+	w.newNode("n2")
+	w.finish("", "")
+	unbounded("after it was ended", true)
+	w.reg.Say(registry.PrimaryKey("primary-1"), time.Now())
+	w.used("with an old primary", false)
+	unbounded("with an old primary", true)
+	w.oldNode("n3", false)
+	unbounded("with an old node", false)
+	w.oldNode("n3", true)
+	unbounded("when it has stopped", true)
+	if behind := w.reg.Behind("acme", 1); len(behind) != 3 { // no new node has loaded anything yet
+		t.Errorf("behind: %v", behind)
+	}
+	w.reg.Say(registry.NodeKey("n1"), registry.Presence{Name: "n1", Version: version, Revision: 7, Formats: w.room.Mine.Formats, Closed: []string{"globex"}})
+	testwait.Until(t, "n1 is not behind", func() error {
+		if behind := fmt.Sprint(w.reg.Behind("acme", 7), w.reg.Behind("globex", 7)); behind != "[n2 n3] [n1 n2 n3]" {
+			return fmt.Errorf("behind: %s", behind)
+		}
+		return nil
+	})
+}

@@ -28,7 +28,8 @@ const (
 	CodeRate         Code = 24050 // over the tenant's rate of messages or bytes
 	CodeProducerRate Code = 24051 // over the producer's own rate of messages or bytes
 	CodeNoLeader     Code = 24060 // the stream has no leader at this moment
-	CodeStateFull    Code = 10077 // NATS' own (streams.CodeStreamFull): STATE keeps its last fifth for updates
+	CodeStreamFull   Code = 10077 // NATS' own (streams.CodeStreamFull): the stream's share is used up
+	CodeNodeFull     Code = 10047 // NATS' own (streams.CodeNoResources): a node's store is
 )
 
 // Row is one line of the table of refusals.
@@ -56,7 +57,8 @@ var Table = []Row{
 	{CodeRate, 429, subject.DeadRate, "over the tenant's rate of messages or bytes; the description says when to retry"},
 	{CodeProducerRate, 429, subject.DeadRate, "over the producer's own rate of messages or bytes; the description says when to retry"},
 	{CodeNoLeader, 503, "", "the stream has no leader at this moment; retry with the same message id"},
-	{CodeStateFull, 503, "", "STATE is above 80 % and takes updates of known entities only"},
+	{CodeStreamFull, 503, "", "the stream holds its share of the tenant's storage; from 80 % on STATE takes updates of known entities only"},
+	{CodeNodeFull, 503, "", "a node's store is nearly full; the description names the node"},
 }
 
 func rowOf(c Code) Row {

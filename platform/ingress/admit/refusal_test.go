@@ -49,7 +49,7 @@ func TestTableIsComplete(t *testing.T) {
 		if row.Text == "" || row.Reason != "" && !subject.ReasonOfIngress(row.Reason) {
 			t.Errorf("%d: text %q, reason %q", row.Code, row.Text, row.Reason)
 		}
-		if ours := row.Code >= 24000 && row.Code < 25000; !ours && row.Code != CodeStateFull {
+		if ours := row.Code >= 24000 && row.Code < 25000; !ours && row.Code != CodeStreamFull && row.Code != CodeNodeFull {
 			t.Errorf("%d is outside the documented range", row.Code)
 		}
 		if row.Status == 503 && row.Reason != "" {
@@ -61,14 +61,17 @@ func TestTableIsComplete(t *testing.T) {
 	}
 }
 
-// One code is NATS' own, which package streams has by name: a client takes it
-// for the stream's own refusal.
-func TestStateFullIsTheCodeOfAFullStream(t *testing.T) {
+// Two codes are NATS' own, which package streams has by name: a client takes them
+// for the stream's own refusals.
+func TestTheCodesOfWhatIsFullAreTheStreams(t *testing.T) {
 	if CodeUnknownType != bus.CodeUnknownType {
 		t.Errorf("%d, but pollers wait for a newer node on %d", CodeUnknownType, bus.CodeUnknownType)
 	}
-	if CodeStateFull != Code(streams.CodeStreamFull) {
-		t.Errorf("%d, but a full stream answers %d", CodeStateFull, streams.CodeStreamFull)
+	if CodeStreamFull != Code(streams.CodeStreamFull) {
+		t.Errorf("%d, but a full stream answers %d", CodeStreamFull, streams.CodeStreamFull)
+	}
+	if CodeNodeFull != Code(streams.CodeNoResources) {
+		t.Errorf("%d, but a full node answers %d", CodeNodeFull, streams.CodeNoResources)
 	}
 }
 
@@ -90,7 +93,7 @@ func TestPubAckOfARefusal(t *testing.T) {
 		}
 		_, err := bus.ParseAck(data)
 		want := classes[row.Status]
-		if row.Code == CodeStateFull {
+		if row.Code == CodeStreamFull || row.Code == CodeNodeFull {
 			want = fault.Exhausted
 		}
 		var api *jetstream.APIError

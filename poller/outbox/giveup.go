@@ -81,7 +81,7 @@ func (q *queue) drop(r *row, reason string) {
 	}
 	q.dropped[r.lane][r.seq] = r
 	q.ledgers[r.lane].tombs.add(r.seq, reason)
-	q.deletes[r.lane] = append(q.deletes[r.lane], r.seq)
+	q.delete(r)
 	if kinds[r.lane] == event.KindState && reason != ReasonSuperseded {
 		q.repeats.lost(stateKey{r.ent.id, r.typ}, r.seq)
 	}

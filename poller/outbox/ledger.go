@@ -47,13 +47,15 @@ func (g *ledger) due(ls *laneState, now time.Time) bool {
 
 // low is the highest X for which all of the lane's 1…X are acknowledged, or in a
 // tombstone whose ledger message is. One that is not published yet would look
-// like a loss to a reader.
-func (g *ledger) low(ls *laneState) uint64 {
-	return g.tombs.lowest(ls.lowest(), ls.top, func(tomb) bool { return false })
+// like a loss to a reader. first is the lowest that is not acknowledged, or not
+// deleted yet, 0 when all are; last the highest ever given.
+func (g *ledger) low(first, last uint64) uint64 {
+	return g.tombs.lowest(first, last, func(tomb) bool { return false })
 }
 
 // write returns what ledger message seq says: the tombstones it publishes, and
-// the low that counts what they cover.
+// the low that counts what they cover. What is acknowledged by now counts: it is
+// deleted in the transaction that keeps the ledger message.
 func (g *ledger) write(seq uint64, ls *laneState) (low uint64, published []tomb) {
 	published = g.tombs.publish(seq, g.most)
 	return g.tombs.lowest(ls.lowest(), ls.top, func(d tomb) bool { return d.in == seq }), published

@@ -108,9 +108,7 @@ func (q *queue) settle(pend *pending, p *plan) {
 	defer q.mu.Unlock()
 	for l, done := range pend.deletes {
 		q.forget(lane(l), done)
-		if q.deletes[l] = q.deletes[l][len(done):]; len(q.deletes[l]) == 0 {
-			q.deletes[l] = nil
-		}
+		q.deleted(lane(l), len(done))
 	}
 	now := time.Now()
 	for i := range p.entries {

@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,6 +27,7 @@ type queue struct {
 	ix      *index
 	ledgers [lanes]ledger
 	deletes [lanes][]uint64        // acknowledged or given up, still in the database
+	lowest  [lanes]uint64          // of these, the lowest; 0 when there are none
 	dropped [lanes]map[uint64]*row // of these, those that were given up and still have their place
 	givenUp map[string]uint64
 }
@@ -59,7 +61,7 @@ func (q *queue) take(now time.Time, most int) (out []event.Event, missing []int,
 	rows, pause := q.ix.take(now, most)
 	var lows [lanes]uint64
 	for l := range lows {
-		lows[l] = q.ledgers[l].low(&q.ix.lanes[l])
+		lows[l] = q.lowOf(lane(l))
 	}
 	for i, r := range rows {
 		var e event.Event
@@ -110,7 +112,7 @@ func (q *queue) ack(e *event.Event) {
 	if q.id.isLedger(r.lane, r.ent.id, r.typ) {
 		q.ledgers[r.lane].acked(r.seq)
 	}
-	q.deletes[r.lane] = append(q.deletes[r.lane], r.seq)
+	q.delete(r)
 	q.ix.remove(r)
 	q.nudge()
 }
@@ -156,7 +158,37 @@ func (q *queue) refuse(e *event.Event) {
 func (q *queue) low(l lane) uint64 {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.ledgers[l].low(&q.ix.lanes[l])
+	return q.lowOf(l)
+}
+
+// lowOf is the ce-low of lane l. What is acknowledged counts once its deletion is in
+// the database: before that a crash would bring it back, and it would be sent
+// again after a message that says it is done with. The mutex is held.
+func (q *queue) lowOf(l lane) uint64 {
+	first := q.ix.lanes[l].lowest()
+	if d := q.lowest[l]; d > 0 && (first == 0 || d < first) {
+		first = d
+	}
+	return q.ledgers[l].low(first, q.ix.lanes[l].top)
+}
+
+// delete has the next transaction delete a message. The mutex is held.
+func (q *queue) delete(r *row) {
+	q.deletes[r.lane] = append(q.deletes[r.lane], r.seq)
+	if q.lowest[r.lane] == 0 || r.seq < q.lowest[r.lane] {
+		q.lowest[r.lane] = r.seq
+	}
+}
+
+// deleted notes that the first n deletions of a lane are in the database. The mutex
+// is held.
+func (q *queue) deleted(l lane, n int) {
+	q.lowest[l] = 0
+	if q.deletes[l] = q.deletes[l][n:]; len(q.deletes[l]) == 0 {
+		q.deletes[l] = nil
+		return
+	}
+	q.lowest[l] = slices.Min(q.deletes[l])
 }
 
 // setWindow changes how many messages may be on their way at once.

@@ -138,7 +138,7 @@ func (i *instance) startServices(ctx context.Context, g *run.Group, reg *registr
 		StateHas: func(ctx context.Context, t event.Tenant, subj string) (bool, error) {
 			return stateHas(ctx, reg, dialer, t, subj)
 		},
-		StateFill: i.stateFill,
+		StateFill: i.stateFill, Pulse: i.of.cfg.Node.Pulse,
 	}, i.of.tel)
 	if err != nil {
 		return err

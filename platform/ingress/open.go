@@ -25,12 +25,13 @@ func (i *Ingress) newDoor(t *registry.Tenant, live int) (*door, error) {
 
 // makeDoor connects; no message comes in yet.
 func (i *Ingress) makeDoor(t *registry.Tenant, live int) (*door, error) {
+	born := i.stops.Load() // before it can take anything in
 	nc, err := i.cfg.Connect(t)
 	if err != nil {
 		return nil, err
 	}
 	id := t.ID
-	d := &door{tenant: id, account: t.Account.Key, key: t.Keys.Roles[account.RoleIngress], nc: nc, connected: nc.IsConnected, excluded: &i.excluded, broker: i.cfg.Broker, tel: i.tel, dead: newDeadLetters(nc),
+	d := &door{tenant: id, account: t.Account.Key, key: t.Keys.Roles[account.RoleIngress], nc: nc, connected: nc.IsConnected, pulse: i.cfg.Pulse, stops: &i.stops, born: born, excluded: &i.excluded, broker: i.cfg.Broker, tel: i.tel, dead: newDeadLetters(nc),
 		room: &headroom{known: func(ctx context.Context, subj string) (bool, error) { return i.cfg.StateHas(ctx, id, subj) }}}
 	d.counts.latency, d.counts.attrs = i.instruments.latency, attributes(id)
 	d.counts.refusals, d.counts.drops = map[string]uint64{}, map[string]uint64{}

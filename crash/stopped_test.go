@@ -58,12 +58,15 @@ func TestStoppedNodeForwardsNothingOld(t *testing.T) {
 		}
 		return ack
 	}
+	began := time.Now()
+	phase := func(what string) { t.Logf("%6.1f s: %s", time.Since(began).Seconds(), what) }
 	victim, first := sender(0)
 	store(first, 0)
 	if err := s.Signal("n1", syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 	stopped := time.Now()
+	phase("n1 is stopped")
 	for n := range unanswered {
 		m := metric(n + 1)
 		m.Reply = fmt.Sprintf("%s.%d", victim.NewRespInbox(), n)
@@ -88,20 +91,24 @@ func TestStoppedNodeForwardsNothingOld(t *testing.T) {
 		store(other, n+1)
 	}
 	sent := time.Now()
+	phase("some are sent again")
 	for time.Since(stopped) < *stopFor || *stopFor > streams.MetricsWindow && time.Since(sent) < streams.MetricsWindow+5*time.Second {
 		time.Sleep(100 * time.Millisecond)
 	}
 	if err := s.Signal("n1", syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
+	phase("n1 goes on")
 	// The node takes messages again, so it is done with what it had.
 	_, again := sender(0)
 	store(again, unanswered+1)
+	phase("n1 takes messages")
 	for n := before; n < unanswered; n++ {
 		if ack := store(other, n+1); ack.Duplicate {
 			t.Errorf("metric %d was forwarded after %s", n+1, time.Since(stopped).Round(time.Second))
 		}
 	}
+	phase("all are sent again")
 	times := map[string]int{}
 	readAll(ctx, t, s.Deployment, s.creds[inspector], event.StreamMetrics, func(m jetstream.Msg) { times[m.Headers().Get(event.HeaderMsgID)]++ })
 	for n := range unanswered + 2 {

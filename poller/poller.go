@@ -121,7 +121,7 @@ func (p *Poller) Run(ctx context.Context) error {
 	}
 	out, err := outbox.Open(ctx, outbox.Config{
 		Path: filepath.Join(p.cfg.Dir, "outbox.db"), Producer: event.Producer(p.cfg.User),
-		MaxBytes: p.cfg.OutboxBytes, Derive: change.Of, Unchanged: change.Unchanged, Timeless: change.Timeless,
+		MaxBytes: p.cfg.OutboxBytes, Derive: change.Of, Unchanged: change.Unchanged, Timeless: change.Timeless, Version: p.doors.Version,
 	}, p.tel)
 	if err != nil {
 		return err

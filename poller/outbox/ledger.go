@@ -85,11 +85,18 @@ func (g *ledger) refuse(seq uint64, now time.Time) {
 	g.next = now.Add(min(ledgerSpacing*g.after<<g.refused, ledgerMost))
 }
 
-// ledgerEvent builds a ledger message of kind k. low counts what the tombstones
-// of this message cover.
-func ledgerEvent(id *identity, k event.Kind, low uint64, published []tomb) event.Event {
+// thinnedSince is the version of ledger messages of metrics that knows
+// ReasonThinned. An older one names the next best.
+const thinnedSince = 2
+
+// ledgerEvent builds a ledger message of kind k, in the version that the doors take.
+// low counts what the tombstones of this message cover.
+func ledgerEvent(id *identity, k event.Kind, version int, low uint64, published []tomb) event.Event {
 	l := event.Ledger{Stream: k.Stream(), Epoch: id.epoch, Low: low, Tombstones: []event.Tombstone{}}
 	for _, d := range published {
+		if d.reason == ReasonThinned && version < thinnedSince {
+			d.reason = ReasonFull
+		}
 		l.Tombstones = append(l.Tombstones, event.Tombstone{Epoch: id.epoch, From: d.low, To: d.high, Reason: d.reason})
 	}
 	data, _ := json.Marshal(l) // numbers and strings only

@@ -62,7 +62,7 @@ func (q *queue) planLedgers(p *plan) {
 		p.last[l]++
 		seq := p.last[l]
 		low, published := q.ledgers[l].write(seq, &q.ix.lanes[l])
-		e := ledgerEvent(&q.id, kinds[l], low, published)
+		e := ledgerEvent(&q.id, kinds[l], q.version(event.LedgerType(kinds[l])), low, published)
 		e.Time = now
 		q.id.mark(&e, seq)
 		p.ledgers[l] = seq

@@ -15,10 +15,12 @@ import (
 // the database in what is acknowledged and given up; pending is the difference. It
 // does no I/O.
 type queue struct {
-	id      identity
-	window  int                 // the widest that setWindow may open
-	count   func(reason string) // a message was given up
-	repeats *repeats            // has a lock of its own, which is taken last
+	id        identity
+	window    int                  // the widest that setWindow may open
+	thinAbove int                  // bytes of metrics that may wait while METRICS is full
+	version   func(event.Type) int // of Midplane's own types that the doors take
+	count     func(reason string)  // a message was given up
+	repeats   *repeats             // has a lock of its own, which is taken last
 
 	sendable  chan struct{} // something may be ready to be sent
 	unwritten chan struct{} // pending has grown
@@ -30,11 +32,12 @@ type queue struct {
 	lowest  [lanes]uint64          // of these, the lowest; 0 when there are none
 	dropped [lanes]map[uint64]*row // of these, those that were given up and still have their place
 	givenUp map[string]uint64
+	thinned thinned
 }
 
 func newQueue(id identity, cfg Config, count func(reason string)) *queue {
 	q := &queue{
-		id: id, window: cfg.Window, count: count, repeats: newRepeats(cfg), ix: newIndex(cfg.Window), givenUp: map[string]uint64{},
+		id: id, window: cfg.Window, thinAbove: int(cfg.MaxBytes / thinPart), version: cfg.Version, count: count, repeats: newRepeats(cfg), ix: newIndex(cfg.Window), givenUp: map[string]uint64{},
 		sendable: make(chan struct{}, 1), unwritten: make(chan struct{}, 1),
 	}
 	for l := range q.ledgers {
@@ -117,14 +120,21 @@ func (q *queue) ack(e *event.Event) {
 	q.nudge()
 }
 
-// postpone has a message that was not taken now tried again later.
-func (q *queue) postpone(e *event.Event) {
+// postpone has a message that was not taken now tried again later. full: since its
+// stream is.
+func (q *queue) postpone(e *event.Event, full bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if r := q.land(e); r != nil {
-		q.ix.postpone(r, time.Now())
-		q.nudge()
+	r := q.land(e)
+	if r == nil {
+		return
 	}
+	now := time.Now()
+	q.ix.postpone(r, now)
+	if full && r.lane == metrics {
+		q.thin(now)
+	}
+	q.nudge()
 }
 
 // unanswered notes of a message on its way that a try had no answer.
@@ -203,6 +213,9 @@ func (q *queue) stats(s *Stats) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	s.Depth, s.InFlight, s.GivenUp = int64(q.ix.depth), len(q.ix.flying), maps.Clone(q.givenUp)
+	if t := q.thinned; t.samples > 0 && time.Since(t.last) < thinnedFor {
+		s.Thinned, s.ThinnedSince = t.samples, t.since
+	}
 	var oldest int64
 	for l := range q.ix.lanes {
 		if r := q.ix.lanes[l].first; r != nil && (oldest == 0 || r.put < oldest) {

@@ -44,6 +44,9 @@ func TestFullMetricsAreThinned(t *testing.T) {
 	text := strings.Repeat("x", 1000)
 	rounds := 0
 	testwait.True(t, "metrics are thinned", func() bool {
+		if o.Stats().Depth > size/2/1000 { // faster than they are thinned: a poller is not
+			return o.Stats().Thinned > 3*series
+		}
 		for n := range series {
 			m := pollertest.Message(event.KindMetric, fmt.Sprint("r", n), 0)
 			m.Data = fmt.Appendf(nil, `{"n":%d,"x":%q}`, rounds, text)

@@ -168,9 +168,20 @@ type PollerReport struct {
 	Problem  string `json:"problem,omitempty"`
 	Held     *Held  `json:"held,omitempty"` // left out for a service that does not know it
 
+	// Thinned is what the poller gives up of its metrics; left out for a service that
+	// does not know it.
+	Thinned *Thinned `json:"thinned,omitempty"`
+
 	// What the poller understands; sent when all nodes read it.
 	Formats Formats            `json:"formats,omitempty"`
 	Types   map[event.Type]int `json:"types,omitempty"`
+}
+
+// Thinned says that METRICS takes nothing, and that a poller keeps one sample in two
+// of those that wait, again and again. It is reported for ten minutes after the last.
+type Thinned struct {
+	Samples uint64    `json:"samples"` // given up since Since
+	Since   time.Time `json:"since"`
 }
 
 // Hint is the message on hint.<poller>: the poller should ask now for a

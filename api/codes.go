@@ -35,6 +35,7 @@ const (
 	CodeSecretNotSet     Code = "secret-not-set"
 	CodePollerOffline    Code = "poller-offline"
 	CodePollerProblem    Code = "poller-problem"
+	CodeMetricsThinned   Code = "metrics-thinned"
 	CodeProducerHeldBack Code = "producer-held-back"
 	CodeProducerShutOut  Code = "producer-shut-out"
 	CodeStreamFilling    Code = "stream-filling"
@@ -87,6 +88,8 @@ var Codes = []CodeRow{
 	{CodeSecretNotSet, ScopeSystem, event.Warning, "a tenant's file refers to a secret that is not set", "midplane secret set TENANT/NAME"},
 	{CodePollerOffline, ScopeSystem, event.Error, "a poller does not report", "is its machine up, and can it reach the nodes? It keeps what it sees and sends it later"},
 	{CodePollerProblem, ScopeSystem, event.Warning, "a poller says that something is wrong with it", "see its log"},
+	{CodeMetricsThinned, ScopeSystem, event.Warning, "METRICS takes nothing, and a poller gives up one in two of the samples that wait, again and again; states and events are not touched",
+		"raise quota.storage, use longer intervals, or let the readers of METRICS catch up; midplane diff says for how long METRICS holds what the checks send"},
 	{CodeProducerHeldBack, ScopeSystem, event.Warning, "messages of a producer wait because of a limit", "raise the named quota in the tenant's file, or let the producer send less"},
 	{CodeProducerShutOut, ScopeSystem, event.Error, "a producer did not wait when asked to, and its connections are closed for a while", `let the producer honour "retry in" of refusals with code 429`},
 	{CodeStreamFilling, ScopeSystem, event.Error, "a stream is nearly full of unread messages", "let the reader catch up, or raise quota.storage in the tenant's file"},

@@ -65,6 +65,7 @@ type Poller struct {
 	Revision uint64     `json:"revision"` // of the configuration it works with
 	Outbox   int64      `json:"outbox"`   // messages waiting
 	Problem  string     `json:"problem,omitempty"`
+	Thinned  *Thinned   `json:"thinned,omitempty"` // metrics that it gives up, null when it gives up none
 }
 
 // Status of a poller.

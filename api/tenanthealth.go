@@ -71,6 +71,9 @@ func (t TenantFacts) problems() (out []Problem) {
 		case p.Problem != "":
 			out = append(out, wrong(CodePollerProblem, t.ID, p.ID, "", "poller %s: %s", p.ID, p.Problem))
 		}
+		if p.Thinned != nil {
+			out = append(out, wrong(CodeMetricsThinned, t.ID, p.ID, "", "METRICS is full: %d samples were thinned at poller %s since %s", p.Thinned.Samples, p.ID, stamp(p.Thinned.Since)))
+		}
 	}
 	for _, s := range t.Streams {
 		out = append(out, s.problems(t.ID)...)

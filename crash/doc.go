@@ -1,5 +1,6 @@
-// Package crash holds one test: the whole system as separate processes, whose
-// primary and poller are killed again and again while data flows, and in the
-// end every event is there exactly once. It starts real programs through
-// internal/testcluster and looks at what they left; nothing imports it.
+// Package crash holds two tests of the whole system as separate processes, whose
+// primary and poller are killed again and again while data flows, or one of whose
+// nodes stands still for a while; in the end every message is there exactly once.
+// It starts real programs through internal/testcluster and looks at what they
+// left; nothing imports it.
 package crash

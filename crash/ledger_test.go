@@ -52,8 +52,16 @@ type stored struct {
 	alarms []string
 }
 
-// readStream reads all of EVENTS with the inspector's own means.
+// readStream reads all of EVENTS.
 func readStream(ctx context.Context, t *testing.T, d *testcluster.Deployment, creds string, o outbox) stored {
+	t.Helper()
+	out := stored{times: map[uint64]int{}, ledger: map[uint64]bool{}, gone: map[uint64]bool{}}
+	readAll(ctx, t, d, creds, event.StreamEvents, func(m jetstream.Msg) { out.take(t, m, o) })
+	return out
+}
+
+// readAll reads all of a stream with the inspector's own means.
+func readAll(ctx context.Context, t *testing.T, d *testcluster.Deployment, creds, stream string, take func(jetstream.Msg)) {
 	t.Helper()
 	nc, err := bus.Connect(bus.Config{Servers: d.Servers, User: inspector, Name: inspector, CredsFile: creds, CAFile: d.CA(), MaxWait: 10 * time.Second}, telemetry.Nop())
 	if err != nil {
@@ -64,7 +72,7 @@ func readStream(ctx context.Context, t *testing.T, d *testcluster.Deployment, cr
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := js.OrderedConsumer(ctx, event.StreamEvents, jetstream.OrderedConsumerConfig{})
+	c, err := js.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,22 +81,21 @@ func readStream(ctx context.Context, t *testing.T, d *testcluster.Deployment, cr
 		t.Fatal(err)
 	}
 	defer it.Stop()
-	out := stored{times: map[uint64]int{}, ledger: map[uint64]bool{}, gone: map[uint64]bool{}}
 	for {
 		m, err := it.Next(jetstream.NextContext(ctx))
 		if errors.Is(err, nats.ErrTimeout) || errors.Is(err, jetstream.ErrMsgIteratorClosed) || ctx.Err() != nil {
-			t.Fatalf("reading EVENTS ended early: %v", err)
+			t.Fatalf("reading %s ended early: %v", stream, err)
 		}
 		if err != nil {
 			continue // a missed heartbeat: the ordered consumer goes on by itself
 		}
-		out.take(t, m, o)
+		take(m)
 		meta, err := m.Metadata()
 		if err != nil {
 			t.Fatal(err)
 		}
 		if meta.NumPending == 0 {
-			return out
+			return
 		}
 	}
 }

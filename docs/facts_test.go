@@ -203,6 +203,8 @@ func TestQuotedNumbers(t *testing.T) {
 		{"docs/reference/subjects-and-roles.md", days(api.MaxClockSkew)},
 		{"docs/runbooks/stream-full.md", fmt.Sprintf("%d %%", streams.TrimAbove)},
 		{"ARCHITECTURE.md", days(streams.DuplicateWindow)},
+		{"ARCHITECTURE.md", "METRICS " + days(streams.MetricsWindow)},
+		{"docs/reference/headers.md", fmt.Sprintf("%d minutes, of METRICS %d", streams.DuplicateWindow/time.Minute, streams.MetricsWindow/time.Minute)},
 	} {
 		data, err := os.ReadFile(filepath.Join(root, q.page))
 		if err != nil {

@@ -200,7 +200,7 @@ type Tombstone struct {
 	Epoch  int64  `json:"epoch"`
 	From   uint64 `json:"from"`
 	To     uint64 `json:"to"`
-	Reason string `json:"reason"` // full, superseded, refused
+	Reason string `json:"reason"` // full, superseded, refused; of metrics also thinned
 }
 
 // Ledger is a poller's account of one stream: everything up to Low is

@@ -141,6 +141,7 @@ func (i *instance) startServices(ctx context.Context, g *run.Group, reg *registr
 		Measure: func(ctx context.Context, t event.Tenant) (ingress.Measured, error) {
 			return i.measure(ctx, reg, dialer, t)
 		},
+		Pulse: i.of.cfg.Node.Pulse,
 	}, i.of.tel)
 	if err != nil {
 		return err

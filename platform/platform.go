@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"midplane/fault"
+	"midplane/internal/pulse"
 	"midplane/platform/control"
 	"midplane/platform/deployment"
 	"midplane/platform/node"
@@ -85,6 +86,7 @@ func New(cfg Config, tel telemetry.Telemetry) (*Platform, error) {
 		return nil, err
 	}
 	cfg.Node.MaxPayload = account.MaxPayload
+	cfg.Node.Pulse = new(pulse.Pulse)
 	cfg.Node.Gated = len(cfg.PeerClients) > 0
 	if len(cfg.PeerClients) > 0 {
 		opts, err := systemUser(cfg.Secrets.System)

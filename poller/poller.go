@@ -121,7 +121,7 @@ func (p *Poller) Run(ctx context.Context) error {
 	}
 	out, err := outbox.Open(ctx, outbox.Config{
 		Path: filepath.Join(p.cfg.Dir, "outbox.db"), Producer: event.Producer(p.cfg.User),
-		MaxBytes: p.cfg.OutboxBytes, Derive: change.Of, Unchanged: change.Unchanged, Timeless: change.Timeless,
+		MaxBytes: p.cfg.OutboxBytes, Derive: change.Of, Unchanged: change.Unchanged, Timeless: change.Timeless, Version: p.doors.Version,
 	}, p.tel)
 	if err != nil {
 		return err
@@ -154,6 +154,9 @@ func (p *Poller) report() api.PollerReport {
 	if out := p.out.Load(); out != nil {
 		s := out.Stats()
 		r.Epoch, r.Outbox, r.OldestMS, r.Problem = s.Epoch, s.Depth, s.Oldest.Milliseconds(), s.Problem
+		if s.Thinned > 0 {
+			r.Thinned = &api.Thinned{Samples: s.Thinned, Since: s.ThinnedSince.UTC()}
+		}
 	}
 	if f := p.forward.Load(); f != nil && r.Problem == "" {
 		if r.Problem = f.Problem(); r.Problem == "" { // else a stream is what it waits for

@@ -321,3 +321,54 @@ func isFull(err error) bool {
 	var api *jetstream.APIError
 	return errors.As(err, &api) && api.ErrorCode == streams.CodeStreamFull
 }
+
+// The window of a stream that exists changes in both directions, as it does while
+// leaders of two versions follow each other: nothing that is stored goes, and an id
+// that is younger than both windows is a duplicate all along.
+func TestWindowOfAnExistingStreamChanges(t *testing.T) {
+	ctx := testContext(t)
+	_, _, js := broker(t)
+	now := streams.Tenant(limits(), "cap")
+	before := streams.Tenant(limits(), "cap")
+	for i := range before {
+		before[i].Duplicates = streams.DuplicateWindow
+	}
+	if _, err := streams.Ensure(ctx, js, before); err != nil {
+		t.Fatal(err)
+	}
+	in := subject.In{Producer: "p", Kind: event.KindMetric, Entity: "r1", Type: "x.v1"}
+	subj := subject.Capability("cap").Subject(in.StoredAs("syd"))
+	publish := func(duplicate bool) {
+		t.Helper()
+		ack, err := js.Publish(ctx, subj, []byte("{}"), jetstream.WithMsgID("p/1"))
+		if err != nil || ack.Duplicate != duplicate || ack.Sequence != 1 {
+			t.Fatalf("%+v, %v", ack, err)
+		}
+	}
+	publish(false)
+	for round, want := range [][]jetstream.StreamConfig{now, before, now} {
+		steps, err := streams.Ensure(ctx, js, want)
+		if err != nil || len(steps) != 1 || steps[0].What != "stream METRICS" || !strings.HasPrefix(steps[0].Detail, "duplicate window ") || strings.Contains(steps[0].Detail, ",") {
+			t.Fatalf("round %d: %v, %v", round, steps, err)
+		}
+		s, err := js.Stream(ctx, event.StreamMetrics)
+		if err != nil || s.CachedInfo().State.Msgs != 1 || s.CachedInfo().Config.Duplicates != want[2].Duplicates {
+			t.Fatalf("round %d: %+v, %v", round, s.CachedInfo(), err)
+		}
+		publish(true)
+	}
+}
+
+// No window is below what is under way at most: the 10 seconds after which a node
+// notices that it stood still, and the two minutes that a client may take.
+func TestWindows(t *testing.T) {
+	for _, k := range event.Kinds {
+		want := 10 * time.Minute
+		if k == event.KindMetric {
+			want = 2 * time.Minute
+		}
+		if got := streams.Window(k); got != want {
+			t.Errorf("%s: %s", k, got)
+		}
+	}
+}

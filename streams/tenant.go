@@ -21,11 +21,26 @@ const (
 	Owner     = "midplane"
 )
 
-// DuplicateWindow is how long a stream remembers message ids. It only has to
-// outlast the pause of a node that then goes on; after it, readers find
-// duplicates by their own keys. Hours would cost gigabytes: about 210 bytes per
-// id and node.
-const DuplicateWindow = 10 * time.Minute
+// How long a stream remembers message ids. It only has to outlast what is still
+// under way: a node that stood still discards what waited in it once that was
+// 10 seconds, and a client tries again after 5; after it, readers find duplicates
+// by their own keys. Hours would cost gigabytes: about 210 bytes per id and node.
+//
+// METRICS, which fills fastest, remembers for less: nothing inside the window may
+// be purged, so a busy METRICS would be full of what may not go. No window is
+// below MetricsWindow.
+const (
+	DuplicateWindow = 10 * time.Minute
+	MetricsWindow   = 2 * time.Minute
+)
+
+// Window returns how long the stream that keeps kind k remembers message ids.
+func Window(k event.Kind) time.Duration {
+	if k == event.KindMetric {
+		return MetricsWindow
+	}
+	return DuplicateWindow
+}
 
 // Limits is how much a tenant's streams may hold. Bytes are those of one copy,
 // not multiplied by the number of replicas.
@@ -113,7 +128,7 @@ func stream(k event.Kind, l Limits, caps []subject.Capability) jetstream.StreamC
 		MaxMsgSize:        l.MaxMsgSize,
 		Storage:           jetstream.FileStorage,
 		Replicas:          l.Replicas,
-		Duplicates:        DuplicateWindow,
+		Duplicates:        Window(k),
 		DenyDelete:        true, // of single messages; the trimmer purges
 		Compression:       jetstream.NoCompression,
 		SubjectTransform: &jetstream.SubjectTransformConfig{

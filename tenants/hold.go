@@ -2,18 +2,23 @@ package tenants
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"midplane/event"
 	"midplane/streams"
 )
 
-// About how many bytes of metrics one run of a check stores, in one copy: headers,
-// subject and payload, of a device with ten interfaces. What a device really has
-// is not known beforehand.
+// About how many bytes one run of a check stores, in one copy: headers, subject and
+// payload, of a device with ten interfaces. What a device really has is not known
+// beforehand. Of STATE it is what stays, of METRICS what comes each time.
 const (
-	bytesOfRun = 600
-	bytesOfTen = 1300 // the counters of ten interfaces, in one message
+	bytesOfRun   = 400
+	bytesOfTen   = 600  // the counters of ten interfaces, in one message
+	bytesOfState = 1000 // reachability, inventory, heartbeat, an interface, a check
+
+	statesOfDevice = 3
+	interfaces     = 10
 )
 
 // counting are the collectors that also read interfaces.
@@ -48,16 +53,44 @@ func (s *Spec) MetricsHold() time.Duration {
 	return time.Duration(room / perDay * float64(24*time.Hour))
 }
 
-// Warnings names what is allowed in a tenant's file and will not do what its
-// author expects, each as a sentence with what to do.
-func (s *Spec) Warnings() []string {
-	hold, want := s.MetricsHold(), s.Retention.Metrics.Std()
-	if hold == 0 || hold >= want {
-		return nil
+// StateNeeds is about how many bytes the declared devices take in STATE, in one copy.
+func (s *Spec) StateNeeds() Bytes {
+	states := 0
+	for _, site := range s.Sites {
+		for _, d := range site.Devices {
+			checks := d.resolvedChecks()
+			states += statesOfDevice + len(checks)
+			if slices.ContainsFunc(checks, func(c Check) bool { return counting[c.Collector] }) {
+				states += interfaces
+			}
+		}
 	}
-	need := Bytes(float64(s.Quota.Storage) * float64(want) / float64(hold))
-	return []string{fmt.Sprintf("METRICS holds about %s of what these checks send (%s a day), and retention.metrics is %s: raise quota.storage to %s, use longer intervals, or shorten retention.metrics",
-		showDuration(hold.Round(time.Minute)), up(s.MetricsPerDay(), mebibyte).Spaced(), showDuration(want), up(need, gibibyte).Spaced())}
+	return Bytes(states) * bytesOfState
+}
+
+// StateHolds is how much of STATE new entities may take; the rest is for updates.
+func (s *Spec) StateHolds() Bytes {
+	return Bytes(s.Limits().Share(event.KindState)) / 100 * streams.TrimAbove
+}
+
+// Warnings names what is allowed in a tenant's file and will not do what its
+// author expects, each as a sentence with what to do. What EVENTS will hold is not
+// known: it depends on what happens.
+func (s *Spec) Warnings() (out []string) {
+	if hold, want := s.MetricsHold(), s.Retention.Metrics.Std(); hold > 0 && hold < want {
+		out = append(out, fmt.Sprintf("METRICS holds about %s of what these checks send (%s a day), and retention.metrics is %s: raise quota.storage to %s, use longer intervals, or shorten retention.metrics",
+			showDuration(hold.Round(time.Minute)), up(s.MetricsPerDay(), mebibyte).Spaced(), showDuration(want), s.storageFor(float64(want)/float64(hold))))
+	}
+	if need, have := s.StateNeeds(), s.StateHolds(); need > have {
+		out = append(out, fmt.Sprintf("STATE holds about %d %% of the states of these devices, and refuses the others: raise quota.storage to %s, or declare fewer devices",
+			have*100/need, s.storageFor(float64(need)/float64(have))))
+	}
+	return out
+}
+
+// storageFor is the quota that holds so many times as much.
+func (s *Spec) storageFor(times float64) string {
+	return up(Bytes(float64(s.Quota.Storage)*times), gibibyte).Spaced()
 }
 
 const (

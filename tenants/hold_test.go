@@ -26,17 +26,35 @@ func watching(t *testing.T, n int, interval time.Duration) *tenants.Spec {
 	return loaded[0].Spec
 }
 
+// The defaults are for 500 SNMP devices of ten interfaces that are asked once a
+// minute: METRICS holds 24 hours, and STATE all of them.
+func TestDefaultsHoldADayOf500Devices(t *testing.T) {
+	s := watching(t, 500, time.Minute)
+	if w := s.Warnings(); len(w) != 0 || s.MetricsHold() < 24*time.Hour || s.Retention.Metrics.Std() != 24*time.Hour {
+		t.Errorf("METRICS holds %s: %v", s.MetricsHold(), w)
+	}
+	if s.StateNeeds() < 500*13*500 || s.StateNeeds() > s.StateHolds() {
+		t.Errorf("STATE: %d needed, %d there", s.StateNeeds(), s.StateHolds())
+	}
+}
+
 func TestWarningsSayWhenMetricsDoNotFit(t *testing.T) {
-	if w := watching(t, 50, time.Minute).Warnings(); len(w) != 0 {
-		t.Errorf("50 devices: %v", w)
-	}
-	s := watching(t, 1500, time.Minute)
+	s := watching(t, 2500, time.Minute)
 	w := s.Warnings()
-	if len(w) != 1 || !strings.Contains(w[0], "METRICS holds about 1h") || !strings.Contains(w[0], "a day), and retention.metrics is 24h: raise quota.storage to ") {
-		t.Fatalf("1,500 devices: %v", w)
+	if len(w) != 1 || !strings.Contains(w[0], "METRICS holds about 5h") || !strings.Contains(w[0], "a day), and retention.metrics is 24h: raise quota.storage to ") {
+		t.Fatalf("2,500 devices: %v", w)
 	}
-	t.Log(w[0])
-	_, size, _ := strings.Cut(w[0], "raise quota.storage to ")
+	follow(t, s, w[0])
+	s.Quota.Storage -= 2 << 30
+	if w := s.Warnings(); len(w) != 1 {
+		t.Error("with less than the warning says there is none")
+	}
+}
+
+// follow sets the quota that a warning names: then there is none.
+func follow(t *testing.T, s *tenants.Spec, warning string) {
+	t.Helper()
+	_, size, _ := strings.Cut(warning, "raise quota.storage to ")
 	size, _, _ = strings.Cut(size, ",")
 	if err := s.Quota.Storage.UnmarshalText([]byte(size)); err != nil {
 		t.Fatal(err)
@@ -44,10 +62,17 @@ func TestWarningsSayWhenMetricsDoNotFit(t *testing.T) {
 	if w := s.Warnings(); len(w) != 0 {
 		t.Errorf("with what the warning says: %v", w)
 	}
-	s.Quota.Storage -= 2 << 30
-	if w := s.Warnings(); len(w) != 1 {
-		t.Error("with less than the warning says there is none")
+}
+
+func TestWarningsSayWhenStatesDoNotFit(t *testing.T) {
+	s := watching(t, 1000, time.Hour)
+	s.Quota.Storage = 64 << 20
+	s.Retention.Metrics = api.Duration(tenants.MinRetention)
+	w := s.Warnings()
+	if len(w) != 1 || !strings.Contains(w[0], "STATE holds about 7") || !strings.Contains(w[0], "raise quota.storage to 1 GiB") {
+		t.Fatalf("1,000 devices in 64 MiB: %v", w)
 	}
+	follow(t, s, w[0])
 }
 
 // The figures that the warning stands on are not below what is stored.

@@ -14,7 +14,7 @@ import (
 var layers = map[string]int{
 	"event": 0, "fault": 0,
 	"api": 1, "schemas": 1, "subject": 1, "telemetry": 1, "streams": 1,
-	"tenants": 2, "bus": 2, "poller/collect": 2, "primary/fold": 2, "primary/store": 2, "internal/run": 0, "internal/spread": 0, "internal/ports": 0, "internal/atomicfile": 0, "internal/wait": 0, "internal/once": 0, "internal/jsonfields": 0, "internal/memory": 1,
+	"tenants": 2, "bus": 2, "poller/collect": 2, "primary/fold": 2, "primary/store": 2, "internal/run": 0, "internal/spread": 0, "internal/ports": 0, "internal/atomicfile": 0, "internal/wait": 0, "internal/once": 0, "internal/pulse": 0, "internal/jsonfields": 0, "internal/memory": 1,
 	"platform": 3, "poller": 3, "primary": 3, "primary/consume": 3, "primary/query": 3, "primary/repair": 3, "primary/store/sqlite": 3, "console": 3,
 	"cmd": 4, "internal/local": 4, "e2e": 4, "bench": 4, "crash": 4, "docs": 4, "config": 4, "telemetry/export": 4, "internal/testcluster": 4, "internal/testsnmp": 4, "internal/testport": 4, "internal/testwait": 4, "internal/forgetfs": 4, "internal/release": 4, "internal/testregistry": 4, "internal/lint": 4, "poller/pollertest": 4,
 }

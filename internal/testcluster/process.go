@@ -106,6 +106,17 @@ func (p *Process) Pid() int { return p.cmd.Process.Pid }
 // Signal sends a signal.
 func (p *Process) Signal(s syscall.Signal) error { return p.cmd.Process.Signal(s) }
 
+// Signal sends a signal to a process by its name.
+func (m *Machine) Signal(name string, s syscall.Signal) error {
+	m.mu.Lock()
+	p := m.running[name]
+	m.mu.Unlock()
+	if p == nil {
+		return fault.New(fault.NotFound, "no process %s runs", name)
+	}
+	return p.Signal(s)
+}
+
 // StopAll stops everything that Start started.
 func (m *Machine) StopAll() {
 	m.mu.Lock()

@@ -231,7 +231,7 @@ func (c *Cluster) As(t testing.TB, tenant string, role account.Role, name string
 // Tenant returns a small tenant: one site "syd" with poller "syd-01", an
 // application "billing" that reads all events, and one device.
 func Tenant(id string) *tenants.Spec {
-	spec, err := tenants.ParseJSON([]byte(`{"apiVersion":"midplane/v1","kind":"Tenant","id":"` + id + `","name":"` + id + `",
+	spec, err := tenants.ParseJSON([]byte(`{"apiVersion":"midplane/v1","kind":"Tenant","id":"` + id + `","name":"` + id + `","quota":{"storage":"1GiB"},
 		"sites":[{"id":"syd","name":"Sydney","pollers":[{"id":"syd-01"}],"devices":[{"id":"r1","name":"Router","address":"127.0.0.1"}]}],
 		"subscriptions":[{"application":"billing","name":"all","stream":"EVENTS"}]}`))
 	if err != nil {

@@ -1,10 +1,6 @@
 package control
 
-import (
-	"time"
-
-	"midplane/streams"
-)
+import "time"
 
 // Pace is how often the control plane looks at the world, and how long it waits
 // before it takes a primary or poller for gone. A field that is 0 takes its default;
@@ -13,7 +9,7 @@ type Pace struct {
 	Check         time.Duration // a settled tenant is compared with the world: 1 minute
 	Trim          time.Duration // streams' sizes are looked at: 10 seconds
 	Age           time.Duration // and their age: 1 minute
-	Duplicates    time.Duration // nothing younger is trimmed: the streams' duplicate window and a little more
+	Duplicates    time.Duration // nothing younger is trimmed: each stream's own duplicate window and a little more
 	PrimarySilent time.Duration // 1 minute
 	PollerSilent  time.Duration // 30 seconds
 	// Life is how long the JWT of a user lives that renews it: 24 hours.
@@ -35,8 +31,6 @@ func (p Pace) withDefaults() Pace {
 		{&p.Check, time.Minute},
 		{&p.Trim, 10 * time.Second},
 		{&p.Age, time.Minute},
-		// A purged id is forgotten, and its retry would be stored again.
-		{&p.Duplicates, streams.DuplicateWindow + time.Minute},
 		{&p.PrimarySilent, time.Minute},
 		// A poller reports every 10 seconds at least, and so often reports are stored.
 		{&p.PollerSilent, 30 * time.Second},

@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"midplane/event"
+	"midplane/internal/pulse"
 	"midplane/platform/ingress/admit"
 	"midplane/subject"
 	"midplane/telemetry"
@@ -40,6 +41,10 @@ type door struct {
 	stores   *stores
 	leader   [4]leaderCheck // by kind
 	counts   counts
+
+	pulse *pulse.Pulse
+	stops *atomic.Uint64 // of the process
+	born  uint64         // stops when the door was made
 
 	connected func() bool // whether nc is
 	outage    outage
@@ -121,6 +126,10 @@ func (d *door) handle(m *nats.Msg) {
 		<-d.begin
 	}
 	began := time.Now()
+	if d.still(began) {
+		d.counts.dropped("stopped")
+		return
+	}
 	snap := d.snapshot.Load()
 	producer, drop := admit.Screen(m.Subject, m.Reply)
 	if drop != admit.DropNone {

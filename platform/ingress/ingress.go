@@ -11,6 +11,7 @@ import (
 	"slices"
 	"sort"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -19,6 +20,7 @@ import (
 	"midplane/api"
 	"midplane/event"
 	"midplane/fault"
+	"midplane/internal/pulse"
 	"midplane/platform/registry"
 	"midplane/telemetry"
 )
@@ -33,6 +35,9 @@ type Broker interface {
 	Store() api.Store
 	// KickUser closes a user's connections to this node.
 	KickUser(accountKey, userKey string)
+	// KickClients closes all connections to this node of clients of an account, and
+	// returns how many.
+	KickClients(accountKey string) int
 }
 
 // Config is what the ingress is given.
@@ -45,6 +50,8 @@ type Config struct {
 	StateHas func(ctx context.Context, t event.Tenant, storedSubject string) (bool, error)
 	// Measure returns how many bytes each stream of a tenant holds.
 	Measure func(ctx context.Context, t event.Tenant) (Measured, error)
+	// Pulse is that of this process; the ingress has it beat. nil: none is watched.
+	Pulse *pulse.Pulse
 }
 
 // Ingress holds this node's doors.
@@ -66,6 +73,7 @@ type Ingress struct {
 
 	excluded exclusions
 	stores   stores
+	stops    atomic.Uint64 // how often this process stood still
 }
 
 // New returns an Ingress; Run opens its doors.
@@ -88,6 +96,9 @@ func (i *Ingress) each(f func(*door)) {
 // Run keeps the doors as the registry has them until ctx ends.
 func (i *Ingress) Run(ctx context.Context) error {
 	defer i.closeAll()
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	watch.Go(func() { i.watch(ctx) })
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	nodes := 0
@@ -111,6 +122,9 @@ func (i *Ingress) Run(ctx context.Context) error {
 // sync brings every tenant to the view. Eight at a time: opening one waits for
 // the server. A tenant that fails is tried again at the next tick.
 func (i *Ingress) sync(ctx context.Context, view *registry.View, live int, resize bool) {
+	if i.cfg.Pulse.Stopped(time.Now()) {
+		return // nothing opens before what waits is gone
+	}
 	var g errgroup.Group
 	g.SetLimit(8)
 	var mu sync.Mutex
@@ -166,6 +180,7 @@ func (i *Ingress) tenant(t *registry.Tenant, live int) error {
 			return err
 		}
 	}
+	stops := i.stops.Load()
 	if err := i.follow(t, live); err != nil {
 		return err
 	}
@@ -174,7 +189,9 @@ func (i *Ingress) tenant(t *registry.Tenant, live int) error {
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.loaded[t.ID] = t.Revision
+	if i.stops.Load() == stops { // else the door forwards nothing: it is made again
+		i.loaded[t.ID] = t.Revision
+	}
 	return nil
 }
 
@@ -201,7 +218,7 @@ func (i *Ingress) follow(t *registry.Tenant, live int) error {
 	i.mu.Lock()
 	d := i.doors[t.ID]
 	i.mu.Unlock()
-	stays := d != nil && t.Open() && d.account == t.Account.Key
+	stays := d != nil && t.Open() && d.account == t.Account.Key && d.born == i.stops.Load()
 	switch {
 	case stays && d.fits(t):
 		d.follow(t, live)

@@ -24,12 +24,14 @@ func (i *Ingress) newDoor(t *registry.Tenant, live int) (*door, error) {
 
 // makeDoor connects; no message comes in yet.
 func (i *Ingress) makeDoor(t *registry.Tenant, live int) (*door, error) {
+	born := i.stops.Load() // before it can take anything in
 	nc, err := i.cfg.Connect(t)
 	if err != nil {
 		return nil, err
 	}
 	id := t.ID
-	d := &door{tenant: id, account: t.Account.Key, key: t.Keys.Roles[account.RoleIngress], nc: nc, connected: nc.IsConnected, excluded: &i.excluded, broker: i.cfg.Broker, tel: i.tel, stores: &i.stores,
+	d := &door{tenant: id, account: t.Account.Key, key: t.Keys.Roles[account.RoleIngress], nc: nc, connected: nc.IsConnected, pulse: i.cfg.Pulse, stops: &i.stops, born: born,
+		excluded: &i.excluded, broker: i.cfg.Broker, tel: i.tel, stores: &i.stores,
 		room: &shares{
 			measure: func(ctx context.Context) (Measured, error) { return i.cfg.Measure(ctx, id) },
 			known:   func(ctx context.Context, subj string) (bool, error) { return i.cfg.StateHas(ctx, id, subj) },

@@ -14,6 +14,7 @@ type Client struct {
 	User   string // public key
 	Issuer string // public key of the signing key that its JWT is signed with
 	Host   string // where it connects from
+	Inside bool   // from this process
 	Start  time.Time
 	Subs   int // NATS subscriptions
 }
@@ -32,7 +33,7 @@ func (n *Node) Clients(accountKey string) []Client {
 			return out
 		}
 		for _, c := range page.Conns {
-			out = append(out, Client{ID: c.Cid, User: c.AuthorizedUser, Issuer: c.IssuerKey, Host: c.IP, Start: c.Start, Subs: int(c.NumSubs)})
+			out = append(out, Client{ID: c.Cid, User: c.AuthorizedUser, Issuer: c.IssuerKey, Host: c.IP, Inside: c.Port == 0, Start: c.Start, Subs: int(c.NumSubs)})
 		}
 		if len(page.Conns) < server.DefaultConnListSize {
 			return out
@@ -69,4 +70,15 @@ func (n *Node) KickUser(accountKey, userKey string) {
 			_ = n.Kick(c.ID) // gone already is as good
 		}
 	}
+}
+
+// KickClients closes the connections of an account's users to this node, but those
+// from this process, and returns how many.
+func (n *Node) KickClients(accountKey string) (closed int) {
+	for _, c := range n.Clients(accountKey) {
+		if !c.Inside && n.Kick(c.ID) == nil {
+			closed++
+		}
+	}
+	return closed
 }

@@ -37,3 +37,27 @@ func TestClientsAndKick(t *testing.T) {
 		t.Errorf("kicked twice: %v", err)
 	}
 }
+
+// Of an account's users only those that come from elsewhere are put out.
+func TestKickClients(t *testing.T) {
+	k := newKeys(t)
+	n := start(t, single(t, k))
+	inside := as(t, n.Node, k.control, account.RoleNode, account.UserNode, true)
+	for range 2 {
+		as(t, n.Node, k.control, account.RoleAdmin, "ann", false)
+	}
+	if closed := n.KickClients(k.control.Public); closed != 2 {
+		t.Errorf("%d connections were closed", closed)
+	}
+	if !inside.IsConnected() || inside.Flush() != nil {
+		t.Error("the connection from this process was closed")
+	}
+	testwait.Until(t, "ann is gone", func() error {
+		for _, c := range n.Clients(k.control.Public) {
+			if !c.Inside {
+				return errNotYet
+			}
+		}
+		return nil
+	})
+}

@@ -2,12 +2,14 @@ package node
 
 import (
 	"net"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"midplane/fault"
+	"midplane/internal/pulse"
 )
 
 // Dial returns the option with which a client connects in-process.
@@ -23,14 +25,16 @@ func (n *Node) InProcessConn() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return buffered(c), nil
+	return buffered(c, n.cfg.Pulse), nil
 }
 
 // bufferedConn writes through a queue. net.Pipe has no buffer: while the
 // server writes its refusal of a login and the client still writes, both would
-// wait for each other until a timeout of 40 seconds.
+// wait for each other until a timeout of 40 seconds. When the process stood still
+// it breaks: what waits in it is too old.
 type bufferedConn struct {
 	net.Conn
+	pulse  *pulse.Pulse
 	mu     sync.Mutex
 	cond   *sync.Cond
 	queue  []byte
@@ -39,11 +43,17 @@ type bufferedConn struct {
 	closed bool
 }
 
-// maxQueue bounds what waits for the server; a writer then waits too.
-const maxQueue = 8 << 20
+// maxQueue bounds what waits for the server; a writer then waits too. It is handed
+// over in pieces of onePiece.
+const (
+	maxQueue = 8 << 20
+	onePiece = 32 << 10
+)
 
-func buffered(c net.Conn) *bufferedConn {
-	b := &bufferedConn{Conn: c}
+var errStopped = fault.New(fault.Unavailable, "the process stood still")
+
+func buffered(c net.Conn, p *pulse.Pulse) *bufferedConn {
+	b := &bufferedConn{Conn: c, pulse: p}
 	b.cond = sync.NewCond(&b.mu)
 	go b.drain()
 	return b
@@ -60,6 +70,9 @@ func (b *bufferedConn) Write(p []byte) (int, error) {
 	}
 	if b.err != nil {
 		return 0, b.err
+	}
+	if b.pulse.Stopped(time.Now()) {
+		return 0, errStopped
 	}
 	b.queue = append(b.queue, p...)
 	b.cond.Broadcast()
@@ -81,7 +94,7 @@ func (b *bufferedConn) drain() {
 		b.queue = b.spare[:0]
 		b.cond.Broadcast()
 		b.mu.Unlock()
-		_, err := b.Conn.Write(out)
+		err := b.handOver(out)
 		b.mu.Lock()
 		b.spare = out
 		if err != nil {
@@ -93,6 +106,18 @@ func (b *bufferedConn) drain() {
 			return
 		}
 	}
+}
+
+func (b *bufferedConn) handOver(out []byte) error {
+	for piece := range slices.Chunk(out, onePiece) {
+		if b.pulse.Stopped(time.Now()) {
+			return errStopped
+		}
+		if _, err := b.Conn.Write(piece); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Close lets what is queued go out first, for a moment: the server may have

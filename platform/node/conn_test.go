@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"midplane/internal/pulse"
 	"midplane/internal/testwait"
 	"midplane/tenants/account"
 )
@@ -72,7 +73,7 @@ func TestRolesConnectOnlyTheirWay(t *testing.T) {
 
 func TestCloseLetsOutWhatIsQueued(t *testing.T) {
 	ours, theirs := net.Pipe()
-	c := buffered(ours)
+	c := buffered(ours, nil)
 	want := bytes.Repeat([]byte("0123456789abcdef"), 100_000)
 	for part := want; len(part) > 0; part = part[min(len(part), 70_000):] {
 		if _, err := c.Write(part[:min(len(part), 70_000)]); err != nil {
@@ -97,7 +98,7 @@ func TestCloseLetsOutWhatIsQueued(t *testing.T) {
 // A peer that reads nothing does not keep the connection, nor a writer, for ever.
 func TestCloseDoesNotWaitForWhoeverDoesNotRead(t *testing.T) {
 	ours, theirs := net.Pipe()
-	c := buffered(ours)
+	c := buffered(ours, nil)
 	blocked := make(chan error, 1)
 	go func() {
 		for {
@@ -147,7 +148,7 @@ func TestCloseDoesNotWaitForWhoeverDoesNotRead(t *testing.T) {
 
 func TestWriterIsToldThatThePeerIsGone(t *testing.T) {
 	ours, theirs := net.Pipe()
-	c := buffered(ours)
+	c := buffered(ours, nil)
 	_ = theirs.Close()
 	testwait.Until(t, "an error", func() error {
 		if _, err := c.Write([]byte("x")); err == nil {
@@ -160,7 +161,7 @@ func TestWriterIsToldThatThePeerIsGone(t *testing.T) {
 // Many write at once: each one's bytes arrive in order and in one piece.
 func TestWritersDoNotMixTheirBytes(t *testing.T) {
 	ours, theirs := net.Pipe()
-	c := buffered(ours)
+	c := buffered(ours, nil)
 	const writers, each = 8, 500
 	var wg sync.WaitGroup
 	for w := range writers {
@@ -189,5 +190,24 @@ func TestWritersDoNotMixTheirBytes(t *testing.T) {
 		if n != each {
 			t.Errorf("writer %d: %d of %d arrived", w, n, each)
 		}
+	}
+}
+
+// After a stop of the process nothing goes on that waits in the connection.
+func TestConnectionBreaksAfterAStop(t *testing.T) {
+	ours, theirs := net.Pipe()
+	var p pulse.Pulse
+	p.Beat(time.Now())
+	c := buffered(ours, &p)
+	if _, err := c.Write(bytes.Repeat([]byte("x"), 3*onePiece)); err != nil {
+		t.Fatal(err)
+	}
+	p.Beat(time.Now().Add(-pulse.Stopped - time.Second)) // as if the last one had been so long ago
+	if _, err := c.Write([]byte("y")); !errors.Is(err, errStopped) {
+		t.Errorf("written after a stop: %v", err)
+	}
+	got, err := io.ReadAll(theirs)
+	if len(got) > onePiece || bytes.Contains(got, []byte("y")) || err != nil { // the first piece was under way
+		t.Errorf("%d bytes, %v", len(got), err)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"midplane/fault"
+	"midplane/internal/pulse"
 	"midplane/telemetry"
 )
 
@@ -43,6 +44,9 @@ type Config struct {
 	MaxPayload   int32
 	StoreKey     string // 32 bytes in base64: JetStream's files are encrypted with it; "": they are not
 	UnsafeNoSync bool   // do not sync every write: acknowledged data is lost in a power cut
+
+	// Pulse is that of this process; nil: none is watched.
+	Pulse *pulse.Pulse
 
 	// Merge asks the peers for their account JWTs before the server starts;
 	// nil when there are none to ask.

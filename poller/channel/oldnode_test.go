@@ -79,12 +79,14 @@ func TestAnOldNodeIsAskedAgainWithoutTheNewFields(t *testing.T) {
 	if err != nil || cfg.Revision != 7 {
 		t.Errorf("%+v, %v", cfg, err)
 	}
-	if err := report(ctx, client, api.PollerReport{Version: "v", Held: &api.Held{Limit: api.LimitTenantBytes}}); err != nil {
-		t.Error(err)
+	for _, r := range []api.PollerReport{{Version: "v", Held: &api.Held{Limit: api.LimitTenantBytes}}, {Version: "v", Thinned: &api.Thinned{Samples: 1}}} {
+		if err := report(ctx, client, r); err != nil {
+			t.Error(err)
+		}
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	if len(asked) != 4 {
-		t.Errorf("asked %q, want each once with and once without the new field", asked)
+	if len(asked) != 6 {
+		t.Errorf("asked %q, want each once with and once without the new fields", asked)
 	}
 }

@@ -47,7 +47,7 @@ func (f *Forwarder) onAnswer(msg *nats.Msg) {
 			f.out.Return(fl.e)
 		} else {
 			f.onFull(fl, err)
-			f.out.Postpone(&fl.e)
+			f.out.Full(&fl.e)
 		}
 	default:
 		f.later(fl, now)

@@ -38,6 +38,13 @@ func (d *Doors) Set(takes map[event.Type]int) {
 	}
 }
 
+// Version returns which version of one of Midplane's own types the doors take.
+func (d *Doors) Version(t event.Type) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return max(d.takes[t], 1)
+}
+
 // Forget begins to count again: the checks have changed, and what was left out
 // may no longer come.
 func (d *Doors) Forget() {
@@ -65,10 +72,7 @@ func (d *Doors) Pass(es []event.Event) []event.Event {
 // refuse reports whether a door of the version that all nodes have would refuse e
 // although this poller's own version of the type takes it.
 func (d *Doors) refuse(e event.Event) bool {
-	d.mu.Lock()
-	version := max(d.takes[e.Type], 1)
-	d.mu.Unlock()
-	older, ok := catalog.Earlier(e.Type, version)
+	older, ok := catalog.Earlier(e.Type, d.Version(e.Type))
 	return ok && older.Validator.Validate(e.Data) != nil
 }
 

@@ -42,11 +42,12 @@ const (
 // Outbox is where the messages wait.
 type Outbox interface {
 	// Next waits for messages that may be sent, and returns up to most. Each goes
-	// back through one of the four below.
+	// back through one of the five below.
 	Next(ctx context.Context, most int) ([]event.Event, error)
 	Return(events ...event.Event) // not sent after all, or too fast
 	Ack(e *event.Event)           // stored
 	Postpone(e *event.Event)      // not taken now
+	Full(e *event.Event)          // not taken now, since its stream is full
 	Refuse(e *event.Event)        // will never be taken
 	// Unanswered notes that a try had no answer, and may be stored.
 	Unanswered(e *event.Event)

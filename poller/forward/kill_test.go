@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -175,4 +176,55 @@ func TestKill(t *testing.T) {
 		}
 	}
 	t.Logf("%d promised, %d stored, %d kills", len(promised), len(seen[event.KindState]), rounds)
+}
+
+// TestKillBetweenAnswerAndCommit kills a poller that has been answered and has not
+// written it down, twenty times: what was said to be done with, by ce-low, is never
+// sent again after it.
+func TestKillBetweenAnswerAndCommit(t *testing.T) {
+	s := pollertest.Broker(t, t.TempDir(), -1)
+	var mu sync.Mutex
+	low, again, arrived := map[event.Kind]uint64{}, 0, map[event.Kind]map[uint64]int{}
+	pollertest.Ingress(t, pollertest.Connect(t, s.ClientURL(), "door"), func(_ string, e event.Event) string {
+		mu.Lock()
+		defer mu.Unlock()
+		if e.Sequence <= low[e.Kind] {
+			t.Errorf("%s %d is sent after a message that says all up to %d is done with", e.Kind.Stream(), e.Sequence, low[e.Kind])
+		}
+		low[e.Kind] = max(low[e.Kind], e.Low)
+		if arrived[e.Kind] == nil {
+			arrived[e.Kind] = map[uint64]int{}
+		}
+		if arrived[e.Kind][e.Sequence]++; arrived[e.Kind][e.Sequence] > 1 {
+			again++
+		}
+		return pollertest.Ack(e)
+	})
+	path := pollertest.TempPath(t)
+	const rounds, span = 20, 1_000_000
+	for round := range rounds {
+		cmd, read := start(t, path, s.ClientURL(), strconv.Itoa(1+round*span))
+		read(1 + rand.IntN(800))
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		read(1 << 30)
+		_ = cmd.Wait() // killed
+	}
+	cmd, read := start(t, path, s.ClientURL(), "")
+	read(1)
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("draining: %v", err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if again == 0 {
+		t.Error("no kill came between an answer and its commit: this test shows nothing")
+	}
+	for k, seqs := range arrived {
+		if uint64(len(seqs)) < low[k] || low[k] == 0 {
+			t.Errorf("%s: %d of %d arrived", k.Stream(), len(seqs), low[k])
+		}
+	}
+	t.Logf("%d messages arrived twice in %d kills", again, rounds)
 }

@@ -11,7 +11,10 @@ import (
 // lane is a stream of the outbox, in order of priority.
 type lane uint8
 
-const lanes = 3
+const (
+	lanes   = 3
+	metrics = lane(2)
+)
 
 var (
 	kinds  = [lanes]event.Kind{event.KindEvent, event.KindState, event.KindMetric}
@@ -71,6 +74,7 @@ type entity struct {
 type laneState struct {
 	first, last *row // waiting or on their way
 	flying      int
+	bytes       int     // of all of them
 	fresh       rowHeap // may be sent: live data
 	ready       rowHeap // may be sent: the backlog
 	top         uint64  // highest sequence ever given (committed)
@@ -163,6 +167,7 @@ func (ix *index) add(l lane, seq uint64, ent event.Entity, typ event.Type, put i
 	}
 	e.tail[l] = r
 	ls.top = max(ls.top, seq)
+	ls.bytes += size
 	ix.depth++
 	ix.now = max(ix.now, put)
 	ix.offer(r)
@@ -239,6 +244,7 @@ func (ix *index) remove(r *row) {
 		ix.fresh -= int(r.size)
 		r.ev = nil
 	}
+	ls.bytes -= int(r.size)
 	ix.depth--
 	if e.busy == nil {
 		ix.offerAll(e)

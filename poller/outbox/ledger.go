@@ -47,13 +47,15 @@ func (g *ledger) due(ls *laneState, now time.Time) bool {
 
 // low is the highest X for which all of the lane's 1…X are acknowledged, or in a
 // tombstone whose ledger message is. One that is not published yet would look
-// like a loss to a reader.
-func (g *ledger) low(ls *laneState) uint64 {
-	return g.tombs.lowest(ls.lowest(), ls.top, func(tomb) bool { return false })
+// like a loss to a reader. first is the lowest that is not acknowledged, or not
+// deleted yet, 0 when all are; last the highest ever given.
+func (g *ledger) low(first, last uint64) uint64 {
+	return g.tombs.lowest(first, last, func(tomb) bool { return false })
 }
 
 // write returns what ledger message seq says: the tombstones it publishes, and
-// the low that counts what they cover.
+// the low that counts what they cover. What is acknowledged by now counts: it is
+// deleted in the transaction that keeps the ledger message.
 func (g *ledger) write(seq uint64, ls *laneState) (low uint64, published []tomb) {
 	published = g.tombs.publish(seq, g.most)
 	return g.tombs.lowest(ls.lowest(), ls.top, func(d tomb) bool { return d.in == seq }), published
@@ -83,11 +85,18 @@ func (g *ledger) refuse(seq uint64, now time.Time) {
 	g.next = now.Add(min(ledgerSpacing*g.after<<g.refused, ledgerMost))
 }
 
-// ledgerEvent builds a ledger message of kind k. low counts what the tombstones
-// of this message cover.
-func ledgerEvent(id *identity, k event.Kind, low uint64, published []tomb) event.Event {
+// thinnedSince is the version of ledger messages of metrics that knows
+// ReasonThinned. An older one names the next best.
+const thinnedSince = 2
+
+// ledgerEvent builds a ledger message of kind k, in the version that the doors take.
+// low counts what the tombstones of this message cover.
+func ledgerEvent(id *identity, k event.Kind, version int, low uint64, published []tomb) event.Event {
 	l := event.Ledger{Stream: k.Stream(), Epoch: id.epoch, Low: low, Tombstones: []event.Tombstone{}}
 	for _, d := range published {
+		if d.reason == ReasonThinned && version < thinnedSince {
+			d.reason = ReasonFull
+		}
 		l.Tombstones = append(l.Tombstones, event.Tombstone{Epoch: id.epoch, From: d.low, To: d.high, Reason: d.reason})
 	}
 	data, _ := json.Marshal(l) // numbers and strings only

@@ -82,6 +82,9 @@ func TestLedgerRefused(t *testing.T) {
 		t.Fatalf("%s, want %s", events[0].Data, want)
 	}
 	o.Ack(&events[0])
+	if err := o.writer.commit(nil, false); err != nil {
+		t.Fatal(err)
+	}
 	if low := o.Low(event.KindEvent); low != 8 || o.queue.ledgers[0].most != maxTombstones {
 		t.Fatalf("low %d after it was published", low)
 	}

@@ -215,6 +215,11 @@ func (m *model) step(t *rapid.T) map[string]func(*rapid.T) {
 		"ack":      func(t *rapid.T) { m.ack(t, m.pop(t)) },
 		"ack more": func(t *rapid.T) { m.ack(t, m.pop(t)) },
 		"postpone": func(t *rapid.T) { m.without(t, m.o.Postpone) },
+		"full": func(t *rapid.T) {
+			q := m.o.queue
+			q.thinAbove, q.thinned.next, q.ix.lanes[metrics].refused = 0, time.Time{}, breakAfter
+			m.without(t, m.o.Full)
+		},
 		"unanswered": func(t *rapid.T) {
 			m.without(t, func(e *event.Event) {
 				if rapid.Bool().Draw(t, "stored") {

@@ -45,9 +45,13 @@ func (o *Outbox) Return(events ...event.Event) { o.queue.giveBack(events) }
 // Ack notes that the streams have e: it is deleted, with the next commit.
 func (o *Outbox) Ack(e *event.Event) { o.queue.ack(e) }
 
-// Postpone notes that e was not taken now (a limit, a full stream): it is tried
-// again later. Until then its entity's messages of other streams may go.
-func (o *Outbox) Postpone(e *event.Event) { o.queue.postpone(e) }
+// Postpone notes that e was not taken now: it is tried again later. Until then its
+// entity's messages of other streams may go.
+func (o *Outbox) Postpone(e *event.Event) { o.queue.postpone(e, false) }
+
+// Full is Postpone for a message whose stream is full. Metrics that wait for too
+// long for one are thinned.
+func (o *Outbox) Full(e *event.Event) { o.queue.postpone(e, true) }
 
 // Unanswered notes that a try of e had no answer: it may be stored, now or later.
 // e stays on its way.

@@ -54,6 +54,9 @@ type Config struct {
 	// Timeless reports whether nothing can follow from a state of a type after one
 	// of the same bytes, whenever each was seen. Nil: of no type.
 	Timeless func(t event.Type) bool
+	// Version returns which version of one of Midplane's own types the doors take: a
+	// poller may be newer than they are. nil: version 1 of each.
+	Version func(event.Type) int
 	// LedgerAfter is how long a stream must be quiet before a ledger message
 	// covers its tail; they are at least five times as long apart. 0 means 2 s.
 	LedgerAfter time.Duration
@@ -147,6 +150,9 @@ func (cfg *Config) check() error {
 	}
 	if cfg.Window <= 0 {
 		cfg.Window = DefaultWindow
+	}
+	if cfg.Version == nil {
+		cfg.Version = func(event.Type) int { return 1 }
 	}
 	path, err := filepath.Abs(cfg.Path)
 	cfg.Path = path

@@ -62,7 +62,7 @@ func (q *queue) planLedgers(p *plan) {
 		p.last[l]++
 		seq := p.last[l]
 		low, published := q.ledgers[l].write(seq, &q.ix.lanes[l])
-		e := ledgerEvent(&q.id, kinds[l], low, published)
+		e := ledgerEvent(&q.id, kinds[l], q.version(event.LedgerType(kinds[l])), low, published)
 		e.Time = now
 		q.id.mark(&e, seq)
 		p.ledgers[l] = seq
@@ -108,9 +108,7 @@ func (q *queue) settle(pend *pending, p *plan) {
 	defer q.mu.Unlock()
 	for l, done := range pend.deletes {
 		q.forget(lane(l), done)
-		if q.deletes[l] = q.deletes[l][len(done):]; len(q.deletes[l]) == 0 {
-			q.deletes[l] = nil
-		}
+		q.deleted(lane(l), len(done))
 	}
 	now := time.Now()
 	for i := range p.entries {

@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,10 +15,12 @@ import (
 // the database in what is acknowledged and given up; pending is the difference. It
 // does no I/O.
 type queue struct {
-	id      identity
-	window  int                 // the widest that setWindow may open
-	count   func(reason string) // a message was given up
-	repeats *repeats            // has a lock of its own, which is taken last
+	id        identity
+	window    int                  // the widest that setWindow may open
+	thinAbove int                  // bytes of metrics that may wait while METRICS is full
+	version   func(event.Type) int // of Midplane's own types that the doors take
+	count     func(reason string)  // a message was given up
+	repeats   *repeats             // has a lock of its own, which is taken last
 
 	sendable  chan struct{} // something may be ready to be sent
 	unwritten chan struct{} // pending has grown
@@ -26,13 +29,15 @@ type queue struct {
 	ix      *index
 	ledgers [lanes]ledger
 	deletes [lanes][]uint64        // acknowledged or given up, still in the database
+	lowest  [lanes]uint64          // of these, the lowest; 0 when there are none
 	dropped [lanes]map[uint64]*row // of these, those that were given up and still have their place
 	givenUp map[string]uint64
+	thinned thinned
 }
 
 func newQueue(id identity, cfg Config, count func(reason string)) *queue {
 	q := &queue{
-		id: id, window: cfg.Window, count: count, repeats: newRepeats(cfg), ix: newIndex(cfg.Window), givenUp: map[string]uint64{},
+		id: id, window: cfg.Window, thinAbove: int(cfg.MaxBytes / thinPart), version: cfg.Version, count: count, repeats: newRepeats(cfg), ix: newIndex(cfg.Window), givenUp: map[string]uint64{},
 		sendable: make(chan struct{}, 1), unwritten: make(chan struct{}, 1),
 	}
 	for l := range q.ledgers {
@@ -59,7 +64,7 @@ func (q *queue) take(now time.Time, most int) (out []event.Event, missing []int,
 	rows, pause := q.ix.take(now, most)
 	var lows [lanes]uint64
 	for l := range lows {
-		lows[l] = q.ledgers[l].low(&q.ix.lanes[l])
+		lows[l] = q.lowOf(lane(l))
 	}
 	for i, r := range rows {
 		var e event.Event
@@ -110,19 +115,26 @@ func (q *queue) ack(e *event.Event) {
 	if q.id.isLedger(r.lane, r.ent.id, r.typ) {
 		q.ledgers[r.lane].acked(r.seq)
 	}
-	q.deletes[r.lane] = append(q.deletes[r.lane], r.seq)
+	q.delete(r)
 	q.ix.remove(r)
 	q.nudge()
 }
 
-// postpone has a message that was not taken now tried again later.
-func (q *queue) postpone(e *event.Event) {
+// postpone has a message that was not taken now tried again later. full: since its
+// stream is.
+func (q *queue) postpone(e *event.Event, full bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if r := q.land(e); r != nil {
-		q.ix.postpone(r, time.Now())
-		q.nudge()
+	r := q.land(e)
+	if r == nil {
+		return
 	}
+	now := time.Now()
+	q.ix.postpone(r, now)
+	if full && r.lane == metrics {
+		q.thin(now)
+	}
+	q.nudge()
 }
 
 // unanswered notes of a message on its way that a try had no answer.
@@ -156,7 +168,37 @@ func (q *queue) refuse(e *event.Event) {
 func (q *queue) low(l lane) uint64 {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.ledgers[l].low(&q.ix.lanes[l])
+	return q.lowOf(l)
+}
+
+// lowOf is the ce-low of lane l. What is acknowledged counts once its deletion is in
+// the database: before that a crash would bring it back, and it would be sent
+// again after a message that says it is done with. The mutex is held.
+func (q *queue) lowOf(l lane) uint64 {
+	first := q.ix.lanes[l].lowest()
+	if d := q.lowest[l]; d > 0 && (first == 0 || d < first) {
+		first = d
+	}
+	return q.ledgers[l].low(first, q.ix.lanes[l].top)
+}
+
+// delete has the next transaction delete a message. The mutex is held.
+func (q *queue) delete(r *row) {
+	q.deletes[r.lane] = append(q.deletes[r.lane], r.seq)
+	if q.lowest[r.lane] == 0 || r.seq < q.lowest[r.lane] {
+		q.lowest[r.lane] = r.seq
+	}
+}
+
+// deleted notes that the first n deletions of a lane are in the database. The mutex
+// is held.
+func (q *queue) deleted(l lane, n int) {
+	q.lowest[l] = 0
+	if q.deletes[l] = q.deletes[l][n:]; len(q.deletes[l]) == 0 {
+		q.deletes[l] = nil
+		return
+	}
+	q.lowest[l] = slices.Min(q.deletes[l])
 }
 
 // setWindow changes how many messages may be on their way at once.
@@ -171,6 +213,9 @@ func (q *queue) stats(s *Stats) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	s.Depth, s.InFlight, s.GivenUp = int64(q.ix.depth), len(q.ix.flying), maps.Clone(q.givenUp)
+	if t := q.thinned; t.samples > 0 && time.Since(t.last) < thinnedFor {
+		s.Thinned, s.ThinnedSince = t.samples, t.since
+	}
 	var oldest int64
 	for l := range q.ix.lanes {
 		if r := q.ix.lanes[l].first; r != nil && (oldest == 0 || r.put < oldest) {

@@ -19,6 +19,10 @@ type Stats struct {
 	Oldest   time.Duration     // age of the oldest of them, 0 when there is none
 	GivenUp  map[string]uint64 // messages since the start, by reason
 	Problem  string            // why nothing, or soon nothing, can be kept; "" normally
+
+	// Metrics that are given up since METRICS is full; 0 when none were lately.
+	Thinned      uint64
+	ThinnedSince time.Time
 }
 
 // Stats returns how the outbox is now.

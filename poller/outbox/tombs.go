@@ -10,6 +10,7 @@ const (
 	ReasonFull       = "full"       // made room for something newer
 	ReasonSuperseded = "superseded" // a newer state of the same entity and type waits
 	ReasonRefused    = "refused"    // the ingress will never take it
+	ReasonThinned    = "thinned"    // METRICS is full, and one sample in two of the same was kept
 )
 
 // maxTombstones is how many ranges one ledger message carries at most, some

@@ -82,7 +82,8 @@ func Stored(t testing.TB, js jetstream.JetStream, k event.Kind) (out []event.Eve
 	if err != nil {
 		t.Fatal(err)
 	}
-	for seq := uint64(1); seq <= s.CachedInfo().State.LastSeq; seq++ {
+	state := s.CachedInfo().State
+	for seq := max(state.FirstSeq, 1); seq <= state.LastSeq; seq++ {
 		m, err := s.GetMsg(t.Context(), seq)
 		if err != nil {
 			t.Fatal(err)

@@ -201,7 +201,7 @@ func (c *Channel) status(ctx context.Context, t *registry.Tenant, u registry.Use
 	if req.Held != nil && !slices.Contains(api.Limits, req.Held.Limit) {
 		return nil, fault.New(fault.Invalid, "no limit is named %q", registry.Clip(req.Held.Limit, maxVersion))
 	}
-	unchanged := ok && old.PollerReport.Revision == req.Revision && old.Problem == req.Problem && old.Version == req.Version && (old.Held == nil) == (req.Held == nil) &&
+	unchanged := ok && old.PollerReport.Revision == req.Revision && old.Problem == req.Problem && old.Version == req.Version && (old.Held == nil) == (req.Held == nil) && (old.Thinned == nil) == (req.Thinned == nil) &&
 		maps.Equal(old.Formats, req.Formats) && maps.Equal(old.Types, req.Types)
 	if unchanged && time.Since(seen) < reportEvery || !c.stored.Due(key, time.Second) {
 		return nil, nil

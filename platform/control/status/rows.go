@@ -64,6 +64,7 @@ func (s *Status) pollerRow(t *registry.Tenant, site event.Site, id event.Produce
 		return r
 	}
 	at := report.At.UTC()
+	r.Thinned = report.Thinned
 	r.LastSeen, r.Version, r.Revision, r.Outbox, r.Problem = &at, report.Version, report.PollerReport.Revision, report.Outbox, report.Problem
 	switch {
 	case r.Status == api.PollerRevoked:

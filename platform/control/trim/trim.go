@@ -53,7 +53,7 @@ type Config struct {
 
 	Every      time.Duration // sizes are looked at
 	Age        time.Duration // and age
-	Duplicates time.Duration // nothing younger is trimmed
+	Duplicates time.Duration // nothing younger is trimmed; 0: see young
 }
 
 // Trimmer trims for one term of leading.
@@ -145,6 +145,19 @@ func (r *Trimmer) tight() bool {
 	return false
 }
 
+// clocks is how far those of nodes may be apart.
+const clocks = time.Minute
+
+// young is the age below which nothing of a stream is trimmed: the stream forgets
+// the id of a purged message, and would store its retry again. The window is the
+// stream's own: while two versions run, one of them may have set another.
+func (r *Trimmer) young(cfg jetstream.StreamConfig) time.Duration {
+	if r.cfg.Duplicates > 0 {
+		return r.cfg.Duplicates
+	}
+	return cfg.Duplicates + clocks
+}
+
 // stream measures one stream exactly, plans and purges. tight has it trimmed as if it
 // were full.
 func (r *Trimmer) stream(ctx context.Context, t *registry.Tenant, js jetstream.JetStream, k event.Kind, tight bool) error {
@@ -163,7 +176,7 @@ func (r *Trimmer) stream(ctx context.Context, t *registry.Tenant, js jetstream.J
 			return err
 		}
 	}
-	if in.DupFloor, err = streams.FirstSince(ctx, js, k.Stream(), now.Add(-r.cfg.Duplicates), in.Last); err != nil {
+	if in.DupFloor, err = streams.FirstSince(ctx, js, k.Stream(), now.Add(-r.young(info.Config)), in.Last); err != nil {
 		return err
 	}
 	plan := in
@@ -243,7 +256,7 @@ func (r *Trimmer) state(ctx context.Context, t *registry.Tenant, js jetstream.Je
 	if err != nil {
 		return err
 	}
-	dup, err := streams.FirstSince(ctx, js, event.StreamState, time.Now().Add(-r.cfg.Duplicates), info.State.LastSeq)
+	dup, err := streams.FirstSince(ctx, js, event.StreamState, time.Now().Add(-r.young(info.Config)), info.State.LastSeq)
 	if err != nil {
 		return err
 	}

@@ -61,7 +61,7 @@ func newFlapping(t *testing.T) *flapping {
 // checks as a second takes.
 func (f *flapping) spec() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "apiVersion: midplane/v1\nkind: Tenant\nid: %s\nname: Acme\nquota: {messageRate: 20000}\nsites:\n  - id: syd\n    name: Sydney\n    pollers: [{id: %s}]\n    devices:\n", tenant, pollerUser)
+	fmt.Fprintf(&b, "apiVersion: midplane/v1\nkind: Tenant\nid: %s\nname: Acme\nquota: {messageRate: 20000, storage: 1GiB}\nsites:\n  - id: syd\n    name: Sydney\n    pollers: [{id: %s}]\n    devices:\n", tenant, pollerUser)
 	for d := range devices {
 		fmt.Fprintf(&b, "      - id: r%d\n        name: Router %d\n        address: 127.0.0.1\n        checks:\n", d, d)
 		for c := range perDevice {

@@ -31,6 +31,7 @@ const joinTenant = `apiVersion: midplane/v1
 kind: Tenant
 id: acme
 name: Acme
+quota: {storage: 256MiB}
 sites:
   - id: syd
     name: Sydney

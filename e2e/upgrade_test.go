@@ -91,6 +91,7 @@ func (f *fleet) apply(t *testing.T, bin, id, check string) error {
 kind: Tenant
 id: %s
 name: %s
+quota: {storage: 1GiB}
 sites:
   - id: hq
     name: Headquarters

@@ -13,7 +13,10 @@ type Declared struct {
 	Revision uint64                    `json:"revision"` // of the spec
 	State    uint64                    `json:"state"`    // incarnation of STATE: in a new one nothing is published yet
 	Devices  map[string]event.Declared `json:"devices"`  // by "<site>/<device>"
-	Removed  map[string]Removal        `json:"removed"`  // until their subjects are purged
+	// Of a spec in parts it is what they say instead of Devices.
+	Parts   map[event.Site][]string         `json:"parts,omitempty"`
+	Pollers map[event.Site][]event.Producer `json:"pollers,omitempty"` // that shared the devices out
+	Removed map[string]Removal              `json:"removed"`           // until their subjects are purged
 }
 
 // Removal is a device that is no longer declared.

@@ -52,12 +52,15 @@ func (s *Spec) Declared() []DeclaredDevice {
 	var out []DeclaredDevice
 	for _, site := range s.Sites {
 		for _, d := range site.Devices {
-			out = append(out, DeclaredDevice{Site: site.ID, Declared: event.Declared{
-				Device: d.ID, Address: d.Address, Name: d.Name, Poller: string(site.watcher(d)),
-			}})
+			out = append(out, DeclaredDevice{Site: site.ID, Declared: site.Declared(d)})
 		}
 	}
 	return out
+}
+
+// Declared is what is published of a device of the site.
+func (s Site) Declared(d Device) event.Declared {
+	return event.Declared{Device: d.ID, Address: d.Address, Name: d.Name, Poller: string(s.watcher(d))}
 }
 
 // PollerConfig returns what a poller has to do: the devices that name it and

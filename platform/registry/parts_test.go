@@ -219,7 +219,7 @@ func TestUnnamedParts(t *testing.T) {
 	first := put(t, a, b, s, 0)
 	s = large(t, "acme", 1000)
 	s.Sites[0].Devices[1].Address = "192.0.2.2"
-	if err := a.PutDeclared(ctx, "acme", Declared{Parts: first.PartNames}, 0); err != nil {
+	if _, err := a.PutDeclared(ctx, "acme", Declared{Parts: first.PartNames}, 0); err != nil {
 		t.Fatal(err)
 	}
 	second := put(t, a, b, s, first.SpecRevision)
@@ -227,7 +227,7 @@ func TestUnnamedParts(t *testing.T) {
 		t.Errorf("unnamed although they were declared: %v", got)
 	}
 	_, rev := a.Declared("acme")
-	if err := a.PutDeclared(ctx, "acme", Declared{Parts: second.PartNames}, rev); err != nil {
+	if _, err := a.PutDeclared(ctx, "acme", Declared{Parts: second.PartNames}, rev); err != nil {
 		t.Fatal(err)
 	}
 	got := a.UnnamedParts()

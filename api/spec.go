@@ -1,6 +1,10 @@
 package api
 
-import "encoding/json"
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+)
 
 // A spec with many devices does not fit into one message. Those who say that they
 // read parts are given its head, which names the parts (package tenants), ask for
@@ -74,4 +78,11 @@ type TenantStep struct {
 	Verb   string `json:"verb"` // create, change, remove
 	What   string `json:"what"`
 	Detail string `json:"detail,omitempty"`
+}
+
+// PartName returns the name of a part with this content, of a spec or of a poller's
+// configuration.
+func PartName(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:16])
 }

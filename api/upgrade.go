@@ -37,8 +37,8 @@ const (
 
 // The numbers from which on specs and configurations may be in parts.
 const (
-	RegistryParts = 3
-	ChannelParts  = 3
+	RegistryWithParts = 3
+	ChannelWithParts  = 3
 )
 
 // Formats are numbers by format. A program reads its own number and all below.
@@ -54,7 +54,7 @@ type Understands struct {
 
 // CurrentFormats are the numbers of this version.
 func CurrentFormats() Formats {
-	return Formats{FormatRegistry: RegistryParts, FormatChannel: ChannelParts, FormatCore: 2, FormatPolls: 2}
+	return Formats{FormatRegistry: RegistryWithParts, FormatChannel: ChannelWithParts, FormatCore: 2, FormatPolls: 2}
 }
 
 // Number returns the number of a format.

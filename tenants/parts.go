@@ -3,8 +3,6 @@ package tenants
 import (
 	"bytes"
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"hash/fnv"
 	"slices"
@@ -73,7 +71,7 @@ type InParts struct {
 // changed, added or removed changes one part, or divides one, or joins two. The
 // error is Invalid: something is too large to be stored.
 func (s *Spec) Split() (*InParts, error) {
-	out := &InParts{Head: Head{Format: api.RegistryParts, Spec: *s, Parts: map[event.Site][]string{}}}
+	out := &InParts{Head: Head{Format: api.RegistryWithParts, Spec: *s, Parts: map[event.Site][]string{}}}
 	out.Head.Sites = slices.Clone(s.Sites)
 	for i := range out.Head.Sites {
 		site := &out.Head.Sites[i]
@@ -186,7 +184,7 @@ func encodePart(site []byte, list []placed) PartData {
 		b.Write(p.data)
 	}
 	b.WriteString(`]}`)
-	return PartData{Name: PartName(b.Bytes()), Data: b.Bytes()}
+	return PartData{Name: api.PartName(b.Bytes()), Data: b.Bytes()}
 }
 
 // Rename has the head name its parts by where they are, refs by name.
@@ -203,10 +201,4 @@ func (h *Head) Rename(refs map[string]string) {
 func PartOf(ref string) string {
 	name, _, _ := strings.Cut(ref, ".")
 	return name
-}
-
-// PartName returns the name of a part with this content.
-func PartName(data []byte) string {
-	sum := sha256.Sum256(data)
-	return hex.EncodeToString(sum[:16])
 }

@@ -95,7 +95,7 @@ func TestPartsAreSmallAndStable(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(part.Devices) > 128 || len(p.Data) > 129<<10 || tenants.PartName(p.Data) != p.Name {
+		if len(part.Devices) > 128 || len(p.Data) > 129<<10 || api.PartName(p.Data) != p.Name {
 			t.Errorf("part %s has %d devices, %d bytes", p.Name, len(part.Devices), len(p.Data))
 		}
 	}

@@ -6,9 +6,9 @@ import (
 	"maps"
 	"slices"
 
+	"midplane/api"
 	"midplane/event"
 	"midplane/fault"
-	"midplane/tenants"
 )
 
 // Declared is what readers of a tenant know of its devices: what has been
@@ -84,7 +84,7 @@ func (r *Registry) PutDeclared(ctx context.Context, t event.Tenant, d Declared, 
 		if err != nil {
 			return 0, fault.Wrap(fault.Other, err, "encode removals")
 		}
-		name := tenants.PartName(data)
+		name := api.PartName(data)
 		d.More = append(d.More, name)
 		if slices.Contains(was.More, name) {
 			continue

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"midplane/api"
 	"midplane/event"
 	"midplane/fault"
 	"midplane/tenants"
@@ -50,7 +51,7 @@ func (r *SpecRecords) PartData(t event.Tenant, ref string) (json.RawMessage, err
 
 func (v *views) partData(t event.Tenant, ref string) (json.RawMessage, error) {
 	e, ok := v.mirror.Get(partKey(t, placeOf(ref)))
-	if name := tenants.PartOf(ref); !ok || tenants.PartName(e.Value) != name {
+	if name := tenants.PartOf(ref); !ok || api.PartName(e.Value) != name {
 		return nil, fault.WithHint(fault.New(fault.NotFound, "part %s of tenant %s is not there", Clip(ref, 64), t), "repeat the command: the tenant was changed in between")
 	}
 	return e.Value, nil

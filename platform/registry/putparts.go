@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"midplane/api"
 	"midplane/event"
 	"midplane/fault"
 	"midplane/tenants"
@@ -71,7 +72,7 @@ func (r *SpecRecords) placesOf(t event.Tenant, head []byte) (*places, error) {
 			return
 		}
 		s := spare{n, e.Revision, e.Seen}
-		p.taken[n], p.spare[tenants.PartName(e.Value)] = true, s
+		p.taken[n], p.spare[api.PartName(e.Value)] = true, s
 		if time.Since(e.Seen) > PartKept {
 			p.free = append(p.free, s)
 		}

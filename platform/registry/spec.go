@@ -35,7 +35,7 @@ func (r *Registry) divides() bool {
 	return true
 }
 
-func readsParts(f api.Formats) bool { return f.Number(api.FormatRegistry) >= api.RegistryParts }
+func readsParts(f api.Formats) bool { return f.Number(api.FormatRegistry) >= api.RegistryWithParts }
 
 // Divides reports whether a spec is stored in parts when it is large.
 func (r *SpecRecords) Divides() bool { return r.divide() }

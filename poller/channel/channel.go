@@ -4,7 +4,8 @@
 // disk, secrets sealed with a key derived from the poller's own, so that a poller
 // works on when the control plane does not answer.
 //
-// config.go asks for the configuration and keeps it, secrets.go for secrets and
+// config.go asks for the configuration and keeps it, parts.go does so part by part
+// when it is large, secrets.go for secrets and
 // secretstore.go keeps those, hint.go listens to hints, report.go reports, line.go
 // moves all of it to another connection when credentials are renewed, and
 // credentials.go reads the poller's key. It may import api and what is below it.
@@ -71,18 +72,19 @@ type Channel struct {
 	want    uint64 // a hint named it
 	secrets uint64 // and this, for secrets
 
-	// asking's own.
-	older      int  // answers in a row that were older
-	unanswered int  // questions for secrets in a row
-	unserved   int  // questions for a revision that was hinted at, in a row
-	silent     bool // the last question had no answer
+	// asking's own, and before it Restore's.
+	parts      map[string]part // of the configuration in use, and of one that is coming
+	older      int             // answers in a row that were older
+	unanswered int             // questions for secrets in a row
+	unserved   int             // questions for a revision that was hinted at, in a row
+	silent     bool            // the last question had no answer
 }
 
 // New returns a channel that has nothing yet: Restore reads what is on disk, and
 // Run asks.
 func New(cfg Config, log *slog.Logger) *Channel {
 	return &Channel{
-		cfg: cfg, path: filepath.Join(cfg.Dir, configFile), log: log, hints: make(chan struct{}, 1),
+		cfg: cfg, path: filepath.Join(cfg.Dir, configFile), log: log, hints: make(chan struct{}, 1), parts: map[string]part{},
 		store: newSecretStore(cfg.Dir, func() (nkeys.KeyPair, error) { return keyOf(cfg.CredsFile) }),
 	}
 }

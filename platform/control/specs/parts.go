@@ -64,7 +64,7 @@ func (s *Specs) Upload(ctx context.Context, _ string, req api.Upload) (any, erro
 		if _, err := tenants.ParsePart(data, tenants.Options{}); err != nil {
 			return nil, fault.Wrap(fault.Invalid, err, "part %d", i+1)
 		}
-		parts = append(parts, tenants.PartData{Name: tenants.PartName(data), Data: data})
+		parts = append(parts, tenants.PartData{Name: api.PartName(data), Data: data})
 	}
 	return nil, s.Registry.Specs.PutParts(ctx, event.Tenant(req.Tenant), parts)
 }

@@ -32,7 +32,7 @@ func (c *Control) lead(ctx context.Context) {
 		Registry: reg, Dialer: c.cfg.Dialer, Alarms: c.alarms, Audit: c.audit, Log: c.tel.Log,
 		Served: loop.Served, Leaks: c.leaks, Every: pace.Canary,
 	})
-	collector := specs.Collector{Registry: reg, Every: pace.Trim, Kept: registry.PartKept, Log: c.tel.Log}
+	collector := specs.Collector{Registry: reg, Every: pace.Check, Kept: registry.PartKept, Log: c.tel.Log}
 	var g sync.WaitGroup
 	g.Go(func() { c.begin(ctx) })
 	g.Go(func() { loop.Run(ctx) })

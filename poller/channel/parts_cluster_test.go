@@ -1,0 +1,257 @@
+package channel_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"midplane/api"
+	"midplane/event"
+	"midplane/internal/testcluster"
+	"midplane/poller/channel"
+	"midplane/tenants"
+	"midplane/tenants/account"
+)
+
+// many is a tenant whose one poller watches n devices by tcp.
+func many(t testing.TB, n int) *tenants.Spec {
+	t.Helper()
+	s, err := tenants.ParseJSON([]byte(`{"apiVersion":"midplane/v1","kind":"Tenant","id":"acme","sites":[{"id":"syd","pollers":[{"id":"syd-01"}]}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range n {
+		s.Sites[0].Devices = append(s.Sites[0].Devices, tenants.Device{
+			ID: event.Entity(fmt.Sprintf("r%05d", i)), Name: fmt.Sprintf("Router %d", i), Address: fmt.Sprintf("10.0.%d.%d", i/250, i%250+1),
+			Checks: []tenants.Check{{Name: "ssh", Collector: "tcp", Interval: api.Duration(time.Minute), Timeout: api.Duration(5 * time.Second), Params: map[string]string{"port": "22"}}},
+		})
+	}
+	return s
+}
+
+// head returns the names of the parts that a tenant is stored in.
+func head(ctx context.Context, t *testing.T, c *testcluster.Cluster) map[string]bool {
+	t.Helper()
+	var answer api.SpecAnswer
+	if err := c.Admin.Do(ctx, api.TenantSpec, api.SpecRequest{Tenant: "acme", Reads: []string{api.ReadsParts}}, &answer); err != nil {
+		t.Fatal(err)
+	}
+	h, err := tenants.ParseHead(answer.Spec, tenants.Options{Stored: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]bool{}
+	for _, name := range h.Names() {
+		out[name] = true
+	}
+	return out
+}
+
+// files returns the parts of the configuration that are on disk.
+func files(t *testing.T, dir string) map[string]bool {
+	t.Helper()
+	list, err := os.ReadDir(filepath.Join(dir, "config"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]bool{}
+	for _, f := range list {
+		out[f.Name()] = f.Name() != "head.json"
+	}
+	return out
+}
+
+func added(was, now map[string]bool) (n int) {
+	for name := range now {
+		if !was[name] {
+			n++
+		}
+	}
+	return n
+}
+
+// A tenant with as many devices as one may have is stored, declared and delivered;
+// and one device that changes is one part stored, one part fetched and one message.
+func TestTwentyThousandDevices(t *testing.T) {
+	c := testcluster.Start(t, testcluster.Options{NoSync: true})
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	spec := many(t, tenants.MaxDevices)
+	ready := []string{api.AccountPushed, api.StreamsReady, api.SchemasBound, api.IngressOpen}
+	began := time.Now()
+	if err := c.Apply(ctx, spec, ready...); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("applied in %s", time.Since(began).Round(time.Millisecond))
+	dir := t.TempDir()
+	creds, err := c.User(ctx, "acme", account.RolePoller, "syd-01")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc, err := c.Connect(creds, "syd-01")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	got := make(chan api.PollerConfig, 8)
+	newChannel := func() *channel.Channel {
+		return channel.New(channel.Config{User: "syd-01", Dir: dir, CredsFile: creds, Apply: func(cfg api.PollerConfig) { got <- cfg },
+			Pace: func(api.Pace) {}, Types: func(map[event.Type]int) {}, Polls: func(*api.Polls) {}}, slog.New(slog.DiscardHandler))
+	}
+	ch := newChannel()
+	run, stop := context.WithCancel(ctx)
+	defer stop()
+	done := make(chan error, 1)
+	go func() {
+		done <- ch.Run(run, nc, func() api.PollerReport { return api.PollerReport{Version: "test", Revision: ch.Revision()} })
+	}()
+	next := func() api.PollerConfig {
+		t.Helper()
+		select {
+		case cfg := <-got:
+			return cfg
+		case <-ctx.Done():
+			t.Fatal("no configuration")
+		}
+		return api.PollerConfig{}
+	}
+	cfg := next()
+	for len(cfg.Devices) == 0 {
+		cfg = next()
+	}
+	if len(cfg.Devices) != tenants.MaxDevices {
+		t.Fatalf("the poller was given %d devices", len(cfg.Devices))
+	}
+	state := stateOf(ctx, t, c)
+	last := declared(ctx, t, state, tenants.MaxDevices)
+	wasHead, wasFiles, wasBytes := head(ctx, t, c), eventually(ctx, t, dir, len(cfg.Parts)), nc.Statistics.InBytes
+
+	spec = many(t, tenants.MaxDevices)
+	spec.Sites[0].Devices[777].Address = "192.0.2.1"
+	began = time.Now()
+	if err := c.Apply(ctx, spec, ready...); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("one device applied in %s", time.Since(began).Round(time.Millisecond))
+	cfg = next()
+	if i := slices.IndexFunc(cfg.Devices, func(d api.PollerDevice) bool { return d.ID == "r00777" }); len(cfg.Devices) != tenants.MaxDevices || cfg.Devices[i].Address != "192.0.2.1" {
+		t.Fatalf("%d devices, %+v", len(cfg.Devices), cfg.Devices[i])
+	}
+	if n := added(wasHead, head(ctx, t, c)); n != 1 {
+		t.Errorf("%d parts were stored for one device", n)
+	}
+	if now := declared(ctx, t, state, tenants.MaxDevices); now != last+1 {
+		t.Errorf("%d messages declare one device", now-last)
+	}
+	nowFiles := eventually(ctx, t, dir, len(cfg.Parts))
+	if n := added(wasFiles, nowFiles); n != 1 {
+		t.Errorf("%d parts were fetched for one device", n)
+	}
+	if n := nc.Statistics.InBytes - wasBytes; n > 256<<10 {
+		t.Errorf("the poller was sent %d bytes for one device", n)
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	newChannel().Restore()
+	if kept := next(); len(kept.Devices) != tenants.MaxDevices || kept.Revision != cfg.Revision {
+		t.Errorf("kept on disk: %d devices at revision %d", len(kept.Devices), kept.Revision)
+	}
+	// A poller that does not read parts hears why it is given nothing.
+	var whole api.PollerConfig
+	err = askOld(ctx, t, nc, creds, &whole)
+	if err == nil {
+		t.Errorf("%d devices in one message", len(whole.Devices))
+	}
+	t.Log(err)
+}
+
+// eventually waits until n parts are on disk: they are kept after they are applied.
+func eventually(ctx context.Context, t *testing.T, dir string, n int) map[string]bool {
+	t.Helper()
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "config", "head.json")); err == nil {
+			if now := files(t, dir); len(now) == n+1 {
+				return maps.Clone(now)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("there are not %d parts on disk", n)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func stateOf(ctx context.Context, t *testing.T, c *testcluster.Cluster) jetstream.Stream {
+	t.Helper()
+	raw, err := c.Raw(ctx, "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc, err := c.Connect(raw.Creds, raw.User)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	js, err := jetstream.NewWithAPIPrefix(nc, raw.Capability.API())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := js.Stream(ctx, event.StreamState)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// declared waits until n devices are declared and returns the last sequence, which
+// does not rise for a while then.
+func declared(ctx context.Context, t *testing.T, s jetstream.Stream, n uint64) uint64 {
+	t.Helper()
+	var last uint64
+	for quiet := 0; ; quiet++ {
+		info, err := s.Info(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.State.LastSeq != last {
+			quiet, last = 0, info.State.LastSeq
+		}
+		if info.State.Msgs >= n && quiet >= 10 {
+			return last
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("%d of %d devices are declared", info.State.Msgs, n)
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+func askOld(ctx context.Context, t *testing.T, nc *nats.Conn, creds string, into *api.PollerConfig) error {
+	t.Helper()
+	data, err := os.ReadFile(creds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	user, err := account.ReadCreds(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sign, err := account.SignWith(user.Seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return api.NewChannel(nc, "syd-01", sign).Do(ctx, api.ChannelConfig, api.ConfigRequest{Reads: []string{api.ReadsPace}}, into)
+}

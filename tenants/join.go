@@ -32,8 +32,9 @@ func ParseHead(data []byte, opt Options) (*Head, error) {
 	if err := decodeSpec(data, &h, opt); err != nil {
 		return nil, err
 	}
-	h.normalise()
-	if err := h.Validate(opt); err != nil {
+	spec := (*Spec)(&h.headFields)
+	spec.normalise()
+	if err := spec.Validate(opt); err != nil {
 		return nil, fault.Wrap(fault.Invalid, err, "tenant's spec")
 	}
 	for _, site := range h.Sites {
@@ -74,7 +75,7 @@ func ParsePart(data []byte, opt Options) (*Part, error) {
 // Join puts head and parts together; part returns the part of a name. A site's
 // devices are in order of their ids. Nothing of the parts is changed.
 func (h *Head) Join(part func(name string) (*Part, error)) (*Spec, error) {
-	spec := h.Spec
+	spec := Spec(h.headFields)
 	spec.Sites = slices.Clone(h.Sites)
 	for i := range spec.Sites {
 		site := &spec.Sites[i]

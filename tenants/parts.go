@@ -41,9 +41,12 @@ const (
 // Head is a spec without its devices. Parts are the names of each site's parts.
 type Head struct {
 	Format int `json:"format"` // a version that knows no parts would see no devices
-	Spec
+	headFields
 	Parts map[event.Site][]string `json:"parts"`
 }
+
+// headFields are those of a Spec.
+type headFields Spec
 
 // Part is some devices of a site, in order of their ids.
 type Part struct {
@@ -71,7 +74,7 @@ type InParts struct {
 // changed, added or removed changes one part, or divides one, or joins two. The
 // error is Invalid: something is too large to be stored.
 func (s *Spec) Split() (*InParts, error) {
-	out := &InParts{Head: Head{Format: api.RegistryWithParts, Spec: *s, Parts: map[event.Site][]string{}}}
+	out := &InParts{Head: Head{Format: api.RegistryWithParts, headFields: headFields(*s), Parts: map[event.Site][]string{}}}
 	out.Head.Sites = slices.Clone(s.Sites)
 	for i := range out.Head.Sites {
 		site := &out.Head.Sites[i]

@@ -73,18 +73,18 @@ type Channel struct {
 	secrets uint64 // and this, for secrets
 
 	// asking's own, and before it Restore's.
-	parts      map[string]part // of the configuration in use, and of one that is coming
-	older      int             // answers in a row that were older
-	unanswered int             // questions for secrets in a row
-	unserved   int             // questions for a revision that was hinted at, in a row
-	silent     bool            // the last question had no answer
+	parts      *parts
+	older      int  // answers in a row that were older
+	unanswered int  // questions for secrets in a row
+	unserved   int  // questions for a revision that was hinted at, in a row
+	silent     bool // the last question had no answer
 }
 
 // New returns a channel that has nothing yet: Restore reads what is on disk, and
 // Run asks.
 func New(cfg Config, log *slog.Logger) *Channel {
 	return &Channel{
-		cfg: cfg, path: filepath.Join(cfg.Dir, configFile), log: log, hints: make(chan struct{}, 1), parts: map[string]part{},
+		cfg: cfg, path: filepath.Join(cfg.Dir, configFile), log: log, hints: make(chan struct{}, 1), parts: &parts{dir: filepath.Join(cfg.Dir, partsDir), all: map[string]part{}},
 		store: newSecretStore(cfg.Dir, func() (nkeys.KeyPair, error) { return keyOf(cfg.CredsFile) }),
 	}
 }

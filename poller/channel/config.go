@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"path/filepath"
 
 	"midplane/api"
 	"midplane/event"
@@ -50,7 +49,7 @@ func (c *Channel) kept() (api.PollerConfig, error) {
 	if err == nil {
 		err = json.Unmarshal(data, &cfg)
 	}
-	inParts, partsErr := c.restoreParts()
+	inParts, partsErr := c.parts.restore()
 	switch {
 	case partsErr == nil && (err != nil || inParts.Revision > cfg.Revision):
 		return inParts, nil
@@ -148,7 +147,7 @@ func (c *Channel) save(cfg api.PollerConfig) {
 
 func (c *Channel) saveAs(cfg api.PollerConfig) error {
 	if len(cfg.Parts) > 0 {
-		return c.saveParts(cfg)
+		return errors.Join(c.parts.save(cfg), removed(c.path))
 	}
 	data, err := json.MarshalIndent(cfg, "", "  ")
 	if err != nil {
@@ -157,8 +156,7 @@ func (c *Channel) saveAs(cfg api.PollerConfig) error {
 	if err := atomicfile.Write(c.path, data); err != nil {
 		return err
 	}
-	clear(c.parts)
-	return os.RemoveAll(filepath.Join(c.cfg.Dir, partsDir))
+	return c.parts.remove()
 }
 
 func fetch(ctx context.Context, client *api.Channel, req api.ConfigRequest) (cfg api.PollerConfig, err error) {

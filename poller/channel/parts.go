@@ -43,23 +43,17 @@ func (c *Channel) complete(ctx context.Context, client *api.Channel, cfg *api.Po
 	if len(cfg.Parts) == 0 {
 		return nil
 	}
-	c.prune(c.have.Parts, cfg.Parts)
+	c.parts.keep(c.have.Parts, cfg.Parts)
 	for {
-		var missing []string
-		for _, name := range cfg.Parts {
-			if _, ok := c.parts[name]; !ok && len(missing) < api.MaxParts {
-				missing = append(missing, name)
-			}
-		}
+		missing := c.parts.missing(cfg.Parts)
 		if len(missing) == 0 {
-			break
+			cfg.Devices = c.parts.devices(cfg.Parts)
+			return nil
 		}
 		if err := c.fetchParts(ctx, client, cfg.Revision, missing); err != nil {
 			return err
 		}
 	}
-	c.join(cfg)
-	return nil
 }
 
 func (c *Channel) fetchParts(ctx context.Context, client *api.Channel, revision uint64, names []string) error {
@@ -77,89 +71,102 @@ func (c *Channel) fetchParts(ctx context.Context, client *api.Channel, revision 
 		if err != nil {
 			return err
 		}
-		c.parts[names[i]] = p
+		c.parts.all[names[i]] = p
 	}
 	return nil
 }
 
-// join puts the devices of all parts into the configuration.
-func (c *Channel) join(cfg *api.PollerConfig) {
-	cfg.Devices = nil
-	for _, name := range cfg.Parts {
-		cfg.Devices = append(cfg.Devices, c.parts[name].devices...)
-	}
+// parts are those of the configuration in use, and of one that is coming.
+type parts struct {
+	dir string
+	all map[string]part
 }
 
-// prune forgets the parts that none of the lists names.
-func (c *Channel) prune(lists ...[]string) {
-	keep := map[string]part{}
+// missing returns which of the parts are not there, as many as one request names.
+func (s *parts) missing(names []string) (out []string) {
+	for _, name := range names {
+		if _, ok := s.all[name]; !ok && len(out) < api.MaxParts {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// devices returns those of the named parts.
+func (s *parts) devices(names []string) (out []api.PollerDevice) {
+	for _, name := range names {
+		out = append(out, s.all[name].devices...)
+	}
+	return out
+}
+
+// keep forgets the parts that none of the lists names.
+func (s *parts) keep(lists ...[]string) {
+	kept := map[string]part{}
 	for _, names := range lists {
 		for _, name := range names {
-			if p, ok := c.parts[name]; ok {
-				keep[name] = p
+			if p, ok := s.all[name]; ok {
+				kept[name] = p
 			}
 		}
 	}
-	c.parts = keep
+	s.all = kept
 }
 
-// saveParts keeps a configuration in parts on disk: first parts that are not there,
-// then the head, so that a power cut leaves the one before.
-func (c *Channel) saveParts(cfg api.PollerConfig) error {
-	dir := filepath.Join(c.cfg.Dir, partsDir)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+func (s *parts) file(name string) string { return filepath.Join(s.dir, filepath.Base(name)+".json") }
+
+// save keeps a configuration on disk: first parts that are not there, then the
+// head, so that a power cut leaves the one before.
+func (s *parts) save(cfg api.PollerConfig) error {
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return err
 	}
 	for _, name := range cfg.Parts {
-		p := c.parts[name]
+		p := s.all[name]
 		if p.raw == nil {
 			continue
 		}
-		if err := atomicfile.Write(partFile(dir, name), p.raw); err != nil {
+		if err := atomicfile.Write(s.file(name), p.raw); err != nil {
 			return err
 		}
 		p.raw = nil
-		c.parts[name] = p
+		s.all[name] = p
 	}
 	cfg.Devices = nil
 	data, err := json.MarshalIndent(cfg, "", "  ")
 	if err != nil {
 		return err
 	}
-	if err := atomicfile.Write(filepath.Join(dir, headFile), data); err != nil {
+	if err := atomicfile.Write(filepath.Join(s.dir, headFile), data); err != nil {
 		return err
 	}
-	c.prune(cfg.Parts)
-	return errors.Join(removed(c.path), c.removeParts(dir))
+	s.keep(cfg.Parts)
+	return s.removeUnused()
 }
 
-func partFile(dir, name string) string { return filepath.Join(dir, name+".json") }
-
-// removeParts removes the files of parts that are not in use.
-func (c *Channel) removeParts(dir string) error {
-	files, err := os.ReadDir(dir)
+// removeUnused removes the files of parts that are not in use.
+func (s *parts) removeUnused() error {
+	files, err := os.ReadDir(s.dir)
 	if err != nil {
 		return err
 	}
 	for _, f := range files {
-		if _, used := c.parts[strings.TrimSuffix(f.Name(), ".json")]; !used && f.Name() != headFile {
-			err = errors.Join(err, removed(filepath.Join(dir, f.Name())))
+		if _, used := s.all[strings.TrimSuffix(f.Name(), ".json")]; !used && f.Name() != headFile {
+			err = errors.Join(err, removed(filepath.Join(s.dir, f.Name())))
 		}
 	}
 	return err
 }
 
-func removed(path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
+// remove removes all of it.
+func (s *parts) remove() error {
+	clear(s.all)
+	return os.RemoveAll(s.dir)
 }
 
-// restoreParts reads the configuration in parts that is kept on disk.
-func (c *Channel) restoreParts() (cfg api.PollerConfig, err error) {
-	dir := filepath.Join(c.cfg.Dir, partsDir)
-	data, err := os.ReadFile(filepath.Join(dir, headFile))
+// restore reads the configuration that is kept on disk.
+func (s *parts) restore() (cfg api.PollerConfig, err error) {
+	data, err := os.ReadFile(filepath.Join(s.dir, headFile))
 	if err != nil {
 		return cfg, err
 	}
@@ -167,7 +174,7 @@ func (c *Channel) restoreParts() (cfg api.PollerConfig, err error) {
 		return cfg, err
 	}
 	for _, name := range cfg.Parts {
-		data, err := os.ReadFile(partFile(dir, filepath.Base(name)))
+		data, err := os.ReadFile(s.file(name))
 		if err != nil {
 			return cfg, err
 		}
@@ -176,8 +183,15 @@ func (c *Channel) restoreParts() (cfg api.PollerConfig, err error) {
 			return cfg, err
 		}
 		p.raw = nil
-		c.parts[name] = p
+		s.all[name] = p
 	}
-	c.join(&cfg)
+	cfg.Devices = s.devices(cfg.Parts)
 	return cfg, nil
+}
+
+func removed(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }

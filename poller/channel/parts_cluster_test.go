@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"midplane/api"
 	"midplane/event"
@@ -131,9 +130,8 @@ func TestTwentyThousandDevices(t *testing.T) {
 	if len(cfg.Devices) != tenants.MaxDevices {
 		t.Fatalf("the poller was given %d devices", len(cfg.Devices))
 	}
-	state := stateOf(ctx, t, c)
-	last := declared(ctx, t, state, tenants.MaxDevices)
-	wasHead, wasFiles, wasBytes := head(ctx, t, c), eventually(ctx, t, dir, len(cfg.Parts)), nc.Statistics.InBytes
+	last := declared(ctx, t, c, tenants.MaxDevices)
+	wasHead, wasFiles, wasBytes := head(ctx, t, c), onDisk(ctx, t, dir, len(cfg.Parts)), nc.Statistics.InBytes
 
 	spec = many(t, tenants.MaxDevices)
 	spec.Sites[0].Devices[777].Address = "192.0.2.1"
@@ -149,10 +147,10 @@ func TestTwentyThousandDevices(t *testing.T) {
 	if n := added(wasHead, head(ctx, t, c)); n != 1 {
 		t.Errorf("%d parts were stored for one device", n)
 	}
-	if now := declared(ctx, t, state, tenants.MaxDevices); now != last+1 {
+	if now := declared(ctx, t, c, tenants.MaxDevices); now != last+1 {
 		t.Errorf("%d messages declare one device", now-last)
 	}
-	nowFiles := eventually(ctx, t, dir, len(cfg.Parts))
+	nowFiles := onDisk(ctx, t, dir, len(cfg.Parts))
 	if n := added(wasFiles, nowFiles); n != 1 {
 		t.Errorf("%d parts were fetched for one device", n)
 	}
@@ -176,8 +174,8 @@ func TestTwentyThousandDevices(t *testing.T) {
 	t.Log(err)
 }
 
-// eventually waits until n parts are on disk: they are kept after they are applied.
-func eventually(ctx context.Context, t *testing.T, dir string, n int) map[string]bool {
+// onDisk waits until n parts are on disk: they are kept after they are applied.
+func onDisk(ctx context.Context, t *testing.T, dir string, n int) map[string]bool {
 	t.Helper()
 	for {
 		if _, err := os.Stat(filepath.Join(dir, "config", "head.json")); err == nil {
@@ -193,47 +191,30 @@ func eventually(ctx context.Context, t *testing.T, dir string, n int) map[string
 	}
 }
 
-func stateOf(ctx context.Context, t *testing.T, c *testcluster.Cluster) jetstream.Stream {
-	t.Helper()
-	raw, err := c.Raw(ctx, "acme")
-	if err != nil {
-		t.Fatal(err)
-	}
-	nc, err := c.Connect(raw.Creds, raw.User)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	js, err := jetstream.NewWithAPIPrefix(nc, raw.Capability.API())
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := js.Stream(ctx, event.StreamState)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-// declared waits until n devices are declared and returns the last sequence, which
-// does not rise for a while then.
-func declared(ctx context.Context, t *testing.T, s jetstream.Stream, n uint64) uint64 {
+// declared waits until n devices are declared and returns the last sequence of
+// STATE, which does not rise for a while then.
+func declared(ctx context.Context, t *testing.T, c *testcluster.Cluster, n uint64) uint64 {
 	t.Helper()
 	var last uint64
 	for quiet := 0; ; quiet++ {
-		info, err := s.Info(ctx)
-		if err != nil {
+		var page api.Page[api.Stream]
+		if err := c.Admin.Do(ctx, api.StreamList, api.ListRequest{Tenant: "acme"}, &page); err != nil {
 			t.Fatal(err)
 		}
-		if info.State.LastSeq != last {
-			quiet, last = 0, info.State.LastSeq
+		i := slices.IndexFunc(page.Items, func(s api.Stream) bool { return s.ID == event.StreamState })
+		if i < 0 {
+			t.Fatalf("no stream %s in %+v", event.StreamState, page.Items)
 		}
-		if info.State.Msgs >= n && quiet >= 10 {
+		state := page.Items[i]
+		if state.Last != last {
+			quiet, last = 0, state.Last
+		}
+		if state.Messages >= n && quiet >= 10 {
 			return last
 		}
 		select {
 		case <-ctx.Done():
-			t.Fatalf("%d of %d devices are declared", info.State.Msgs, n)
+			t.Fatalf("%d of %d devices are declared", state.Messages, n)
 		case <-time.After(200 * time.Millisecond):
 		}
 	}

@@ -7,21 +7,22 @@ import (
 	"time"
 
 	"midplane/api"
+	"midplane/event"
 	"midplane/internal/testregistry"
 	"midplane/platform/registry"
 	"midplane/telemetry"
 	"midplane/tenants"
 )
 
-func manyDevices(t *testing.T, address string) *tenants.Spec {
+// devices is a spec of n devices that have one address.
+func devices(t *testing.T, n int, address string) *tenants.Spec {
 	t.Helper()
-	var devices []string
-	for i := range 1000 {
-		devices = append(devices, fmt.Sprintf(`{"id":"r%04d","name":%q,"address":%q}`, i, strings.Repeat("x", 100), address))
-	}
-	s, err := tenants.ParseJSON([]byte(`{"apiVersion":"midplane/v1","kind":"Tenant","id":"acme","sites":[{"id":"syd","pollers":[{"id":"syd-01"}],"devices":[` + strings.Join(devices, ",") + `]}]}`))
+	s, err := tenants.ParseJSON([]byte(`{"apiVersion":"midplane/v1","kind":"Tenant","id":"acme","sites":[{"id":"syd","pollers":[{"id":"syd-01"}]}]}`))
 	if err != nil {
 		t.Fatal(err)
+	}
+	for i := range n {
+		s.Sites[0].Devices = append(s.Sites[0].Devices, tenants.Device{ID: event.Entity(fmt.Sprintf("r%05d", i)), Name: strings.Repeat("x", 100), Address: address})
 	}
 	return s
 }
@@ -55,9 +56,9 @@ func TestPartsAreCollected(t *testing.T) {
 		reg.Config.Prefix("part.", func(registry.Entry) { n++ })
 		return n
 	}
-	first := put(manyDevices(t, "192.0.2.1"), 0)
+	first := put(devices(t, 1000, "192.0.2.1"), 0)
 	parts := count()
-	second := put(manyDevices(t, "192.0.2.2"), first)
+	second := put(devices(t, 1000, "192.0.2.2"), first)
 	c := &Collector{Registry: reg, Every: time.Hour, Kept: 10 * time.Minute, Log: telemetry.Nop().Log}
 	now := time.Now()
 	for _, at := range []time.Duration{0, 9 * time.Minute} {

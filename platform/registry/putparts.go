@@ -156,10 +156,11 @@ func (r *SpecRecords) PutParts(ctx context.Context, t event.Tenant, parts []tena
 func (r *SpecRecords) Uploaded(t event.Tenant) func(name string) (*tenants.Part, error) {
 	head, _ := r.Stored(t)
 	p, err := r.placesOf(t, head)
-	return func(name string) (*tenants.Part, error) {
+	return func(ref string) (*tenants.Part, error) {
 		if err != nil {
 			return nil, err
 		}
+		name := tenants.PartOf(ref)
 		if ref, ok := p.named[name]; ok {
 			return r.Part(t, ref)
 		}

@@ -215,19 +215,25 @@ func (d declaring) done(t *registry.Tenant, next *registry.Declared) {
 	}
 }
 
-// publish declares what is new or another, and that the rest is gone, and notes
-// the latter among the removed. It returns how many messages that took.
-func (d declaring) publish(ctx context.Context, js jetstream.JetStream, t *registry.Tenant, removed map[string]registry.Removal) (int, error) {
-	var list []event.Declared
+// list returns what is to be said: what is new or another, and that the rest is gone.
+func (d declaring) list() (out []event.Declared) {
+	gone := maps.Clone(d.old)
 	for _, device := range d.now {
 		if was, there := d.old[device.Device]; !there || was != device {
-			list = append(list, device)
+			out = append(out, device)
 		}
-		delete(d.old, device.Device)
+		delete(gone, device.Device)
 	}
-	for _, id := range slices.Sorted(maps.Keys(d.old)) {
-		list = append(list, event.Declared{Device: id, Removed: true})
+	for _, id := range slices.Sorted(maps.Keys(gone)) {
+		out = append(out, event.Declared{Device: id, Removed: true})
 	}
+	return out
+}
+
+// publish says it, and notes which devices are gone. It returns how many messages
+// that took.
+func (d declaring) publish(ctx context.Context, js jetstream.JetStream, t *registry.Tenant, removed map[string]registry.Removal) (int, error) {
+	list := d.list()
 	for some := range slices.Chunk(list, declaredAtOnce) {
 		waits := make([]jetstream.PubAckFuture, len(some))
 		for i, device := range some {

@@ -16,6 +16,7 @@ import (
 	"midplane/api"
 	"midplane/event"
 	"midplane/internal/testcluster"
+	"midplane/internal/testwait"
 	"midplane/poller/channel"
 	"midplane/tenants"
 	"midplane/tenants/account"
@@ -55,6 +56,21 @@ func head(ctx context.Context, t *testing.T, c *testcluster.Cluster) map[string]
 	return out
 }
 
+// settled waits until a new deployment uses what its version can do.
+func settled(ctx context.Context, t *testing.T, c *testcluster.Cluster) {
+	t.Helper()
+	testwait.Until(t, "the level of the deployment", func() error {
+		var u api.Upgrade
+		if err := c.Admin.Do(ctx, api.UpgradeStatus, struct{}{}, &u); err != nil {
+			return err
+		}
+		if u.Open {
+			return fmt.Errorf("still open: %s", u.Next)
+		}
+		return nil
+	})
+}
+
 // files returns the parts of the configuration that are on disk.
 func files(t *testing.T, dir string) map[string]bool {
 	t.Helper()
@@ -86,6 +102,7 @@ func TestTwentyThousandDevices(t *testing.T) {
 	defer cancel()
 	spec := many(t, tenants.MaxDevices)
 	ready := []string{api.AccountPushed, api.StreamsReady, api.SchemasBound, api.IngressOpen}
+	settled(ctx, t, c)
 	began := time.Now()
 	if err := c.Apply(ctx, spec, ready...); err != nil {
 		t.Fatal(err)

@@ -77,7 +77,7 @@ func TestPatiently(t *testing.T) {
 		want int
 	}{"no answer": {fault.Unavailable, 3}, "a mistake": {fault.Invalid, 1}} {
 		tries := 0
-		err := patiently(context.Background(), func() error {
+		err := patiently(context.Background(), func(context.Context) error {
 			if tries++; tries < 3 {
 				return fault.New(c.kind, "not now")
 			}
@@ -89,7 +89,7 @@ func TestPatiently(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := patiently(ctx, func() error { return fault.New(fault.Unavailable, "not now") }); !fault.Is(err, fault.Unavailable) {
+	if err := patiently(ctx, func(context.Context) error { return fault.New(fault.Unavailable, "not now") }); !fault.Is(err, fault.Unavailable) {
 		t.Error(err)
 	}
 }

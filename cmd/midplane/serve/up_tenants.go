@@ -41,10 +41,8 @@ func readTenants(dir string) ([]*tenants.Spec, error) {
 // tenants stores what --tenants holds, or the example when there is no tenant
 // yet, and prints where everything is.
 func (u *upRun) tenants(ctx context.Context, wanted []*tenants.Spec, cons *served) error {
-	ctx, cancel := context.WithTimeout(ctx, answerWithin)
-	defer cancel()
 	var have []api.Tenant
-	list := func() (err error) {
+	list := func(ctx context.Context) (err error) {
 		have, err = api.All[api.Tenant](ctx, u.ask, api.TenantList, api.ListRequest{})
 		return err
 	}
@@ -64,7 +62,7 @@ func (u *upRun) tenants(ctx context.Context, wanted []*tenants.Spec, cons *serve
 		}
 	}
 	for _, spec := range wanted {
-		if err := patiently(ctx, func() error { return u.apply(ctx, spec) }); err != nil {
+		if err := patiently(ctx, func(ctx context.Context) error { return u.apply(ctx, spec) }); err != nil {
 			return err
 		}
 	}
@@ -108,11 +106,13 @@ func (u *upRun) sayPage(url string, users *access.Store) error {
 	return nil
 }
 
-// patiently repeats do while no answer comes, until ctx ends: right after a
+// patiently repeats do while no answer comes, for as long as answerWithin: right after a
 // start, and more so after a kill, leaders are still being elected.
-func patiently(ctx context.Context, do func() error) error {
+func patiently(ctx context.Context, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
 	for {
-		err := do()
+		err := do(ctx)
 		if !fault.Is(err, fault.Unavailable) {
 			return err
 		}
@@ -134,5 +134,8 @@ func (u *upRun) apply(ctx context.Context, want *tenants.Spec) error {
 		return nil
 	}
 	_, err = transfer.Put(ctx, u.ask, want, was)
+	if fault.Is(err, fault.Conflict) { // changed in between, or so new that large specs are not stored yet: look again
+		err = fault.Wrap(fault.Unavailable, err, "not stored")
+	}
 	return fault.Wrap(fault.Other, err, "tenant %s", want.ID)
 }

@@ -71,20 +71,6 @@ func settled(ctx context.Context, t *testing.T, c *testcluster.Cluster) {
 	})
 }
 
-// files returns the parts of the configuration that are on disk.
-func files(t *testing.T, dir string) map[string]bool {
-	t.Helper()
-	list, err := os.ReadDir(filepath.Join(dir, "config"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := map[string]bool{}
-	for _, f := range list {
-		out[f.Name()] = f.Name() != "head.json"
-	}
-	return out
-}
-
 func added(was, now map[string]bool) (n int) {
 	for name := range now {
 		if !was[name] {
@@ -148,7 +134,7 @@ func TestTwentyThousandDevices(t *testing.T) {
 		t.Fatalf("the poller was given %d devices", len(cfg.Devices))
 	}
 	last := declared(ctx, t, c, tenants.MaxDevices)
-	wasHead, wasFiles, wasBytes := head(ctx, t, c), onDisk(ctx, t, dir, len(cfg.Parts)), nc.Statistics.InBytes
+	wasHead, wasFiles, wasBytes := head(ctx, t, c), onDisk(t, dir, cfg.Parts), nc.Statistics.InBytes
 
 	spec = many(t, tenants.MaxDevices)
 	spec.Sites[0].Devices[777].Address = "192.0.2.1"
@@ -167,7 +153,7 @@ func TestTwentyThousandDevices(t *testing.T) {
 	if now := declared(ctx, t, c, tenants.MaxDevices); now != last+1 {
 		t.Errorf("%d messages declare one device", now-last)
 	}
-	nowFiles := onDisk(ctx, t, dir, len(cfg.Parts))
+	nowFiles := onDisk(t, dir, cfg.Parts)
 	if n := added(wasFiles, nowFiles); n != 1 {
 		t.Errorf("%d parts were fetched for one device", n)
 	}
@@ -191,21 +177,29 @@ func TestTwentyThousandDevices(t *testing.T) {
 	t.Log(err)
 }
 
-// onDisk waits until n parts are on disk: they are kept after they are applied.
-func onDisk(ctx context.Context, t *testing.T, dir string, n int) map[string]bool {
+// onDisk waits until these parts are on disk, and no others: they are kept after
+// they are applied.
+func onDisk(t *testing.T, dir string, parts []string) map[string]bool {
 	t.Helper()
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "config", "head.json")); err == nil {
-			if now := files(t, dir); len(now) == n+1 {
-				return maps.Clone(now)
-			}
-		}
-		select {
-		case <-ctx.Done():
-			t.Fatalf("there are not %d parts on disk", n)
-		case <-time.After(20 * time.Millisecond):
-		}
+	want := map[string]bool{"head.json": true}
+	for _, name := range parts {
+		want[name+".json"] = true
 	}
+	testwait.Until(t, "the parts of the configuration on disk", func() error {
+		list, err := os.ReadDir(filepath.Join(dir, "config"))
+		if err != nil {
+			return err
+		}
+		now := map[string]bool{}
+		for _, f := range list {
+			now[f.Name()] = true
+		}
+		if !maps.Equal(want, now) {
+			return fmt.Errorf("%d files, want %d", len(now), len(want))
+		}
+		return nil
+	})
+	return want
 }
 
 // declared waits until n devices are declared and returns the last sequence of

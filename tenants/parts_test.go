@@ -175,3 +175,47 @@ func TestPartsHaveLimits(t *testing.T) {
 		t.Errorf("written over: %v", err)
 	}
 }
+
+// What one change of a tenant with as many devices as one may have costs in memory.
+func BenchmarkParts(b *testing.B) {
+	s := manyDevices(b, tenants.MaxDevices, "syd")
+	in := split(b, s)
+	parts := map[string]*tenants.Part{}
+	for _, p := range in.Parts {
+		var err error
+		if parts[p.Name], err = tenants.ParsePart(p.Data, tenants.Options{Stored: true}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	head, err := in.Head.JSON()
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Logf("%d parts, %d bytes, a head of %d", len(in.Parts), in.Size, len(head))
+	b.Run("split", func(b *testing.B) {
+		for b.Loop() {
+			split(b, s)
+		}
+	})
+	b.Run("check", func(b *testing.B) {
+		for b.Loop() {
+			if err := s.Validate(tenants.Options{}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("join", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := in.Head.Join(func(name string) (*tenants.Part, error) { return parts[name], nil }); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("read one part", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := tenants.ParsePart(in.Parts[0].Data, tenants.Options{Stored: true}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

@@ -79,6 +79,9 @@ func (h *Head) Join(part func(name string) (*Part, error)) (*Spec, error) {
 	spec.Sites = slices.Clone(h.Sites)
 	for i := range spec.Sites {
 		site := &spec.Sites[i]
+		if n := len(h.Parts[site.ID]); n > 0 {
+			site.Devices = make([]Device, 0, n*partDevices*3/4) // parts are between half full and full
+		}
 		for _, name := range h.Parts[site.ID] {
 			p, err := part(name)
 			if err != nil {

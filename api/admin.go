@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -13,9 +12,11 @@ import (
 // Verbs of the admin service: admin.<name>.<verb>.
 const (
 	TenantList   = "tenant.list"    // ListRequest → Page[Tenant]
-	TenantSpec   = "tenant.spec"    // TenantRef → SpecAnswer
+	TenantSpec   = "tenant.spec"    // SpecRequest → SpecAnswer
 	TenantPut    = "tenant.put"     // PutTenant → TenantRevision
-	TenantCheck  = "tenant.check"   // PutTenant → TenantPlan; stores nothing
+	TenantCheck  = "tenant.check"   // CheckTenant → TenantPlan; stores nothing
+	TenantParts  = "tenant.parts"   // PartsRequest → PartsAnswer
+	TenantUpload = "tenant.upload"  // Upload → {}; parts that a spec is to name
 	TenantStatus = "tenant.status"  // TenantRef → Tenant
 	TenantDelete = "tenant.delete"  // TenantRef → {}
 	SiteList     = "site.list"      // ListRequest → Page[Site]
@@ -55,40 +56,10 @@ type PrimaryRef struct {
 	Primary string `json:"primary"`
 }
 
-// SpecAnswer is a tenant's spec as the registry has it (package tenants, JSON).
-type SpecAnswer struct {
-	Spec     json.RawMessage `json:"spec"`
-	Revision uint64          `json:"revision"`
-}
-
-// PutTenant stores a spec. Revision is what the caller saw, 0 when the tenant
-// is new; another revision in the registry is a Conflict.
-type PutTenant struct {
-	Spec     json.RawMessage `json:"spec"`
-	Revision uint64          `json:"revision"`
-	// Overcommit promises more storage than there is.
-	Overcommit bool `json:"overcommit,omitempty"`
-}
-
 // TenantRevision is the registry's revision of a stored spec.
 type TenantRevision struct {
 	Tenant   string `json:"tenant"`
 	Revision uint64 `json:"revision"`
-}
-
-// TenantPlan is what storing a spec would change. The spec was checked as if it
-// were to be stored.
-type TenantPlan struct {
-	Tenant   string       `json:"tenant"`
-	Revision uint64       `json:"revision"` // of the spec in the registry, 0 when there is none
-	Steps    []TenantStep `json:"steps"`
-}
-
-// TenantStep is one difference between two specs.
-type TenantStep struct {
-	Verb   string `json:"verb"` // create, change, remove
-	What   string `json:"what"`
-	Detail string `json:"detail,omitempty"`
 }
 
 // ClusterStatus is what the control plane knows about itself.
@@ -131,7 +102,7 @@ type PrimaryState struct {
 
 // reads are the verbs that change nothing, however often they are requested.
 var reads = map[string]bool{
-	TenantList: true, TenantSpec: true, TenantCheck: true, SpaceCheck: true, TenantStatus: true, UpgradeStatus: true, SiteList: true, PollerList: true, StreamList: true, SchemaList: true, NodeStatus: true,
+	TenantList: true, TenantSpec: true, TenantParts: true, TenantCheck: true, SpaceCheck: true, TenantStatus: true, UpgradeStatus: true, SiteList: true, PollerList: true, StreamList: true, SchemaList: true, NodeStatus: true,
 	LimitList: true, AuditList: true, TokenList: true, SecretList: true, UserList: true, RotationList: true,
 }
 

@@ -16,6 +16,7 @@ import (
 // account: control.<user>.<verb>.
 const (
 	ChannelConfig = "config" // ConfigRequest → PollerConfig
+	ChannelParts  = "parts"  // ConfigParts → PartsAnswer; each part is a list of PollerDevice
 	ChannelStatus = "status" // PollerReport → {}
 	ChannelRenew  = "renew"  // RenewRequest → Renewed
 )
@@ -109,7 +110,10 @@ type PollerConfig struct {
 	Site      event.Site     `json:"site,omitempty"`
 	Poller    event.Producer `json:"poller,omitempty"`
 	Devices   []PollerDevice `json:"devices,omitempty"`
-	Pace      *Pace          `json:"pace,omitempty"` // also when Unchanged; nil: not known
+	// Parts name the parts that the devices are in, when they are too many for one
+	// answer and the poller reads parts. Devices is then left out.
+	Parts []string `json:"parts,omitempty"`
+	Pace  *Pace    `json:"pace,omitempty"` // also when Unchanged; nil: not known
 
 	// Types are the versions of Midplane's own types that the ingress of every
 	// node accepts, where they are above 1. Also sent when Unchanged.
@@ -122,6 +126,33 @@ type PollerConfig struct {
 	// Formats are the lowest numbers of all live nodes: the poller sends them
 	// nothing that these do not cover. Also when Unchanged.
 	Formats Formats `json:"formats,omitempty"`
+}
+
+// What fits into one answer with a configuration: maxConfig bytes of JSON, and so
+// few devices in any case.
+const (
+	maxConfig  = 1<<20 - 32<<10
+	fewDevices = 200
+)
+
+// Fits returns an error when a configuration is too large for one answer, which is
+// all that older pollers take.
+func (c PollerConfig) Fits() error {
+	if len(c.Devices) <= fewDevices {
+		return nil
+	}
+	data, err := json.Marshal(c)
+	if err == nil && len(data) > maxConfig {
+		return fault.WithHint(fault.New(fault.Exhausted, "the configuration of poller %s has %d devices, and its version takes only what fits into one message", c.Poller, len(c.Devices)),
+			"replace the poller's program by one of the nodes' version")
+	}
+	return fault.Wrap(fault.Other, err, "encode a configuration")
+}
+
+// ConfigParts asks for parts of the poller's configuration, which came at Revision.
+type ConfigParts struct {
+	Revision uint64   `json:"revision"`
+	Parts    []string `json:"parts"`
 }
 
 // PollerDevice is one device to watch.

@@ -11,8 +11,8 @@ import (
 // LimitList lists limits with what is used of them: ListRequest → Page[Limit].
 const LimitList = "limits.list"
 
-// The limits that are no rates. All but the last are fields of the quota; see also
-// LimitStorageOf.
+// The limits that are no rates. All but the last two are fields of the quota; those
+// are the same for all tenants. See also LimitStorageOf.
 const (
 	LimitMessageSize        = "messageSize"
 	LimitStorage            = "storage"
@@ -21,7 +21,8 @@ const (
 	LimitSubscriptions      = "subscriptions"
 	LimitConsumers          = "consumers"
 	LimitMaxAckPending      = "maxAckPending"
-	LimitSpecSize           = "specSize" // of a tenant's file as it is stored; the same for all tenants
+	LimitDevices            = "devices"
+	LimitSpecSize           = "specSize" // of a tenant's file as it is stored, without devices when these are stored in parts
 )
 
 // liftHints say what would lift a limit that is no rate.
@@ -33,7 +34,8 @@ var liftHints = map[string]string{
 	LimitSubscriptions:      "raise quota.subscriptions in the tenant's file, or let the program subscribe to fewer subjects in one connection",
 	LimitConsumers:          "raise quota.consumers in the tenant's file, or remove subscriptions that no application reads",
 	LimitMaxAckPending:      "raise quota.maxAckPending in the tenant's file, or let applications acknowledge sooner",
-	LimitSpecSize:           "this limit is not in the quota: make two tenants of one, or remove devices and schemas that are not needed",
+	LimitDevices:            "this limit is not in the quota: declare some of the tenant's sites as another tenant",
+	LimitSpecSize:           "this limit is not in the quota: shorten the tenant's schemas; devices count only until the last upgrade has been ended, see midplane upgrade status",
 }
 
 // LimitStorageOf is a stream's share of a tenant's storage.

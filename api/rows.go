@@ -192,7 +192,7 @@ type Stream struct {
 type Limit struct {
 	Tenant        string     `json:"tenant"`
 	Producer      string     `json:"producer"`      // empty for a limit of the tenant
-	Limit         string     `json:"limit"`         // name of the quota's field, or specSize
+	Limit         string     `json:"limit"`         // name of the quota's field, or devices, or specSize
 	Value         int64      `json:"value"`         // what is allowed
 	Used          *int64     `json:"used"`          // now; null when it is not known
 	Refused       uint64     `json:"refused"`       // messages or connections, since the nodes that run began to count

@@ -114,15 +114,21 @@ type SecretsAnswer struct {
 func (c PollerConfig) Secrets() []string {
 	var out []string
 	for _, d := range c.Devices {
-		if d.SNMP == nil {
-			continue
-		}
-		for _, ref := range []string{d.SNMP.Community, d.SNMP.AuthSecret, d.SNMP.PrivSecret} {
-			if name, ok := SecretName(ref); ok {
-				out = append(out, name)
-			}
-		}
+		out = d.SNMP.AppendSecrets(out)
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
+}
+
+// AppendSecrets appends the names of the secrets that s refers to.
+func (s *SNMP) AppendSecrets(names []string) []string {
+	if s == nil {
+		return names
+	}
+	for _, ref := range []string{s.Community, s.AuthSecret, s.PrivSecret} {
+		if name, ok := SecretName(ref); ok && !slices.Contains(names[max(0, len(names)-3):], name) {
+			names = append(names, name)
+		}
+	}
+	return names
 }

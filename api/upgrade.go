@@ -23,14 +23,22 @@ const (
 // what v0.1.0 reads and writes.
 const (
 	// FormatRegistry is of what nodes store in the registry: 2 ignores and keeps
-	// fields that are not known, and refuses a value that names a higher format.
+	// fields that are not known, and refuses a value that names a higher format; 3
+	// reads specs in parts.
 	FormatRegistry = "registry"
 	// FormatChannel is of requests of pollers and applications, and their answers:
-	// 2 ignores fields that are not known.
+	// 2 ignores fields that are not known; 3 is a poller that takes its configuration
+	// in parts.
 	FormatChannel = "channel"
 	// FormatCore is of requests of primaries, and their answers: 2 ignores fields
 	// that are not known.
 	FormatCore = "core"
+)
+
+// The numbers from which on specs and configurations may be in parts.
+const (
+	RegistryWithParts = 3
+	ChannelWithParts  = 3
 )
 
 // Formats are numbers by format. A program reads its own number and all below.
@@ -46,7 +54,7 @@ type Understands struct {
 
 // CurrentFormats are the numbers of this version.
 func CurrentFormats() Formats {
-	return Formats{FormatRegistry: 2, FormatChannel: 2, FormatCore: 2, FormatPolls: 2, FormatSpace: 2}
+	return Formats{FormatRegistry: RegistryWithParts, FormatChannel: ChannelWithParts, FormatCore: 2, FormatPolls: 2, FormatSpace: 2}
 }
 
 // Number returns the number of a format.

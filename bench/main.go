@@ -86,6 +86,7 @@ var benchmarks = []benchmark{
 	{"idle", "CPU and memory of tenants that do nothing, with their pollers and a primary in one process", idleCost},
 	{"start", "from start to the first device up", startTime},
 	{"apply", "a tenant of two sites and 50 devices, from apply to Ready", applyTime},
+	{"parts", "a tenant of 20,000 devices, one of them changed, and 50,000 devices in a deployment, without pollers", manyDevices},
 	{"load", "pollers with 500 SNMP devices and 5,000 TCP checks on default quotas: start, steady work, an outage of ten minutes", loadRun},
 	{"unchanged", "polls of 2,000 SNMP devices in which nothing has changed: CPU, messages, and bytes stored and written", unchangedCost},
 	{"reads", "what the command line and the page ask a primary with 50,000 devices", readsRun},

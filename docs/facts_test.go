@@ -199,6 +199,7 @@ func TestTenantFiles(t *testing.T) {
 // TestQuotedNumbers holds numbers in the text against the code.
 func TestQuotedNumbers(t *testing.T) {
 	for _, q := range []struct{ page, text string }{
+		{"docs/reference/tenant-file.md", fmt.Sprintf("at most %d devices, a device at most %s as JSON, everything else together at most %d KiB", tenants.MaxDevices, tenants.Bytes(tenants.MaxDevice).Spaced(), tenants.MaxSpec>>10)},
 		{"docs/reference/tenant-file.md", "every file at most " + tenants.Bytes(tenants.MaxFile).Spaced()},
 		{"docs/reference/subjects-and-roles.md", days(api.MaxClockSkew)},
 		{"docs/runbooks/stream-full.md", fmt.Sprintf("%d %%", streams.TrimAbove)},

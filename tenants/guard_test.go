@@ -78,10 +78,10 @@ func TestLargeFiles(t *testing.T) {
 	}
 	var b strings.Builder
 	b.WriteString(begin)
-	for i := range 12_000 {
+	for i := range tenants.MaxDevices + 1 {
 		fmt.Fprintf(&b, "      - {id: router-number-%05d, name: a rather long name, address: 192.0.2.1}\n", i)
 	}
-	if _, err := loadText(b.String()); err == nil || !strings.Contains(err.Error(), "split the tenant in two") {
+	if _, err := loadText(b.String()); err == nil || !strings.Contains(err.Error(), "20001 devices, at most 20000") {
 		t.Errorf("%.200v", err)
 	}
 }

@@ -3,7 +3,6 @@ package tenants
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"io"
 	"io/fs"
@@ -167,14 +166,10 @@ func (s *source) known(path string) bool {
 	})
 }
 
-// size checks that the spec fits into one request.
+// size checks that the spec can be stored.
 func (s *source) size(spec *Spec) {
-	data, err := json.Marshal(spec)
-	switch {
-	case err != nil:
-		s.add(place{1, 1}, "", "", "cannot be written as JSON: %v", err)
-	case len(data) > MaxSpec:
-		s.add(place{1, 1}, "", "split the tenant in two", "the tenant has %d bytes with its schemas, at most %d are allowed", len(data), MaxSpec)
+	if _, err := spec.Split(); err != nil {
+		s.add(place{1, 1}, "", fault.HintOf(err), "%s", err.Error())
 	}
 }
 

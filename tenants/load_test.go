@@ -122,7 +122,7 @@ func TestFolders(t *testing.T) {
 		"empty":         {map[string]string{"readme.md": ""}, fault.Invalid, "there is no .yaml file"},
 		"same tenant":   {map[string]string{"a.yaml": good, "b.yaml": good}, fault.Invalid, `b.yaml:3:5: tenant "acme" is already in`},
 		"a folder":      {map[string]string{"a.yaml/x": ""}, fault.Invalid, "a.yaml is not a file"},
-		"too large":     {map[string]string{"a.yaml": good + "# " + strings.Repeat("x", tenants.MaxFile)}, fault.Invalid, "more than 1 MiB"},
+		"too large":     {map[string]string{"a.yaml": good + "# " + strings.Repeat("x", tenants.MaxFile)}, fault.Invalid, "more than 16 MiB"},
 		"not UTF-8":     {map[string]string{"a.yaml": good + "name: \xff\n"}, fault.Invalid, "a.yaml:4:1: the line is not valid UTF-8"},
 		"windows":       {map[string]string{"a.yaml": "\xef\xbb\xbf" + strings.ReplaceAll(good, "\n", "\r\n")}, "", ""},
 		"windows, typo": {map[string]string{"a.yaml": strings.ReplaceAll(good+"polcy: warn\nname: x\n", "\n", "\r\n")}, fault.Invalid, "a.yaml:4:1: unknown field \"polcy\"\n    4 | polcy: warn\n"},

@@ -2,16 +2,12 @@ package tenants
 
 import (
 	"encoding/json"
-	"strings"
 
 	"midplane/api"
 	"midplane/event"
 	"midplane/fault"
 	"midplane/internal/jsonfields"
 )
-
-// MaxSpec is the largest spec as JSON in bytes: it must fit into one request.
-const MaxSpec = 900 << 10
 
 // ParseJSON reads a spec that is to be stored: strictly, with defaults filled
 // in, validated. The error is Invalid.
@@ -27,31 +23,30 @@ func ParseStored(data []byte) (*Spec, error) { return parse(data, Options{Stored
 // newer version stored it, and what this one writes in its place would lose them.
 // The error is Conflict.
 func CheckKnown(id event.Tenant, stored []byte) error {
-	more := jsonfields.Unknown(stored, Spec{})
-	if len(more) == 0 {
-		return nil
-	}
-	return fault.WithHint(fault.New(fault.Conflict, "tenant %s was stored by a newer version and has fields that are not known here: %s", id, strings.Join(more, ", ")),
-		"use that version or a newer one; see: midplane upgrade status")
+	return newer(id, jsonfields.Unknown(stored, Spec{}))
 }
 
 func parse(data []byte, opt Options) (*Spec, error) {
-	if len(data) > MaxSpec {
-		return nil, fault.WithHint(fault.New(fault.Invalid, "the tenant's spec has %d bytes, at most %d are allowed", len(data), MaxSpec), "split the tenant in two")
-	}
 	var s Spec
-	decode := api.DecodeStrict
-	if opt.Stored {
-		decode = api.Decode
-	}
-	if err := decode(data, &s); err != nil {
-		return nil, fault.Wrap(fault.Invalid, err, "tenant's spec")
+	if err := decodeSpec(data, &s, opt); err != nil {
+		return nil, err
 	}
 	s.normalise()
 	if err := s.Validate(opt); err != nil {
 		return nil, fault.Wrap(fault.Invalid, err, "tenant's spec")
 	}
 	return &s, nil
+}
+
+func decodeSpec(data []byte, v any, opt Options) error {
+	if len(data) > MaxSpec {
+		return fault.New(fault.Invalid, "the tenant's spec has %d bytes in one piece, at most %d are allowed", len(data), MaxSpec)
+	}
+	decode := api.DecodeStrict
+	if opt.Stored {
+		decode = api.Decode
+	}
+	return fault.Wrap(fault.Invalid, decode(data, v), "tenant's spec")
 }
 
 // JSON returns the spec as ParseJSON reads it.

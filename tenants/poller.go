@@ -2,6 +2,7 @@ package tenants
 
 import (
 	"hash/fnv"
+	"iter"
 	"slices"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -52,12 +53,15 @@ func (s *Spec) Declared() []DeclaredDevice {
 	var out []DeclaredDevice
 	for _, site := range s.Sites {
 		for _, d := range site.Devices {
-			out = append(out, DeclaredDevice{Site: site.ID, Declared: event.Declared{
-				Device: d.ID, Address: d.Address, Name: d.Name, Poller: string(site.watcher(d)),
-			}})
+			out = append(out, DeclaredDevice{Site: site.ID, Declared: site.Declared(d)})
 		}
 	}
 	return out
+}
+
+// Declared is what is published of a device of the site.
+func (s Site) Declared(d Device) event.Declared {
+	return event.Declared{Device: d.ID, Address: d.Address, Name: d.Name, Poller: string(s.watcher(d))}
 }
 
 // PollerConfig returns what a poller has to do: the devices that name it and
@@ -68,15 +72,44 @@ func (s *Spec) PollerConfig(poller event.Producer) (api.PollerConfig, bool) {
 		if !slices.ContainsFunc(site.Pollers, func(p Poller) bool { return p.ID == poller }) {
 			continue
 		}
-		cfg := api.PollerConfig{Tenant: s.ID, Site: site.ID, Poller: poller}
-		for _, d := range site.Devices {
-			if site.watcher(d) == poller {
-				cfg.Devices = append(cfg.Devices, d.forPoller())
-			}
-		}
-		return cfg, true
+		return api.PollerConfig{Tenant: s.ID, Site: site.ID, Poller: poller, Devices: site.Watched(poller, site.Devices)}, true
 	}
 	return api.PollerConfig{}, false
+}
+
+// Watched returns what a poller of the site has to do about those of some of the
+// site's devices that it watches.
+func (s Site) Watched(poller event.Producer, devices []Device) (out []api.PollerDevice) {
+	for _, d := range devices {
+		if s.watcher(d) == poller {
+			out = append(out, d.forPoller())
+		}
+	}
+	return out
+}
+
+// CountWatched is how many devices a poller watches.
+func (s *Spec) CountWatched(poller event.Producer) (n int) {
+	for range s.WatchedBy(poller) {
+		n++
+	}
+	return n
+}
+
+// WatchedBy yields the devices that a poller watches.
+func (s *Spec) WatchedBy(poller event.Producer) iter.Seq[Device] {
+	return func(yield func(Device) bool) {
+		for _, site := range s.Sites {
+			if !slices.ContainsFunc(site.Pollers, func(p Poller) bool { return p.ID == poller }) {
+				continue
+			}
+			for _, d := range site.Devices {
+				if site.watcher(d) == poller && !yield(d) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // Pace returns how fast each of a number of pollers may send: it begins with its
@@ -96,9 +129,20 @@ func (s *Spec) Pace(nodes, pollers int) api.Pace {
 // "secret:NAME", in order, each once.
 func (s *Spec) Secrets() []string {
 	out := []string{}
-	for _, p := range s.Pollers() {
-		cfg, _ := s.PollerConfig(p.ID) // declared
-		out = append(out, cfg.Secrets()...)
+	for _, site := range s.Sites {
+		for _, d := range site.Devices {
+			out = d.SNMP.AppendSecrets(out)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// SecretsOf is Secrets of what one poller watches.
+func (s *Spec) SecretsOf(poller event.Producer) []string {
+	out := []string{}
+	for d := range s.WatchedBy(poller) {
+		out = d.SNMP.AppendSecrets(out)
 	}
 	slices.Sort(out)
 	return slices.Compact(out)

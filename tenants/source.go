@@ -14,9 +14,9 @@ import (
 
 // Bounds of one file, so that a hostile one costs little.
 const (
-	MaxFile   = 1 << 20 // bytes
-	maxDepth  = 40      // nesting
-	maxFields = 1000    // in one group of fields
+	MaxFile   = 16 << 20 // bytes
+	maxDepth  = 40       // nesting
+	maxFields = 1000     // in one group of fields
 )
 
 // place is a position in a file, from 1.
@@ -114,7 +114,7 @@ func (s *source) blame(list []problem) {
 // nil when it noted a mistake.
 func (s *source) parse(data []byte) ast.Node {
 	if len(data) > MaxFile {
-		s.add(place{1, 1}, "", "split the tenant in two", "the file has %d bytes, at most %d are allowed", len(data), MaxFile)
+		s.add(place{1, 1}, "", fmt.Sprintf("a tenant has at most %d devices", MaxDevices), "the file has %d bytes, at most %d are allowed", len(data), MaxFile)
 		return nil
 	}
 	if line, ok := badLine(data); !ok {

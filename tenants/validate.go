@@ -50,6 +50,7 @@ func (s *Spec) check(opt Options) []problem {
 	s.checkHead(p)
 	s.checkQuota(p)
 	taken := takenNames(p, s.Sites)
+	s.checkDevices(p, opt)
 	siteChecker{p, opt, taken}.sites(s.Sites)
 	subscriptionChecker{p, s.Sites, taken}.subscriptions(s.Subscriptions)
 	s.checkSchemas(p)
@@ -71,6 +72,16 @@ func (s *Spec) checkHead(p *problems) {
 	p.text("name", s.Name, 120)
 	p.text("contact", s.Contact, 200)
 	p.oneOf("policy", s.Policy, PolicyEnforce, PolicyWarn)
+}
+
+func (s *Spec) checkDevices(p *problems, opt Options) {
+	n := 0
+	for _, site := range s.Sites {
+		n += len(site.Devices)
+	}
+	if n > MaxDevices && !opt.Stored {
+		p.add("sites", "declare some of its sites as another tenant", "the tenant has %d devices, at most %d are allowed", n, MaxDevices)
+	}
 }
 
 func (s *Spec) checkQuota(p *problems) {

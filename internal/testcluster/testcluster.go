@@ -24,6 +24,7 @@ import (
 	"midplane/telemetry"
 	"midplane/tenants"
 	"midplane/tenants/account"
+	"midplane/tenants/transfer"
 )
 
 // Options are what to start.
@@ -148,16 +149,12 @@ func (c *Cluster) Connect(creds, user string, opts ...nats.Option) (*nats.Conn, 
 // Apply stores a spec, changed from what is there, and waits until the
 // named conditions (none: Ready) are true.
 func (c *Cluster) Apply(ctx context.Context, s *tenants.Spec, conditions ...string) error {
-	data, err := s.JSON()
+	was, err := transfer.Get(ctx, c.Admin.Do, string(s.ID), s)
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return err
+	}
+	revision, err := transfer.Put(ctx, c.Admin.Do, s, was, false)
 	if err != nil {
-		return err
-	}
-	var was api.SpecAnswer
-	if err := c.Admin.Do(ctx, api.TenantSpec, api.TenantRef{Tenant: string(s.ID)}, &was); err != nil && !fault.Is(err, fault.NotFound) {
-		return err
-	}
-	var put api.TenantRevision
-	if err := c.Admin.Do(ctx, api.TenantPut, api.PutTenant{Spec: data, Revision: was.Revision}, &put); err != nil {
 		return err
 	}
 	for {
@@ -165,7 +162,7 @@ func (c *Cluster) Apply(ctx context.Context, s *tenants.Spec, conditions ...stri
 		if err := c.Admin.Do(ctx, api.TenantStatus, api.TenantRef{Tenant: string(s.ID)}, &row); err != nil {
 			return err
 		}
-		if row.Revision >= put.Revision && holds(row, conditions) {
+		if row.Revision >= revision && holds(row, conditions) {
 			return nil
 		}
 		select {

@@ -26,6 +26,8 @@ func (r rooms) adminVerbs() map[string]api.Handler {
 		api.TenantSpec:   service.Handle(r.specs.Get),
 		api.TenantPut:    service.Handle(r.specs.Put),
 		api.TenantCheck:  service.Handle(r.specs.Check),
+		api.TenantParts:  service.Handle(r.specs.Parts),
+		api.TenantUpload: service.Handle(r.specs.Upload),
 		api.TenantDelete: service.Handle(r.specs.Delete),
 		api.SpaceCheck:   service.Handle(r.specs.Space),
 

@@ -9,7 +9,9 @@ import (
 	"midplane/platform/control/accounts"
 	"midplane/platform/control/canary"
 	"midplane/platform/control/reconcile"
+	"midplane/platform/control/specs"
 	"midplane/platform/control/trim"
+	"midplane/platform/registry"
 )
 
 // lead is one term: it runs while this node holds the lease.
@@ -30,11 +32,13 @@ func (c *Control) lead(ctx context.Context) {
 		Registry: reg, Dialer: c.cfg.Dialer, Alarms: c.alarms, Audit: c.audit, Log: c.tel.Log,
 		Served: loop.Served, Leaks: c.leaks, Every: pace.Canary,
 	})
+	collector := specs.Collector{Registry: reg, Every: pace.Check, Kept: registry.PartKept, Log: c.tel.Log}
 	var g sync.WaitGroup
 	g.Go(func() { c.begin(ctx) })
 	g.Go(func() { loop.Run(ctx) })
 	g.Go(func() { trimmer.Run(ctx) })
 	g.Go(func() { prover.Run(ctx) })
+	g.Go(func() { collector.Run(ctx) })
 	g.Wait()
 }
 

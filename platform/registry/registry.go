@@ -14,6 +14,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"midplane/event"
 	"midplane/fault"
 	"midplane/internal/wait"
 	"midplane/tenants/account"
@@ -84,10 +85,13 @@ func Open(ctx context.Context, js jetstream.JetStream, sealer *account.Sealer, r
 
 func newRegistry(config, status bucket, sealer *account.Sealer) *Registry {
 	views := newViews(config.mirror, sealer)
-	return &Registry{
-		Specs: &SpecRecords{config}, Accounts: &AccountRecords{config, sealer, views}, Users: &UserRecords{config}, Tokens: &TokenRecords{config}, Secrets: &SecretRecords{config, sealer},
+	r := &Registry{
+		Specs: &SpecRecords{in: config, views: views}, Accounts: &AccountRecords{config, sealer, views}, Users: &UserRecords{config}, Tokens: &TokenRecords{config}, Secrets: &SecretRecords{config, sealer},
 		Levels: &LevelRecords{config}, Config: config.mirror, Status: status.mirror, config: config, status: status, views: views,
 	}
+	r.Specs.divide = r.divides
+	r.Specs.declared = func(t event.Tenant) []byte { e, _ := r.Status.Get(DeclaredKey(t)); return e.Value }
+	return r
 }
 
 // Fresh waits until this node's copy of REGISTRY is as new as the bucket was

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -21,9 +22,11 @@ import (
 // Tenant is all a node knows of one tenant, immutable. A tenant whose account
 // has not been made yet has a Spec but no Account.
 type Tenant struct {
-	ID              event.Tenant
-	Spec            *tenants.Spec // nil: not declared, or cannot be read here (then Problem says so)
-	SpecRevision    uint64
+	ID           event.Tenant
+	Spec         *tenants.Spec // nil: not declared, or cannot be read here (then Problem says so)
+	SpecRevision uint64
+	// PartNames are the names of the spec's parts by site; nil when it is one value.
+	PartNames       map[event.Site][]string
 	Account         Account
 	AccountRevision uint64
 	Keys            account.Keys
@@ -47,6 +50,10 @@ type Tenant struct {
 	unsealed []byte
 	// specProblem is the part of Problem that comes from the spec.
 	specProblem string
+	parts       map[string]*tenants.Part // of the spec, by name
+	// waiting says that parts of a newer spec have not arrived, and this is the one
+	// before.
+	waiting bool
 }
 
 // Leaving reports whether the tenant was asked to go and is not gone yet.
@@ -125,6 +132,7 @@ type View struct {
 	Tenants  map[event.Tenant]*Tenant
 	ByKey    map[string]*Tenant // by account key
 	Admins   map[string]User
+	waiting  bool // of a tenant at least
 }
 
 // Declared returns a tenant that has a spec, NotFound otherwise.
@@ -152,6 +160,9 @@ type views struct {
 	sealer *account.Sealer
 	mu     sync.Mutex
 	last   *View
+	// changes is how many of the mirror there were before last was made: a part that
+	// arrives late may raise no revision.
+	changes uint64
 }
 
 func newViews(m *Mirror, s *account.Sealer) *views { return &views{mirror: m, sealer: s} }
@@ -171,16 +182,18 @@ func (v *views) current() *View {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	rev, _ := v.mirror.Revision()
-	if v.last != nil && v.last.Revision == rev {
+	_, changes, _ := v.mirror.Since(math.MaxUint64)
+	if v.last != nil && v.last.Revision == rev && (!v.last.waiting || v.changes == changes) {
 		return v.last
 	}
+	v.changes = changes
 	groups := map[event.Tenant]map[string]Entry{}
 	var levelRevision uint64
 	var level Level // without a record, or with one that cannot be read: v0.1.0's
 	v.mirror.All(func(e Entry) {
 		kind, rest, _ := strings.Cut(e.Key, ".")
-		if kind == "token" {
-			return // changes nothing of how the tenant is served
+		if kind == "token" || kind == partKind {
+			return // changes nothing of how the tenant is served, before a spec names it
 		}
 		if e.Key == levelKey {
 			if levelRevision = e.Revision; decode(e.Value, &level) != nil {
@@ -209,6 +222,7 @@ func (v *views) current() *View {
 		}
 		t := v.tenant(id, g, old, base)
 		next.Tenants[id] = t
+		next.waiting = next.waiting || t.waiting
 		if t.Account.Key != "" {
 			next.ByKey[t.Account.Key] = t
 		}
@@ -232,7 +246,7 @@ func (v *views) tenant(id event.Tenant, g map[string]Entry, old *Tenant, base ba
 	t.Revision = max(t.Revision, base.revision)
 	// What is stored has a higher revision than all before; what is taken away
 	// raises none, and there is one key less.
-	if t.keys = len(g); old != nil && old.Revision == t.Revision && old.keys == t.keys && old.base == base.types {
+	if t.keys = len(g); old != nil && old.Revision == t.Revision && old.keys == t.keys && old.base == base.types && !old.waiting {
 		return old
 	}
 	fail := func(err error) {
@@ -241,21 +255,7 @@ func (v *views) tenant(id event.Tenant, g map[string]Entry, old *Tenant, base ba
 		}
 	}
 	if e, ok := g["spec."]; ok {
-		if old != nil && old.SpecRevision == e.Revision && old.base == base.types {
-			t.Spec, t.Schemas = old.Spec, old.Schemas
-			t.Problem = old.specProblem
-		} else {
-			var err error
-			if err = decode(e.Value, &struct{}{}); err == nil {
-				t.Spec, err = tenants.ParseStored(e.Value)
-			}
-			fail(err)
-			if t.Spec != nil {
-				t.Schemas, err = base.types.With(t.Spec.Schemas)
-				fail(err)
-			}
-		}
-		t.SpecRevision, t.specProblem = e.Revision, t.Problem
+		v.spec(t, old, e)
 	}
 	if e, ok := g["account."]; ok {
 		if old != nil && old.AccountRevision == e.Revision && (old.Account.Deleted || old.Capability != "") {
@@ -278,6 +278,42 @@ func (v *views) tenant(id event.Tenant, g map[string]Entry, old *Tenant, base ba
 		}
 	}
 	return t
+}
+
+// spec reads a tenant's spec, or takes that of the view before when it is the same,
+// or when parts of this one have not arrived: nobody sees half a spec.
+func (v *views) spec(t, old *Tenant, e Entry) {
+	if old != nil && old.SpecRevision == e.Revision && old.base == t.base && !old.waiting {
+		t.takeSpec(old)
+		return
+	}
+	err := decode(e.Value, &struct{}{})
+	switch {
+	case err != nil:
+	case tenants.Divided(e.Value):
+		if err = v.divided(t, old, e.Value); fault.Is(err, fault.NotFound) {
+			t.waiting = true
+			if old != nil && old.Spec != nil {
+				t.takeSpec(old)
+				return
+			}
+		}
+	default:
+		t.Spec, err = tenants.ParseStored(e.Value)
+	}
+	if t.Spec != nil {
+		t.Schemas, err = t.base.With(t.Spec.Schemas)
+	}
+	if err != nil && t.Problem == "" {
+		t.Problem = err.Error()
+	}
+	t.SpecRevision, t.specProblem = e.Revision, t.Problem
+}
+
+// takeSpec takes the spec of the view before.
+func (t *Tenant) takeSpec(old *Tenant) {
+	t.Spec, t.Schemas, t.SpecRevision, t.PartNames, t.parts = old.Spec, old.Schemas, old.SpecRevision, old.PartNames, old.parts
+	t.Problem, t.specProblem = old.specProblem, old.specProblem
 }
 
 func (v *views) account(t *Tenant, data []byte) error {

@@ -4,7 +4,8 @@
 // disk, secrets sealed with a key derived from the poller's own, so that a poller
 // works on when the control plane does not answer.
 //
-// config.go asks for the configuration and keeps it, secrets.go for secrets and
+// config.go asks for the configuration and keeps it, parts.go does so part by part
+// when it is large, secrets.go for secrets and
 // secretstore.go keeps those, hint.go listens to hints, report.go reports, line.go
 // moves all of it to another connection when credentials are renewed, and
 // credentials.go reads the poller's key. It may import api and what is below it.
@@ -71,7 +72,8 @@ type Channel struct {
 	want    uint64 // a hint named it
 	secrets uint64 // and this, for secrets
 
-	// asking's own.
+	// asking's own, and before it Restore's.
+	parts      *parts
 	older      int  // answers in a row that were older
 	unanswered int  // questions for secrets in a row
 	unserved   int  // questions for a revision that was hinted at, in a row
@@ -82,7 +84,7 @@ type Channel struct {
 // Run asks.
 func New(cfg Config, log *slog.Logger) *Channel {
 	return &Channel{
-		cfg: cfg, path: filepath.Join(cfg.Dir, configFile), log: log, hints: make(chan struct{}, 1),
+		cfg: cfg, path: filepath.Join(cfg.Dir, configFile), log: log, hints: make(chan struct{}, 1), parts: &parts{dir: filepath.Join(cfg.Dir, partsDir), all: map[string]part{}},
 		store: newSecretStore(cfg.Dir, func() (nkeys.KeyPair, error) { return keyOf(cfg.CredsFile) }),
 	}
 }

@@ -73,7 +73,7 @@ func TestChannel(t *testing.T) {
 	})
 	stop()
 	ctl.Lock()
-	reads := []string{api.ReadsPace, api.ReadsTypes, api.ReadsFormats, api.ReadsPolls}
+	reads := []string{api.ReadsPace, api.ReadsTypes, api.ReadsFormats, api.ReadsPolls, api.ReadsParts}
 	if d := cmp.Diff(api.ConfigRequest{Reads: reads}, ctl.Asked[0]); len(ctl.Asked) < 2 || d != "" || ctl.Asked[len(ctl.Asked)-1].Have < 7 {
 		t.Errorf("asked %+v\n%s", ctl.Asked, d)
 	}

@@ -18,13 +18,9 @@ import (
 // although the control plane does not answer. A damaged one is set aside: the
 // control plane has it.
 func (c *Channel) Restore() {
-	data, err := os.ReadFile(c.path)
+	cfg, err := c.kept()
 	if errors.Is(err, fs.ErrNotExist) {
 		return
-	}
-	var cfg api.PollerConfig
-	if err == nil {
-		err = json.Unmarshal(data, &cfg)
 	}
 	if err == nil {
 		err = c.check(cfg)
@@ -45,6 +41,24 @@ func (c *Channel) Restore() {
 	c.cfg.Apply(cfg)
 }
 
+// kept reads what is on disk. Between two forms of it a power cut leaves both: the
+// newer counts.
+func (c *Channel) kept() (api.PollerConfig, error) {
+	var cfg api.PollerConfig
+	data, err := os.ReadFile(c.path)
+	if err == nil {
+		err = json.Unmarshal(data, &cfg)
+	}
+	inParts, partsErr := c.parts.restore()
+	switch {
+	case partsErr == nil && (err != nil || inParts.Revision > cfg.Revision):
+		return inParts, nil
+	case err != nil && errors.Is(err, fs.ErrNotExist) && !errors.Is(partsErr, fs.ErrNotExist):
+		return cfg, partsErr
+	}
+	return cfg, err
+}
+
 // check refuses the configuration of another poller.
 func (c *Channel) check(cfg api.PollerConfig) error {
 	if cfg.Poller != event.Producer(c.cfg.User) {
@@ -55,10 +69,8 @@ func (c *Channel) check(cfg api.PollerConfig) error {
 
 // ask fetches the configuration and applies it when it is another one.
 func (c *Channel) ask(ctx context.Context, client *api.Channel) (changed bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
 	c.mu.Lock()
-	req := api.ConfigRequest{Have: c.have.Revision, Reads: []string{api.ReadsPace, api.ReadsTypes, api.ReadsFormats, api.ReadsPolls}}
+	req := api.ConfigRequest{Have: c.have.Revision, Reads: []string{api.ReadsPace, api.ReadsTypes, api.ReadsFormats, api.ReadsPolls, api.ReadsParts}}
 	if c.want > c.have.Revision {
 		req.Want = c.want
 	}
@@ -88,6 +100,9 @@ func (c *Channel) ask(ctx context.Context, client *api.Channel) (changed bool, e
 		}
 	}
 	c.older = 0
+	if err := c.complete(ctx, client, &cfg); err != nil {
+		return false, err
+	}
 	// First what it refers to, or its checks would begin without. When that
 	// fails they begin all the same.
 	_, err = c.askSecrets(ctx, client, cfg)
@@ -124,16 +139,29 @@ func (c *Channel) keepVersions(now api.PollerConfig) api.PollerConfig {
 
 // save keeps a configuration on disk.
 func (c *Channel) save(cfg api.PollerConfig) {
-	data, err := json.MarshalIndent(cfg, "", "  ")
-	if err == nil {
-		err = atomicfile.Write(c.path, data)
-	}
+	err := c.saveAs(cfg)
 	if err != nil {
 		c.log.Warn("the configuration is in use, but could not be kept on disk", "file", c.path, "error", err)
 	}
 }
 
+func (c *Channel) saveAs(cfg api.PollerConfig) error {
+	if len(cfg.Parts) > 0 {
+		return errors.Join(c.parts.save(cfg), removed(c.path))
+	}
+	data, err := json.MarshalIndent(cfg, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := atomicfile.Write(c.path, data); err != nil {
+		return err
+	}
+	return c.parts.remove()
+}
+
 func fetch(ctx context.Context, client *api.Channel, req api.ConfigRequest) (cfg api.PollerConfig, err error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
 	err = client.Do(ctx, api.ChannelConfig, req, &cfg)
 	if fault.Is(err, fault.Invalid) { // an older node, which does not know the field
 		req.Reads = nil

@@ -35,6 +35,8 @@ func (c *Channel) askSecrets(ctx context.Context, client *api.Channel, cfg api.P
 	c.mu.Unlock()
 	req := api.SecretsRequest{Key: public, Have: c.store.have(), Want: max(cfg.Revision, hinted)}
 	var answer api.SecretsAnswer
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
 	if err := client.Do(ctx, api.ChannelSecrets, req, &answer); err != nil {
 		c.unhint(hinted)
 		return false, fault.Wrap(fault.Other, err, "secrets")

@@ -112,7 +112,7 @@ func applyAll(ctx context.Context, out *output.Output, c *connect.Client, change
 	defer stop()
 	rows := make([]*applied, 0, len(changes))
 	for _, ch := range changes {
-		row := &applied{Tenant: ch.Tenant, Steps: ch.Steps, start: time.Now(), revision: ch.revision}
+		row := &applied{Tenant: ch.Tenant, Steps: ch.Steps, start: time.Now(), revision: ch.was.Revision}
 		rows = append(rows, row)
 		if len(ch.Steps) == 0 {
 			continue
@@ -168,7 +168,7 @@ func storeSpec(ctx context.Context, out *output.Output, c *connect.Client, ch ch
 			if again, err = plan(ctx, c, ch.want); err == nil {
 				again.overcommit = ch.overcommit
 				if len(again.Steps) == 0 {
-					return again.revision, nil
+					return again.was.Revision, nil
 				}
 				ch = again
 			}

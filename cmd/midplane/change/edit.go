@@ -94,7 +94,7 @@ func editTenant(ctx context.Context, sh *shell.Shell, id string, timeout time.Du
 		if err != nil {
 			return err
 		}
-		if ch.revision != shown {
+		if ch.was.Revision != shown {
 			return fault.New(fault.Conflict, "it was changed while you typed: look with midplane diff -f %s", file)
 		}
 		fmt.Fprint(sh.Out.Stderr, planText([]change{ch}))

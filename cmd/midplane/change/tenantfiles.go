@@ -2,7 +2,6 @@ package change
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -17,6 +16,7 @@ import (
 	"midplane/fault"
 	"midplane/poller/collect/all"
 	"midplane/tenants"
+	"midplane/tenants/transfer"
 )
 
 // fileFlag is -f, which names tenants' files.
@@ -35,33 +35,21 @@ func loadTenants(sh *shell.Shell, cmd *cobra.Command, sources []string) ([]*tena
 
 // change is what has to be done to one tenant.
 type change struct {
-	Tenant   string         `json:"tenant"`
-	Steps    []tenants.Step `json:"steps"`
-	revision uint64         // of the spec in the registry, 0 when there is none
-	want     *tenants.Spec
+	Tenant string          `json:"tenant"`
+	Steps  []tenants.Step  `json:"steps"`
+	was    transfer.Stored // in the registry
+	want   *tenants.Spec
 	// overcommit promises more storage than there is.
 	overcommit bool
-	newer      error // why the spec in the registry may not be replaced by this version
 }
 
 // plan compares a tenant's file with the registry.
-func plan(ctx context.Context, c *connect.Client, want *tenants.Spec) (change, error) {
-	ch := change{Tenant: string(want.ID), want: want}
-	var have *tenants.Spec
-	var answer api.SpecAnswer
-	err := c.Admin(ctx, api.TenantSpec, api.TenantRef{Tenant: ch.Tenant}, &answer)
-	switch {
-	case fault.Is(err, fault.NotFound):
-	case err != nil:
+func plan(ctx context.Context, c *connect.Client, want *tenants.Spec) (ch change, err error) {
+	ch = change{Tenant: string(want.ID), want: want}
+	if ch.was, err = transfer.Get(ctx, c.Admin, ch.Tenant, want); err != nil && !fault.Is(err, fault.NotFound) {
 		return ch, fault.Wrap(fault.Other, err, "tenant %s", ch.Tenant)
-	default:
-		if have, err = tenants.ParseStored(answer.Spec); err != nil {
-			return ch, fault.WithHint(fault.New(fault.Other, "the spec of tenant %s in the registry cannot be read: %v", ch.Tenant, err),
-				"is this midplane older than the cluster's?")
-		}
-		ch.revision, ch.newer = answer.Revision, tenants.CheckKnown(want.ID, answer.Spec)
 	}
-	ch.Steps = tenants.Plan(have, want)
+	ch.Steps = tenants.Plan(ch.was.Spec, want)
 	return ch, nil
 }
 
@@ -81,22 +69,14 @@ func planAll(ctx context.Context, c *connect.Client, loaded []*tenants.Loaded) (
 // steps are then those that the control plane answers with.
 func checkAll(ctx context.Context, c *connect.Client, changes []change) ([]change, error) {
 	for i, ch := range changes {
-		spec, err := json.Marshal(ch.want)
-		if err != nil {
-			return nil, fault.Wrap(fault.Other, err, "tenant %s", ch.Tenant)
-		}
-		var answer api.TenantPlan
-		err = c.Admin(ctx, api.TenantCheck, api.PutTenant{Spec: spec, Revision: ch.revision, Overcommit: ch.overcommit}, &answer)
+		steps, err := transfer.Check(ctx, c.Admin, ch.want, ch.was, ch.overcommit)
 		if fault.Is(err, fault.Unavailable) {
 			return nil, fault.WithHint(fault.Wrap(fault.Other, err, "tenant %s", ch.Tenant), "see: midplane status. Nodes that are older than this midplane cannot check without storing: use --dry-run=client")
 		}
 		if err != nil {
 			return nil, fault.Wrap(fault.Other, err, "tenant %s", ch.Tenant)
 		}
-		changes[i].Steps = nil
-		for _, s := range answer.Steps {
-			changes[i].Steps = append(changes[i].Steps, tenants.Step(s))
-		}
+		changes[i].Steps = steps
 	}
 	return changes, nil
 }
@@ -123,16 +103,10 @@ func checkSpace(ctx context.Context, c *connect.Client, changes []change, overco
 
 // put stores the wanted spec and returns its revision.
 func put(ctx context.Context, c *connect.Client, ch change) (uint64, error) {
-	if ch.newer != nil {
-		return 0, ch.newer
+	if ch.was.Newer != nil {
+		return 0, ch.was.Newer
 	}
-	spec, err := json.Marshal(ch.want)
-	if err != nil {
-		return 0, fault.Wrap(fault.Other, err, "tenant %s", ch.Tenant)
-	}
-	var answer api.TenantRevision
-	err = c.Admin(ctx, api.TenantPut, api.PutTenant{Spec: spec, Revision: ch.revision, Overcommit: ch.overcommit}, &answer)
-	return answer.Revision, err
+	return transfer.Put(ctx, c.Admin, ch.want, ch.was, ch.overcommit)
 }
 
 // planText prints plans for a person.

@@ -2,7 +2,6 @@ package serve
 
 import (
 	"context"
-	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
@@ -19,6 +18,7 @@ import (
 	"midplane/poller/collect/all"
 	"midplane/tenants"
 	"midplane/tenants/example"
+	"midplane/tenants/transfer"
 )
 
 const (
@@ -143,24 +143,16 @@ func (u *upRun) applyAll(ctx context.Context, wanted []*tenants.Spec) error {
 
 // apply stores one spec when it differs from what is there.
 func (u *upRun) apply(ctx context.Context, want *tenants.Spec) error {
-	var answer api.SpecAnswer
-	err := u.ask(ctx, api.TenantSpec, api.TenantRef{Tenant: string(want.ID)}, &answer)
-	var have *tenants.Spec
-	switch {
-	case fault.Is(err, fault.NotFound):
-	case err != nil:
+	was, err := transfer.Get(ctx, u.ask, string(want.ID), want)
+	if err != nil && !fault.Is(err, fault.NotFound) {
 		return err
-	default:
-		if have, err = tenants.ParseStored(answer.Spec); err != nil {
-			return err
-		}
 	}
-	if have != nil && len(tenants.Plan(have, want)) == 0 {
+	if was.Spec != nil && len(tenants.Plan(was.Spec, want)) == 0 {
 		return nil
 	}
-	data, err := json.Marshal(want)
-	if err != nil {
-		return fault.Wrap(fault.Other, err, "tenant %s", want.ID)
+	_, err = transfer.Put(ctx, u.ask, want, was, false)
+	if fault.Is(err, fault.Conflict) { // changed in between, or so new that large specs are not stored yet: look again
+		err = fault.Wrap(fault.Unavailable, err, "not stored")
 	}
-	return fault.Wrap(fault.Other, u.ask(ctx, api.TenantPut, api.PutTenant{Spec: data, Revision: answer.Revision}, nil), "tenant %s", want.ID)
+	return fault.Wrap(fault.Other, err, "tenant %s", want.ID)
 }

@@ -44,15 +44,17 @@ type Channel struct {
 	cfg     Config
 	waiting waitList
 	stored  once.Every // reports that were stored lately, by key
+	pieces  pieces
 }
 
 // New returns a Channel.
-func New(cfg Config) *Channel { return &Channel{cfg: cfg} }
+func New(cfg Config) *Channel { return &Channel{cfg: cfg, pieces: pieces{of: map[string]named{}}} }
 
 // Verbs is what may be asked.
 func (c *Channel) Verbs() map[string]api.Handler {
 	return map[string]api.Handler{
 		api.ChannelConfig:  signed(c, c.config),
+		api.ChannelParts:   signed(c, c.parts),
 		api.ChannelStatus:  signed(c, c.status),
 		api.ChannelSecrets: signed(c, c.secrets),
 		api.ChannelRenew: signed(c, func(ctx context.Context, t *registry.Tenant, u registry.User, _ api.RenewRequest) (any, error) {
@@ -128,9 +130,9 @@ func (c *Channel) config(ctx context.Context, t *registry.Tenant, u registry.Use
 	if req.Have == t.SpecRevision {
 		return api.PollerConfig{Unchanged: true, Revision: req.Have, Pace: pace, Types: types, Formats: formats, Polls: polls}, nil
 	}
-	cfg, ok := t.Spec.PollerConfig(event.Producer(u.Name))
-	if !ok { // not, or no longer, declared: nothing to do
-		cfg = api.PollerConfig{Tenant: t.ID, Site: u.Site, Poller: event.Producer(u.Name)}
+	cfg, err := c.devices(t, u, slices.Contains(req.Reads, api.ReadsParts))
+	if err != nil {
+		return nil, err
 	}
 	cfg.Revision, cfg.Pace, cfg.Types, cfg.Formats, cfg.Polls = t.SpecRevision, pace, types, formats, polls
 	return cfg, nil

@@ -42,14 +42,13 @@ func (p *Primaries) Resend(ctx context.Context, _ string, req api.ResendRequest)
 
 // watched returns which of the devices the poller watches.
 func watched(t *registry.Tenant, req api.ResendRequest) (out []event.Entity) {
-	cfg, _ := t.Spec.PollerConfig(event.Producer(req.Poller)) // without a declaration it watches none
-	watches := map[event.Entity]bool{}
-	for _, d := range cfg.Devices {
-		watches[d.ID] = true
-	}
+	asked := map[event.Entity]bool{}
 	for _, d := range req.Devices {
-		if watches[d] {
-			out = append(out, d)
+		asked[d] = true
+	}
+	for d := range t.Spec.WatchedBy(event.Producer(req.Poller)) { // without a declaration it watches none
+		if asked[d.ID] {
+			out = append(out, d.ID)
 		}
 	}
 	return out

@@ -3,23 +3,18 @@ package reconcile
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"midplane/api"
-	"midplane/bus"
 	"midplane/event"
 	"midplane/fault"
 	"midplane/platform/control/accounts"
-	"midplane/platform/control/alarm"
 	"midplane/platform/control/dial"
 	"midplane/platform/registry"
 	"midplane/streams"
-	"midplane/subject"
 	"midplane/tenants"
 	"midplane/tenants/account"
 )
@@ -219,92 +214,6 @@ func (w *Walk) subscriptions(ctx context.Context, t *registry.Tenant) error {
 		}
 	}
 	return nil
-}
-
-// declare publishes the declared devices as state, so that what is declared
-// reaches readers the same way as what is seen, and a device never polled
-// shows as unknown. Only what changed since the last time is published.
-func (w *Walk) declare(ctx context.Context, t *registry.Tenant) error {
-	last, at := w.cfg.Registry.Declared(t.ID)
-	state := t.Account.Incarnations[event.StreamState]
-	if last.State != state {
-		last = registry.Declared{}
-	}
-	if last.Revision == t.SpecRevision {
-		return nil
-	}
-	js, err := w.cfg.Dialer.JetStream(t)
-	if err != nil {
-		return err
-	}
-	next := registry.Declared{Revision: t.SpecRevision, State: state, Devices: map[string]event.Declared{}, Removed: map[string]registry.Removal{}}
-	var waits []jetstream.PubAckFuture
-	sites := map[string]event.Site{}
-	publish := func(site event.Site, d event.Declared) (jetstream.PubAckFuture, error) {
-		return js.PublishMsgAsync(declaration(t, site, d))
-	}
-	for _, d := range t.Spec.Declared() {
-		key := string(d.Site) + "/" + string(d.Declared.Device)
-		next.Devices[key], sites[key] = d.Declared, d.Site
-		if last.Devices[key] == d.Declared {
-			continue
-		}
-		f, err := publish(d.Site, d.Declared)
-		if err != nil {
-			return fault.Wrap(fault.Unavailable, err, "declare %s", key)
-		}
-		waits = append(waits, f)
-	}
-	for key, r := range last.Removed {
-		if _, back := next.Devices[key]; !back {
-			next.Removed[key] = r
-		}
-	}
-	gone := map[string]jetstream.PubAckFuture{}
-	for key, d := range last.Devices {
-		if _, still := next.Devices[key]; still {
-			continue
-		}
-		site := event.Site(key[:len(key)-len(d.Device)-1])
-		f, err := publish(site, event.Declared{Device: d.Device, Removed: true})
-		if err != nil {
-			return fault.Wrap(fault.Unavailable, err, "remove %s", key)
-		}
-		gone[key] = f
-		next.Removed[key] = registry.Removal{Site: site, Device: d.Device}
-	}
-	for _, f := range waits {
-		if _, err := acked(ctx, f); err != nil {
-			return err
-		}
-	}
-	for key, f := range gone {
-		ack, err := acked(ctx, f)
-		if err != nil {
-			return err
-		}
-		r := next.Removed[key]
-		r.Seq = ack.Sequence
-		next.Removed[key] = r
-	}
-	return w.cfg.Registry.PutDeclared(ctx, t.ID, next, at)
-}
-
-func acked(ctx context.Context, f jetstream.PubAckFuture) (*jetstream.PubAck, error) {
-	select {
-	case ack := <-f.Ok():
-		return ack, nil
-	case err := <-f.Err():
-		return nil, bus.Classify(err)
-	case <-ctx.Done():
-		return nil, fault.Wrap(fault.Unavailable, ctx.Err(), "no answer from the stream")
-	}
-}
-
-// declaration is the message that declares a device.
-func declaration(t *registry.Tenant, site event.Site, d event.Declared) *nats.Msg {
-	id := fmt.Sprintf("%s/declared/%d/%s/%s", account.UserControl, t.SpecRevision, site, subject.EncodeEntity(d.Device))
-	return alarm.Message(t, event.KindState, "", site, d.Device, event.TypeDeclared, id, d)
 }
 
 // hint has every poller of the tenant ask for its configuration now. A poller that

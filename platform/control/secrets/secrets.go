@@ -111,10 +111,8 @@ func (s *Secrets) hint(t *registry.Tenant, name string, rev uint64) {
 func Users(t *registry.Tenant) map[string][]string {
 	out := map[string][]string{}
 	for _, p := range t.Spec.Pollers() {
-		if cfg, ok := t.Spec.PollerConfig(p.ID); ok {
-			for _, name := range cfg.Secrets() {
-				out[name] = append(out[name], string(p.ID))
-			}
+		for _, name := range t.Spec.SecretsOf(p.ID) {
+			out[name] = append(out[name], string(p.ID))
 		}
 	}
 	return out
@@ -152,9 +150,8 @@ func (s *Secrets) Rows(_ context.Context, req api.ListRequest) (out []service.Ro
 // ForPoller returns the secrets that a poller's configuration refers to, and a
 // version that changes when one of them does.
 func (s *Secrets) ForPoller(t *registry.Tenant, id event.Producer) (values map[string]string, version string, err error) {
-	cfg, _ := t.Spec.PollerConfig(id) // without one there are no references
 	values, sum := map[string]string{}, sha256.New()
-	for _, name := range cfg.Secrets() {
+	for _, name := range t.Spec.SecretsOf(id) {
 		if !t.HasSecret(name) {
 			continue
 		}

@@ -6,6 +6,7 @@ package specs
 
 import (
 	"context"
+	"slices"
 
 	"midplane/api"
 	"midplane/event"
@@ -23,8 +24,8 @@ type Specs struct {
 }
 
 // Get returns a tenant's spec as it is stored: who asks may know more of its fields
-// than this node.
-func (s *Specs) Get(_ context.Context, _ string, req api.TenantRef) (any, error) {
+// than this node. One in parts is a head for those who read it.
+func (s *Specs) Get(_ context.Context, _ string, req api.SpecRequest) (any, error) {
 	t, err := s.Registry.View().Declared(req.Tenant)
 	if err != nil {
 		return nil, err
@@ -32,6 +33,12 @@ func (s *Specs) Get(_ context.Context, _ string, req api.TenantRef) (any, error)
 	data, rev := s.Registry.Specs.Stored(t.ID)
 	if rev == 0 {
 		return nil, fault.New(fault.Conflict, "tenant %s was removed in between", t.ID)
+	}
+	if tenants.Divided(data) && !slices.Contains(req.Reads, api.ReadsParts) {
+		if data, err = s.whole(t.Spec); err != nil {
+			return nil, err
+		}
+		rev = t.SpecRevision
 	}
 	return api.SpecAnswer{Spec: data, Revision: rev}, nil
 }
@@ -57,7 +64,7 @@ func (s *Specs) Put(ctx context.Context, _ string, req api.PutTenant) (any, erro
 // acceptable reads a spec that is to be stored and checks it against all that is
 // there.
 func (s *Specs) acceptable(req api.PutTenant) (*tenants.Spec, error) {
-	spec, err := tenants.ParseJSON(req.Spec)
+	spec, err := s.read(req.Spec)
 	if err != nil {
 		return nil, err
 	}
@@ -89,12 +96,12 @@ func checkSchemas(spec *tenants.Spec) error {
 }
 
 // Check answers what storing a spec would change, or why it would be refused.
-func (s *Specs) Check(_ context.Context, _ string, req api.PutTenant) (any, error) {
-	spec, err := s.acceptable(req)
+func (s *Specs) Check(_ context.Context, _ string, req api.CheckTenant) (any, error) {
+	spec, err := s.acceptable(req.PutTenant)
 	if err != nil {
 		return nil, err
 	}
-	out := api.TenantPlan{Tenant: string(spec.ID), Steps: []api.TenantStep{}}
+	out := api.TenantPlan{Tenant: string(spec.ID)}
 	var have *tenants.Spec
 	if t := s.Registry.View().Tenants[spec.ID]; t != nil && t.Spec != nil {
 		have, out.Revision = t.Spec, t.SpecRevision
@@ -102,9 +109,7 @@ func (s *Specs) Check(_ context.Context, _ string, req api.PutTenant) (any, erro
 	if req.Revision != out.Revision {
 		return nil, fault.WithHint(fault.New(fault.Conflict, "tenant %s was changed in between", spec.ID), "look with midplane diff, then try again")
 	}
-	for _, s := range tenants.Plan(have, spec) {
-		out.Steps = append(out.Steps, api.TenantStep(s))
-	}
+	out.Steps, out.More = steps(tenants.Plan(have, spec), req.After)
 	return out, nil
 }
 

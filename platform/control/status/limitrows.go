@@ -17,6 +17,7 @@ type limitFacts struct {
 	Tenant    event.Tenant
 	Quota     tenants.Quota
 	SpecBytes int64
+	Devices   int
 	Share     api.Rate // of the tenant's rates that each producer has in any case
 	Producers []event.Producer
 	Held      []api.HeldProducer // one for each producer that is held back
@@ -46,6 +47,7 @@ var tenantLimits = []limitRule{
 	{api.LimitSubscriptions, quotaOf(func(q tenants.Quota) int64 { return int64(q.Subscriptions) }), mostOf(func(l api.TenantLoad) float64 { return float64(l.Subscriptions) })},
 	{api.LimitConsumers, quotaOf(func(q tenants.Quota) int64 { return int64(q.Consumers) }), mostOf(mostConsumers)},
 	{api.LimitMaxAckPending, quotaOf(func(q tenants.Quota) int64 { return int64(q.MaxAckPending) }), unknown},
+	{api.LimitDevices, func(*limitFacts) int64 { return tenants.MaxDevices }, func(f *limitFacts, _ event.Producer) (float64, bool) { return float64(f.Devices), true }},
 	{api.LimitSpecSize, func(*limitFacts) int64 { return tenants.MaxSpec }, func(f *limitFacts, _ event.Producer) (float64, bool) { return float64(f.SpecBytes), f.SpecBytes > 0 }},
 }
 

@@ -23,7 +23,7 @@ func limitWorld() limitFacts {
 		Tenant: "acme",
 		Quota: tenants.Quota{MessageRate: 80, ByteRate: 8000, ProducerMessageRate: 20, ProducerByteRate: 2000, MessageSize: 300, Storage: 1 << 20,
 			Connections: 10, ConnectionsPerUser: 2, Subscriptions: 50, Consumers: 5, MaxAckPending: 100},
-		SpecBytes: 1234, Share: api.Rate{Messages: 13, Bytes: 1333}, Producers: []event.Producer{"feed", "idle"},
+		SpecBytes: 1234, Devices: 17, Share: api.Rate{Messages: 13, Bytes: 1333}, Producers: []event.Producer{"feed", "idle"},
 		Held: []api.HeldProducer{{Tenant: "acme", Producer: "feed", Held: held}},
 		Loads: []api.TenantLoad{
 			{
@@ -82,6 +82,7 @@ func TestLimitRows(t *testing.T) {
 		{"", api.LimitSubscriptions, 50, 7, 0, false},
 		{"", api.LimitConsumers, 5, 3, 0, false},
 		{"", api.LimitMaxAckPending, 100, -1, 0, false},
+		{"", api.LimitDevices, tenants.MaxDevices, 17, 0, false},
 		{"", api.LimitSpecSize, tenants.MaxSpec, 1234, 0, false},
 		{"feed", api.LimitProducerMessages, 20, 25, 30, true},
 		{"feed", api.LimitProducerBytes, 2000, 2460, 0, false},
@@ -114,7 +115,7 @@ func TestEveryQuotaHasARow(t *testing.T) {
 		}
 		delete(limits, field)
 	}
-	beside := map[string]bool{api.LimitSpecSize: true}
+	beside := map[string]bool{api.LimitDevices: true, api.LimitSpecSize: true}
 	for _, stream := range event.Streams {
 		beside[api.LimitStorageOf(stream)] = true
 	}
@@ -129,7 +130,7 @@ func TestLimitRowsWithANodeThatGivesNoFigures(t *testing.T) {
 	f := limitWorld()
 	f.Loads, f.Silent = f.Loads[:1], []string{"n3", "n2"}
 	for _, r := range f.rows(true) {
-		known := r.Limit == api.LimitStorage || r.Limit == api.LimitSpecSize || r.Limit == api.LimitStorageOf(event.StreamEvents) || r.Limit == api.LimitStorageOf(event.StreamState)
+		known := r.Limit == api.LimitStorage || r.Limit == api.LimitDevices || r.Limit == api.LimitSpecSize || r.Limit == api.LimitStorageOf(event.StreamEvents) || r.Limit == api.LimitStorageOf(event.StreamState)
 		if known != (r.Used != nil) {
 			t.Errorf("%s %s: used %v", r.Producer, r.Limit, r.Used)
 		}
@@ -142,7 +143,7 @@ func TestLimitRowsWithANodeThatGivesNoFigures(t *testing.T) {
 	}
 	f.Loads = nil
 	for _, r := range f.rows(true) {
-		if r.Used != nil && r.Limit != api.LimitSpecSize {
+		if r.Used != nil && r.Limit != api.LimitSpecSize && r.Limit != api.LimitDevices {
 			t.Errorf("no node gives figures, and %s has %d used", r.Limit, *r.Used)
 		}
 	}

@@ -3,7 +3,6 @@ package status
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"slices"
 	"strings"
 
@@ -109,9 +108,11 @@ func (s *Status) limitFacts(a limitsAsked, loads []api.NodeLoad, silent []string
 		Tenant: t.ID, Quota: t.Spec.Quota, Producers: a.producers, Silent: silent,
 		Share: t.Spec.Pace(len(s.cfg.Registry.LiveNodes()), len(pollers)).Share,
 	}
-	if spec, err := json.Marshal(t.Spec); err == nil { // it was stored as JSON
-		f.SpecBytes = int64(len(spec))
+	for _, site := range t.Spec.Sites {
+		f.Devices += len(site.Devices)
 	}
+	spec, _ := s.cfg.Registry.Specs.Stored(t.ID)
+	f.SpecBytes = int64(len(spec))
 	var held []api.HeldProducer
 	for _, node := range loads {
 		load := node.Tenants[t.ID]

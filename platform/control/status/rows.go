@@ -11,6 +11,7 @@ import (
 
 	"midplane/api"
 	"midplane/event"
+	"midplane/fault"
 	"midplane/platform/control/primaries"
 	"midplane/platform/control/service"
 	"midplane/platform/node"
@@ -53,9 +54,7 @@ func (s *Status) Pollers(_ context.Context, req api.ListRequest) (out []service.
 
 func (s *Status) pollerRow(t *registry.Tenant, site event.Site, id event.Producer, embedded bool) api.Poller {
 	r := api.Poller{ID: string(id), Tenant: string(t.ID), Site: string(site), Embedded: embedded, Status: api.PollerPending}
-	if cfg, ok := t.Spec.PollerConfig(id); ok {
-		r.Devices = len(cfg.Devices)
-	}
+	r.Devices = t.Spec.CountWatched(id)
 	report, seen, ok := registry.Get[registry.PollerStatus](s.cfg.Registry, registry.PollerKey(string(t.ID), string(id)))
 	if u, known := t.Users[string(id)]; known && !u.Live() {
 		r.Status = api.PollerRevoked
@@ -66,6 +65,12 @@ func (s *Status) pollerRow(t *registry.Tenant, site event.Site, id event.Produce
 	at := report.At.UTC()
 	r.Thinned = report.Thinned
 	r.LastSeen, r.Version, r.Revision, r.Outbox, r.Problem = &at, report.Version, report.PollerReport.Revision, report.Outbox, report.Problem
+	if report.Formats.Number(api.FormatChannel) < api.ChannelWithParts && t.PartNames != nil && r.Revision < t.SpecRevision && r.Problem == "" {
+		cfg, _ := t.Spec.PollerConfig(id) // without a declaration it has no devices
+		if err := cfg.Fits(); err != nil {
+			r.Problem = err.Error() + "; " + fault.HintOf(err)
+		}
+	}
 	switch {
 	case r.Status == api.PollerRevoked:
 	case time.Since(seen) < s.cfg.PollerSilent:

@@ -276,7 +276,7 @@ func (r *Trimmer) state(ctx context.Context, t *registry.Tenant, js jetstream.Je
 	// A removal that every reader has passed needs no record.
 	floor, _, _ := streams.Floor(cursors)
 	maps.DeleteFunc(declared.Removed, func(_ string, r registry.Removal) bool { return r.Seq <= floor && r.Seq < dup })
-	if err := r.cfg.Registry.PutDeclared(ctx, t.ID, declared, at); !fault.Is(err, fault.Conflict) {
+	if _, err := r.cfg.Registry.PutDeclared(ctx, t.ID, declared, at); !fault.Is(err, fault.Conflict) {
 		return err
 	}
 	return nil // something else was declared in between: at the next look

@@ -5,9 +5,8 @@ import (
 	"strings"
 
 	"midplane/api"
-	"midplane/event"
 	"midplane/fault"
-	"midplane/tenants"
+	"midplane/tenants/transfer"
 )
 
 // CheckTenant distinguishes an empty answer about a tenant from one about a
@@ -27,20 +26,15 @@ func (c *Client) CheckTenant(ctx context.Context, tenant string) error {
 // StoredTenant reads what the cluster has of a tenant, as the text of a file,
 // and its revision.
 func (c *Client) StoredTenant(ctx context.Context, id string) ([]byte, uint64, error) {
-	var answer api.SpecAnswer
-	if err := c.Admin(ctx, api.TenantSpec, api.TenantRef{Tenant: id}, &answer); err != nil {
-		return nil, 0, err
+	stored, err := transfer.Get(ctx, c.Admin, id, nil)
+	if err == nil {
+		err = stored.Newer
 	}
-	if err := tenants.CheckKnown(event.Tenant(id), answer.Spec); err != nil {
-		return nil, 0, err
-	}
-	spec, err := tenants.ParseStored(answer.Spec)
 	if err != nil {
-		return nil, 0, fault.WithHint(fault.New(fault.Other, "the spec of tenant %s in the registry cannot be read: %v", id, err),
-			"is this midplane older than the cluster's?")
+		return nil, 0, err
 	}
-	text, err := spec.YAML()
-	return text, answer.Revision, err
+	text, err := stored.Spec.YAML()
+	return text, stored.Revision, err
 }
 
 // Missing names the conditions of a tenant that are not there yet.

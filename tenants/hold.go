@@ -26,7 +26,7 @@ var counting = map[string]bool{collectorSNMP: true, "host": true}
 
 // MetricsPerDay is about how many bytes a day the declared checks store in
 // METRICS, in one copy.
-func (s *Spec) MetricsPerDay() Bytes {
+func MetricsPerDay(s *Spec) Bytes {
 	perSecond := 0.0
 	for _, site := range s.Sites {
 		for _, d := range site.Devices {
@@ -44,8 +44,8 @@ func (s *Spec) MetricsPerDay() Bytes {
 
 // MetricsHold is for how long METRICS keeps what the declared checks send, 0 when
 // they send nothing. Above a part of its space the oldest are purged.
-func (s *Spec) MetricsHold() time.Duration {
-	perDay := float64(s.MetricsPerDay())
+func MetricsHold(s *Spec) time.Duration {
+	perDay := float64(MetricsPerDay(s))
 	if perDay == 0 {
 		return 0
 	}
@@ -54,7 +54,7 @@ func (s *Spec) MetricsHold() time.Duration {
 }
 
 // StateNeeds is about how many bytes the declared devices take in STATE, in one copy.
-func (s *Spec) StateNeeds() Bytes {
+func StateNeeds(s *Spec) Bytes {
 	states := 0
 	for _, site := range s.Sites {
 		for _, d := range site.Devices {
@@ -69,7 +69,7 @@ func (s *Spec) StateNeeds() Bytes {
 }
 
 // StateHolds is how much of STATE new entities may take; the rest is for updates.
-func (s *Spec) StateHolds() Bytes {
+func StateHolds(s *Spec) Bytes {
 	return Bytes(s.Limits().Share(event.KindState)) / 100 * streams.TrimAbove
 }
 
@@ -77,19 +77,19 @@ func (s *Spec) StateHolds() Bytes {
 // author expects, each as a sentence with what to do. What EVENTS will hold is not
 // known: it depends on what happens.
 func (s *Spec) Warnings() (out []string) {
-	if hold, want := s.MetricsHold(), s.Retention.Metrics.Std(); hold > 0 && hold < want {
+	if hold, want := MetricsHold(s), s.Retention.Metrics.Std(); hold > 0 && hold < want {
 		out = append(out, fmt.Sprintf("METRICS holds about %s of what these checks send (%s a day), and retention.metrics is %s: raise quota.storage to %s, use longer intervals, or shorten retention.metrics",
-			showDuration(hold.Round(time.Minute)), up(s.MetricsPerDay(), mebibyte).Spaced(), showDuration(want), s.storageFor(float64(want)/float64(hold))))
+			showDuration(hold.Round(time.Minute)), up(MetricsPerDay(s), mebibyte).Spaced(), showDuration(want), storageFor(s, float64(want)/float64(hold))))
 	}
-	if need, have := s.StateNeeds(), s.StateHolds(); need > have {
+	if need, have := StateNeeds(s), StateHolds(s); need > have {
 		out = append(out, fmt.Sprintf("STATE holds about %d %% of the states of these devices, and refuses the others: raise quota.storage to %s, or declare fewer devices",
-			have*100/need, s.storageFor(float64(need)/float64(have))))
+			have*100/need, storageFor(s, float64(need)/float64(have))))
 	}
 	return out
 }
 
 // storageFor is the quota that holds so many times as much.
-func (s *Spec) storageFor(times float64) string {
+func storageFor(s *Spec, times float64) string {
 	return up(Bytes(float64(s.Quota.Storage)*times), gibibyte).Spaced()
 }
 

@@ -30,11 +30,11 @@ func watching(t *testing.T, n int, interval time.Duration) *tenants.Spec {
 // minute: METRICS holds 24 hours, and STATE all of them.
 func TestDefaultsHoldADayOf500Devices(t *testing.T) {
 	s := watching(t, 500, time.Minute)
-	if w := s.Warnings(); len(w) != 0 || s.MetricsHold() < 24*time.Hour || s.Retention.Metrics.Std() != 24*time.Hour {
-		t.Errorf("METRICS holds %s: %v", s.MetricsHold(), w)
+	if w := s.Warnings(); len(w) != 0 || tenants.MetricsHold(s) < 24*time.Hour || s.Retention.Metrics.Std() != 24*time.Hour {
+		t.Errorf("METRICS holds %s: %v", tenants.MetricsHold(s), w)
 	}
-	if s.StateNeeds() < 500*13*500 || s.StateNeeds() > s.StateHolds() {
-		t.Errorf("STATE: %d needed, %d there", s.StateNeeds(), s.StateHolds())
+	if tenants.StateNeeds(s) < 500*13*500 || tenants.StateNeeds(s) > tenants.StateHolds(s) {
+		t.Errorf("STATE: %d needed, %d there", tenants.StateNeeds(s), tenants.StateHolds(s))
 	}
 }
 
@@ -78,15 +78,15 @@ func TestWarningsSayWhenStatesDoNotFit(t *testing.T) {
 // The figures that the warning stands on are not below what is stored.
 func TestMetricsPerDay(t *testing.T) {
 	fast, slow := watching(t, 10, time.Minute), watching(t, 10, 10*time.Minute)
-	if f, s := fast.MetricsPerDay(), slow.MetricsPerDay(); f < 9*s || f > 11*s {
+	if f, s := tenants.MetricsPerDay(fast), tenants.MetricsPerDay(slow); f < 9*s || f > 11*s {
 		t.Errorf("%d and %d", f, s)
 	}
 	none := watching(t, 0, time.Minute)
-	if none.MetricsPerDay() != 0 || none.MetricsHold() != 0 || len(none.Warnings()) != 0 {
+	if tenants.MetricsPerDay(none) != 0 || tenants.MetricsHold(none) != 0 || len(none.Warnings()) != 0 {
 		t.Error("no checks")
 	}
 	fast.Retention.Metrics = api.Duration(time.Second)
-	if room := fast.Limits().Share(event.KindMetric); fast.MetricsHold() < time.Hour || len(fast.Warnings()) != 0 {
+	if room := fast.Limits().Share(event.KindMetric); tenants.MetricsHold(fast) < time.Hour || len(fast.Warnings()) != 0 {
 		t.Errorf("%d bytes of room: %v", room, fast.Warnings())
 	}
 }

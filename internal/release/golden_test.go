@@ -85,7 +85,7 @@ func TestRegistryOfEveryReleaseIsServed(t *testing.T) {
 				if key == "account.acme" {
 					value = withKeys(t, reg.Registry, value) // its own are in no repository
 				}
-				reg.PutRaw(bucket, key, value)
+				testregistry.PutRaw(reg, bucket, key, value)
 			}
 		}
 		v := reg.View()

@@ -69,8 +69,8 @@ func Open(t *testing.T) *Node {
 	return n
 }
 
-// Connect returns one more connection to the server, which ends with the test.
-func (n *Node) Connect() *nats.Conn {
+// Connect returns one more connection to a server, which ends with the test.
+func Connect(n *Node) *nats.Conn {
 	n.t.Helper()
 	nc, err := nats.Connect(n.url)
 	if err != nil {
@@ -81,7 +81,7 @@ func (n *Node) Connect() *nats.Conn {
 }
 
 // PutRaw stores a value as it is, and returns when this node has it.
-func (n *Node) PutRaw(bucket, key string, value []byte) {
+func PutRaw(n *Node, bucket, key string, value []byte) {
 	n.t.Helper()
 	kv, err := n.js.KeyValue(n.Ctx, bucket)
 	if err != nil {

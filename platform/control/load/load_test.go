@@ -24,7 +24,7 @@ import (
 type connector struct{ reg *testregistry.Node }
 
 func (c connector) Connect(account.Keys, account.Role, string) (*nats.Conn, error) {
-	return c.reg.Connect(), nil
+	return testregistry.Connect(c.reg), nil
 }
 
 type doors struct{}
@@ -49,7 +49,7 @@ func TestEveryNodeIsAsked(t *testing.T) {
 		return r
 	}
 	serve := func(name string, h api.Handler) {
-		nc := reg.Connect()
+		nc := testregistry.Connect(reg)
 		stop, err := service.Serve(t.Context(), nc, name, service.Doors{subject.DoorCore: {api.CoreLoad: h}})
 		if err != nil {
 			t.Fatal(err)

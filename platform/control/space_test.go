@@ -104,7 +104,7 @@ func fullMetrics(t *testing.T, c *testcluster.Cluster) {
 	if row := streamRows(t, c, "metrics")[event.StreamMetrics]; row.Bytes > share+64*21_000 || row.MaxBytes != int64(share) {
 		t.Errorf("METRICS holds %d bytes of its share of %d", row.Bytes, share)
 	}
-	if row := limitRow(limitRows(t, c, api.ListRequest{Tenant: "metrics"}), "", api.LimitStorageOf(event.StreamMetrics)); row.Refused == 0 || row.Value != int64(share) || row.Used == nil || *row.Used < int64(share)*9/10 {
+	if row := limitRow(limitRows(t, c, api.ListRequest{Tenant: "metrics"}), "", api.LimitStorageOf(event.StreamMetrics)); row.Refused == 0 || row.Value != int64(share) || row.Used == nil || *row.Used < int64(share)/2 {
 		t.Errorf("limits: %+v", row)
 	}
 	before := streamRows(t, c, "metrics")[event.StreamEvents].MaxBytes

@@ -31,6 +31,8 @@ type Broker interface {
 	Interest(accountKey, subj string) bool
 	// Apply gives the server an account's JWT and reads it back.
 	Apply(accountKey, token string) error
+	// Runs reports an error unless the server runs the account with exactly this JWT.
+	Runs(accountKey, token string) error
 	// Store is what this node may store on its disk, and what it does.
 	Store() api.Store
 	// KickUser closes a user's connections to this node.
@@ -195,14 +197,14 @@ func (i *Ingress) tenant(t *registry.Tenant, live int) error {
 	return nil
 }
 
-// apply gives our server an account's JWT, once. It takes no older one from anyone
-// afterwards, and package accounts replaces a newer one that is not ours.
+// apply gives our server an account's JWT, once; afterwards it makes sure that the
+// server still runs the account with it.
 func (i *Ingress) apply(accountKey, token string) error {
 	i.mu.Lock()
 	done := i.applied[accountKey] == token
 	i.mu.Unlock()
 	if done {
-		return nil
+		return i.cfg.Broker.Runs(accountKey, token)
 	}
 	if err := i.cfg.Broker.Apply(accountKey, token); err != nil {
 		return err

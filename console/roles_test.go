@@ -192,10 +192,10 @@ func (l leaky) Query(_ context.Context, verb string, _, resp any) error { return
 
 func leak(verb string, resp any) error {
 	body := map[string]string{
-		"device.changes": `{"position":"db.77","total":77,"items":[{"id":"globex-1","tenant":"globex"},{"id":"acme-1","tenant":"acme"}],"removed":[{"device":"globex-2","tenant":"globex"},{"device":"acme-2","tenant":"acme"},{"device":"globex-3","tenant":""}]}`,
-		"device.list":    `{"total":77,"items":[{"id":"globex-1","tenant":"globex"},{"id":"acme-1","tenant":"acme"},{"id":"globex-2","tenant":""}]}`,
+		"device.changes": `{"position":"db.7777777777","total":7777777777,"items":[{"id":"globex-1","tenant":"globex"},{"id":"acme-1","tenant":"acme"}],"removed":[{"device":"globex-2","tenant":"globex"},{"device":"acme-2","tenant":"acme"},{"device":"globex-3","tenant":""}]}`,
+		"device.list":    `{"total":7777777777,"items":[{"id":"globex-1","tenant":"globex"},{"id":"acme-1","tenant":"acme"},{"id":"globex-2","tenant":""}]}`,
 		"device.get":     `{"device":{"id":"globex-r1","tenant":"globex"}}`,
-		"node.status":    `{"nodes":[{"id":"n1","live":true,"tenants":77,"revision":77,"version":"globex"}],"leader":"globex","revision":77,"problems":[{"tenant":"globex","message":"globex"},{"message":"globex is slow"},{"tenant":"acme","message":"acme is slow"}],"primaries":[{"id":"globex"}]}`,
+		"node.status":    `{"nodes":[{"id":"n1","live":true,"tenants":7777777777,"revision":7777777777,"version":"globex"}],"leader":"globex","revision":7777777777,"problems":[{"tenant":"globex","message":"globex"},{"message":"globex is slow"},{"tenant":"acme","message":"acme is slow"}],"primaries":[{"id":"globex"}]}`,
 		"primary.status": `{"name":"p1","version":"globex","tenants":[{"tenant":"globex"},{"tenant":"acme"}],"alarms":[{"message":"globex lost"}]}`,
 		"tenant.list":    `{"items":[{"id":"globex","tenant":"globex"},{"id":"acme","tenant":"acme"}]}`,
 	}[verb]
@@ -260,18 +260,18 @@ func TestConfinedViewerSeesNothingElse(t *testing.T) {
 			}
 		}
 	}
-	if status, _, body := ask(t, url+"/api/v1/devices/changes", acme); status != http.StatusOK || strings.Contains(body, "globex") || strings.Contains(body, "77") ||
+	if status, _, body := ask(t, url+"/api/v1/devices/changes", acme); status != http.StatusOK || strings.Contains(body, "globex") || strings.Contains(body, "7777777777") ||
 		!strings.Contains(body, "acme-1") || !strings.Contains(body, "acme-2") {
 		t.Errorf("changes: %d %s", status, body)
 	}
-	if status, _, body := ask(t, url+"/api/v1/devices?limit=5&q=r", acme); status != http.StatusOK || strings.Contains(body, "77") {
+	if status, _, body := ask(t, url+"/api/v1/devices?limit=5&q=r", acme); status != http.StatusOK || strings.Contains(body, "7777777777") {
 		t.Errorf("list: %d %s", status, body)
 	}
 	if status, _, body := ask(t, url+"/api/v1/devices/acme/syd/r1", acme); status != http.StatusNotFound || strings.Contains(body, "globex") {
 		t.Errorf("device: %d %s", status, body)
 	}
 	status, _, body := ask(t, url+"/api/v1/status", acme)
-	if status != http.StatusOK || strings.Contains(body, "globex") || strings.Contains(body, "77") || !strings.Contains(body, "acme is slow") || !strings.Contains(body, `"live":true`) {
+	if status != http.StatusOK || strings.Contains(body, "globex") || strings.Contains(body, "7777777777") || !strings.Contains(body, "acme is slow") || !strings.Contains(body, `"live":true`) {
 		t.Errorf("status: %d %s", status, body)
 	}
 	next, leave := listen(t, url+"/api/v1/events/stream", "Authorization", "Bearer "+p.tokens["viewer-acme"])

@@ -83,7 +83,7 @@ func (s *shares) take(now time.Time, k event.Kind, size int, storedAs func() str
 			return s.full(k)
 		case !s.subjects.has(s.known, storedAs(), now):
 			return admit.Refuse(admit.CodeStreamFull, "stream STATE is above 80 %% of its share of quota.storage (%s) and takes updates of known entities only", mebibytes(s.limit[i]))
-		case !s.fits(now, i, size, s.limit[i]):
+		case !s.updates(now, i):
 			return s.full(k)
 		}
 	}
@@ -113,6 +113,19 @@ func (s *shares) fits(now time.Time, i, size int, limit uint64) bool {
 		s.look(now)
 	}
 	return below()
+}
+
+// updates reports whether states that are known may be replaced. What was let through
+// does not count: it takes the place of what it replaces.
+func (s *shares) updates(now time.Time, i int) bool {
+	again := measureAgain
+	if s.asked {
+		again = askAgain
+	}
+	if s.used[i] > s.limit[i] && now.Sub(s.at) > again {
+		s.look(now)
+	}
+	return s.used[i] <= s.limit[i]
 }
 
 // look measures the streams. What cannot be measured stays as it was.

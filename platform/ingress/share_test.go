@@ -74,6 +74,12 @@ func TestStateTakesUpdatesOnlyFromFourFifthsOn(t *testing.T) {
 		t.Error("STATE did not answer, and the subject was taken for known")
 	}
 	s.holdsNow(event.StreamState, 1000)
+	for range 30 { // more than fits beside what it holds: each takes another's place
+		if r := s.takes(event.KindState, 100, "old"); r != nil {
+			t.Errorf("an update of a stream that is just full: %+v", r)
+		}
+	}
+	s.holdsNow(event.StreamState, 1001)
 	if r := s.takes(event.KindState, 10, "old"); r == nil || strings.Contains(r.Description, "known entities only") {
 		t.Errorf("an update of a full stream: %+v", r)
 	}

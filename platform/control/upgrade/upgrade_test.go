@@ -127,7 +127,7 @@ func TestUpgradeIsEndedByAnOperator(t *testing.T) {
 		t.Errorf("%+v", list)
 	}
 	old := upgrade.Room{Registry: w.reg.Registry, Mine: api.Understands{Version: "0.1.9", Formats: api.Formats{api.FormatChannel: 2}}}
-	if err := old.Check(); !fault.Is(err, fault.Conflict) || !strings.Contains(err.Error(), "format registry 2") || fault.HintOf(err) == "" {
+	if err := old.Check(); !fault.Is(err, fault.Conflict) || !strings.Contains(err.Error(), "format registry 3") || fault.HintOf(err) == "" {
 		t.Errorf("an older node starts: %v", err)
 	}
 }

@@ -104,9 +104,9 @@ func (w *loadWorld) steady(ctx context.Context, f *loadFloors) error {
 	delays := w.reader.took(w.when.steady, now)
 	f.note("         taken by the doors %.0f messages/s (busiest second %.0f) of the producers' %d, from seen to door %s; the pollers use %.2f CPU; %d connections were made since the start",
 		average(rates), peak(rates), w.quota.ProducerMessageRate*w.size.pollers, spans(delays), w.busy(w.when.steady, now), w.proxy.connections())
-	seen, counters, timing := w.reader.unchangedPoll()
-	f.note("         an unchanged poll of an SNMP device stores in one copy: heartbeat %d bytes, counters of %d interfaces %d, timing %d, together %d",
-		seen, w.size.interfaces, counters, timing, seen+counters+timing)
+	seen, counters, timing := w.reader.unchanged()
+	f.note("         in one copy of its stream a heartbeat takes %d bytes, the counters of %d interfaces %d, a timing of a TCP check %d (means; a poll alone: bench unchanged)",
+		seen, w.size.interfaces, counters, timing)
 	return nil
 }
 

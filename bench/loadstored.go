@@ -36,9 +36,9 @@ func (s storedSize) mean() int {
 	return s.bytes / s.count
 }
 
-// unchangedPoll is how many bytes an unchanged poll of an SNMP device stores in one
-// copy: its heartbeat, the counters of its interfaces, and the check's timing.
-func (r *streamReader) unchangedPoll() (seen, counters, timing int) {
+// unchanged is how many bytes in one copy messages take that are sent after every
+// run: heartbeats, of all devices, lists of counters, and timings of TCP checks.
+func (r *streamReader) unchanged() (seen, counters, timing int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.stored[event.TypeSeen].mean(), r.stored[event.TypeCountersList].mean(), r.stored[event.TypeTiming].mean()

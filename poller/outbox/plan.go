@@ -89,6 +89,9 @@ func (d *deriver) previous(k stateKey, plans ...map[stateKey]*event.Event) (e *e
 			return e, true, nil
 		}
 	}
+	if e := d.repeats.previous(k); e != nil {
+		return e, false, nil
+	}
 	e, err = d.stored(k)
 	return e, false, err
 }

@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"bytes"
 	"hash/fnv"
 	"sync"
 	"time"
@@ -34,6 +35,7 @@ type sentState struct {
 	seq    uint64
 	digest event.Digest
 	at     time.Time
+	prev   *event.Event // it, of a state whose readings differ each time; see skip
 }
 
 // skip reports whether e need not be sent: it says what prev said, and prev was
@@ -43,14 +45,28 @@ func (r *repeats) skip(k stateKey, prev *event.Event, planned bool, e event.Even
 		return false
 	}
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	sent, ok := r.devices[k.entity.Device()][k]
-	on := r.on
-	r.mu.Unlock()
 	last := sent.at
 	if planned {
 		last, ok = prev.Time, true
 	}
-	return on && ok && !k.due(last, e.Time) && r.unchanged(*prev, e)
+	if !r.on || !ok || k.due(last, e.Time) || !r.unchanged(*prev, e) {
+		return false
+	}
+	if !planned && sent.prev == nil && !bytes.Equal(prev.Data, e.Data) {
+		sent.prev = prev // it will be compared with again and again: it is not read each time
+		r.devices[k.entity.Device()][k] = sent
+	}
+	return true
+}
+
+// previous returns the state of k that was sent last, nil when it is not known
+// without reading it.
+func (r *repeats) previous(k stateKey) *event.Event {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.devices[k.entity.Device()][k].prev
 }
 
 // same reports whether e is byte by byte the state of k that was sent last, of a
@@ -95,7 +111,7 @@ func (r *repeats) put(e *event.Event) {
 	if r.devices[device] == nil {
 		r.devices[device] = map[stateKey]sentState{}
 	}
-	r.devices[device][stateKey{e.Entity, e.Type}] = sentState{e.Sequence, event.DigestOf(e.Entity, e.Type, e.Data), e.Time}
+	r.devices[device][stateKey{e.Entity, e.Type}] = sentState{seq: e.Sequence, digest: event.DigestOf(e.Entity, e.Type, e.Data), at: e.Time}
 }
 
 // lost notes that the state with a sequence will not arrive.

@@ -150,3 +150,28 @@ func TestCurrent(t *testing.T) {
 		t.Error("a device that was never seen", from, states, digest)
 	}
 }
+
+// A state whose readings differ each time is compared with what was sent, which is
+// read once and kept as long as it is what was sent.
+func TestReadingsAreComparedWithWhatWasSent(t *testing.T) {
+	const compared = len(`{"a":1`)
+	o, _ := opened(t, Config{Path: filepath.Join(t.TempDir(), "outbox.db"), Unchanged: func(prev, next event.Event) bool {
+		return string(prev.Data[:compared]) == string(next.Data[:compared])
+	}})
+	o.SetChangesOnly(true)
+	sends(t, o, "the first", []string{`r1{"a":1,"rtt":1}`}, state("r1", `{"a":1,"rtt":1}`))
+	for range 3 {
+		sends(t, o, "another reading", nil, state("r1", `{"a":1,"rtt":2}`))
+	}
+	kept := o.queue.repeats.previous(stateKey{"r1", "net.test.v1"})
+	if kept == nil || string(kept.Data) != `{"a":1,"rtt":1}` {
+		t.Errorf("kept is %+v", kept)
+	}
+	sends(t, o, "a change", []string{`r1{"a":2,"rtt":2}`}, state("r1", `{"a":2,"rtt":2}`))
+	if kept := o.queue.repeats.previous(stateKey{"r1", "net.test.v1"}); kept != nil {
+		t.Errorf("what was sent before is kept: %s", kept.Data)
+	}
+	sends(t, o, "another reading of it", nil, state("r1", `{"a":2,"rtt":3}`))
+	o.SendAgain("r1")
+	sends(t, o, "again", []string{`r1{"a":2,"rtt":4}`}, state("r1", `{"a":2,"rtt":4}`))
+}

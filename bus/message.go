@@ -19,9 +19,6 @@ import (
 func Message(p event.Producer, e *event.Event) *nats.Msg {
 	in := subject.In{Producer: p, Kind: e.Kind, Severity: e.Severity, Entity: e.Entity, Type: e.Type}
 	h := make(nats.Header, 10)
-	if _, ok := compactID(e); ok {
-		return &nats.Msg{Subject: in.String(), Header: compactHeader(h, e), Data: e.Data}
-	}
 	set := func(name, value string) {
 		if value != "" {
 			h[name] = []string{value}
@@ -32,17 +29,26 @@ func Message(p event.Producer, e *event.Event) *nats.Msg {
 		msgID = e.ID
 	}
 	set(event.HeaderMsgID, msgID)
-	set(event.HeaderID, e.ID)
+	compact, layout := isCompact(p, e), time.RFC3339Nano
+	if compact {
+		layout = event.CompactTime
+	} else {
+		set(event.HeaderID, e.ID)
+	}
 	if !e.Time.IsZero() {
-		set(event.HeaderTime, e.Time.UTC().Format(time.RFC3339Nano))
+		set(event.HeaderTime, e.Time.UTC().Format(layout))
 	}
 	if e.Sequence > 0 {
-		set(event.HeaderEpoch, strconv.FormatInt(e.Epoch, 10))
-		set(event.HeaderSequence, strconv.FormatUint(e.Sequence, 10))
+		if !compact {
+			set(event.HeaderEpoch, strconv.FormatInt(e.Epoch, 10))
+			set(event.HeaderSequence, strconv.FormatUint(e.Sequence, 10))
+		}
 		set(event.HeaderLow, strconv.FormatUint(e.Low, 10))
 	}
-	set(event.HeaderTraceParent, e.TraceParent)
-	set(event.HeaderTraceState, e.TraceState)
+	if !compact || event.TraceSampled(e.TraceParent) {
+		set(event.HeaderTraceParent, e.TraceParent)
+		set(event.HeaderTraceState, e.TraceState)
+	}
 	return &nats.Msg{Subject: in.String(), Header: h, Data: e.Data}
 }
 
@@ -78,9 +84,6 @@ func Parse(subj string, h nats.Header, data []byte) (event.Event, error) {
 	e.Violation = get(event.HeaderViolation)
 	e.TraceParent = get(event.HeaderTraceParent)
 	e.TraceState = get(event.HeaderTraceState)
-	if id, ok := event.ParseMessageID(e.MsgID); ok && e.Producer == "" && event.Compact(e.Type) {
-		return e, parseCompact(&e, id, get)
-	}
 	for _, f := range []struct {
 		name string
 		into *time.Time
@@ -95,6 +98,9 @@ func Parse(subj string, h nats.Header, data []byte) (event.Event, error) {
 		if e.Version, err = strconv.Atoi(s); err != nil {
 			return e, fault.Wrap(fault.Invalid, err, "header %s of %s", event.HeaderSchemaVersion, subj)
 		}
+	}
+	if id, ok := event.ParseMessageID(e.MsgID); ok && e.Producer == "" && event.Compact(e.Type) {
+		return e, expand(&e, id, get(event.HeaderLow))
 	}
 	return e, parseLedger(&e, get)
 }
@@ -112,6 +118,10 @@ func parseLedger(e *event.Event, get func(string) string) error {
 	if e.Sequence, err = strconv.ParseUint(seq, 10, 63); err != nil || e.Sequence < 1 {
 		return fault.New(fault.Invalid, "%s %q is not a positive number", event.HeaderSequence, seq)
 	}
+	return parseLow(e, low)
+}
+
+func parseLow(e *event.Event, low string) (err error) {
 	if e.Low, err = strconv.ParseUint(low, 10, 63); err != nil || e.Low >= e.Sequence {
 		return fault.New(fault.Invalid, "%s %q is not a number below %s", event.HeaderLow, low, event.HeaderSequence)
 	}

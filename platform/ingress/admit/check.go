@@ -197,10 +197,6 @@ func fieldName(pointer string) string {
 
 // build writes the outgoing message. Everything in it is either checked or ours.
 func (a *Admitted) build(t *Snapshot, env *envelope, version int, now time.Time, newID func() string) Message {
-	subj := t.Capability.Subject(a.In.StoredAs(a.Site))
-	if h := a.compactHeader(env, version, now); h != nil {
-		return Message{Subject: subj, Header: h}
-	}
 	received := now.UTC().Format(time.RFC3339Nano)
 	h := make(map[string][]string, 16)
 	set := func(name, value string) { h[name] = []string{value} }
@@ -211,6 +207,12 @@ func (a *Admitted) build(t *Snapshot, env *envelope, version int, now time.Time,
 	}
 	optional(event.HeaderMsgID, env.msgID)
 	set(event.HeaderGuard, event.GuardLevel)
+	optional(event.HeaderViolation, a.Violation)
+	to := t.Capability.Subject(a.In.StoredAs(a.Site))
+	if env.compact {
+		env.writeCompact(version, now, set)
+		return Message{Subject: to, Header: h}
+	}
 	set(event.HeaderContentType, "application/json")
 	if a.In.Kind == event.KindDead && env.contentType != "" {
 		set(event.HeaderContentType, env.contentType)
@@ -237,10 +239,7 @@ func (a *Admitted) build(t *Snapshot, env *envelope, version int, now time.Time,
 		set(event.HeaderSequence, env.sequence)
 		set(event.HeaderLow, env.low)
 	}
-	if wellFormedTrace(env.traceParent) {
-		set(event.HeaderTraceParent, env.traceParent)
-		optional(event.HeaderTraceState, env.traceState)
-	}
+	env.writeTrace(set)
 	for _, e := range env.extensions {
 		set(e.name, e.value)
 	}
@@ -250,6 +249,5 @@ func (a *Admitted) build(t *Snapshot, env *envelope, version int, now time.Time,
 	if version > 0 {
 		set(event.HeaderSchemaVersion, strconv.Itoa(version))
 	}
-	optional(event.HeaderViolation, a.Violation)
-	return Message{Subject: subj, Header: h}
+	return Message{Subject: to, Header: h}
 }

@@ -18,6 +18,7 @@ type envelope struct {
 	specVersion, id, source, typ, time string
 	epoch, sequence, low               string
 	extensions                         []extension // other ce-*, in lower case
+	compact                            bool        // stored with few headers; see expand
 }
 
 type extension struct{ name, value string }
@@ -177,6 +178,17 @@ func (env *envelope) ledger() *Refusal {
 		return Refuse(CodeEnvelope, "ce-epoch, ce-sequence and ce-low go together: positive numbers, low below sequence")
 	}
 	return nil
+}
+
+// writeTrace sets the trace headers, when they are well formed.
+func (env *envelope) writeTrace(set func(name, value string)) {
+	if !wellFormedTrace(env.traceParent) {
+		return
+	}
+	set(event.HeaderTraceParent, env.traceParent)
+	if env.traceState != "" {
+		set(event.HeaderTraceState, env.traceState)
+	}
 }
 
 // wellFormedTrace reports whether s is a W3C traceparent of version 00.

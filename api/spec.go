@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+
+	"midplane/fault"
 )
 
 // A spec with many devices does not fit into one message. Those who say that they
@@ -57,6 +59,28 @@ type PartsRequest struct {
 // at least.
 type PartsAnswer struct {
 	Parts []json.RawMessage `json:"parts"`
+}
+
+// AnswerBytes is about how much of a list of unknown size is put into one answer.
+const AnswerBytes = 512 << 10
+
+// AnswerParts answers with as many of the named parts as fit.
+func AnswerParts(names []string, part func(name string) (json.RawMessage, error)) (PartsAnswer, error) {
+	out, size := PartsAnswer{Parts: []json.RawMessage{}}, 0
+	if len(names) > MaxParts {
+		return out, fault.New(fault.Invalid, "%d parts are asked for, at most %d are answered", len(names), MaxParts)
+	}
+	for _, name := range names {
+		data, err := part(name)
+		if err != nil {
+			return out, err
+		}
+		if size += len(data); size > AnswerBytes && len(out.Parts) > 0 {
+			break
+		}
+		out.Parts = append(out.Parts, data)
+	}
+	return out, nil
 }
 
 // Upload stores parts of a tenant's spec that the head of a PutTenant or

@@ -118,7 +118,7 @@ func (h *Head) Names() []string {
 	return out
 }
 
-// place is a device on its way into a part.
+// placed is a device on its way into a part.
 type placed struct {
 	at   uint64 // hash of its id
 	id   event.Entity

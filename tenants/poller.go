@@ -31,13 +31,21 @@ func (s *Spec) Pollers() []PollerAt {
 }
 
 // SiteOf returns the site that a poller is declared at.
-func (s *Spec) SiteOf(poller event.Producer) (event.Site, bool) {
-	for _, p := range s.Pollers() {
-		if p.ID == poller {
-			return p.Site, true
+func (s *Spec) SiteOf(poller event.Producer) (Site, bool) {
+	for _, site := range s.Sites {
+		if slices.ContainsFunc(site.Pollers, func(p Poller) bool { return p.ID == poller }) {
+			return site, true
 		}
 	}
-	return "", false
+	return Site{}, false
+}
+
+// PollerIDs returns the ids of the site's pollers, in the order of the file.
+func (s Site) PollerIDs() (out []event.Producer) {
+	for _, p := range s.Pollers {
+		out = append(out, p.ID)
+	}
+	return out
 }
 
 // DeclaredDevice is what is published of a device so that one never polled
@@ -68,13 +76,11 @@ func (s Site) Declared(d Device) event.Declared {
 // its share of those that name none. false means that no such poller is
 // declared. The registry's revision is left to the caller.
 func (s *Spec) PollerConfig(poller event.Producer) (api.PollerConfig, bool) {
-	for _, site := range s.Sites {
-		if !slices.ContainsFunc(site.Pollers, func(p Poller) bool { return p.ID == poller }) {
-			continue
-		}
-		return api.PollerConfig{Tenant: s.ID, Site: site.ID, Poller: poller, Devices: site.Watched(poller, site.Devices)}, true
+	site, ok := s.SiteOf(poller)
+	if !ok {
+		return api.PollerConfig{}, false
 	}
-	return api.PollerConfig{}, false
+	return api.PollerConfig{Tenant: s.ID, Site: site.ID, Poller: poller, Devices: site.Watched(poller, site.Devices)}, true
 }
 
 // Watched returns what a poller of the site has to do about those of some of the
@@ -99,14 +105,10 @@ func (s *Spec) CountWatched(poller event.Producer) (n int) {
 // WatchedBy yields the devices that a poller watches.
 func (s *Spec) WatchedBy(poller event.Producer) iter.Seq[Device] {
 	return func(yield func(Device) bool) {
-		for _, site := range s.Sites {
-			if !slices.ContainsFunc(site.Pollers, func(p Poller) bool { return p.ID == poller }) {
-				continue
-			}
-			for _, d := range site.Devices {
-				if site.watcher(d) == poller && !yield(d) {
-					return
-				}
+		site, _ := s.SiteOf(poller) // without it there are no devices
+		for _, d := range site.Devices {
+			if site.watcher(d) == poller && !yield(d) {
+				return
 			}
 		}
 	}

@@ -101,7 +101,7 @@ func TestSharingOut(t *testing.T) {
 
 func TestLookups(t *testing.T) {
 	s := acme(t)
-	if site, ok := s.SiteOf("mel-02"); !ok || site != "mel" {
+	if site, ok := s.SiteOf("mel-02"); !ok || site.ID != "mel" {
 		t.Error(site, ok)
 	}
 	if _, ok := s.SiteOf("nobody"); ok {

@@ -75,7 +75,7 @@ func (t *Tenant) Open() bool {
 func (t *Tenant) SiteOf(producer string) event.Site {
 	if t.Spec != nil {
 		if site, ok := t.Spec.SiteOf(event.Producer(producer)); ok {
-			return site
+			return site.ID
 		}
 	}
 	if u := t.Users[producer]; u.Site != "" {

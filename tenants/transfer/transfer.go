@@ -13,9 +13,6 @@ import (
 	"midplane/tenants"
 )
 
-// Ask requests one verb of the admin service.
-type Ask func(ctx context.Context, verb string, req, resp any) error
-
 // Stored is a spec as the control plane has it. The zero value is a tenant that is
 // not there.
 type Stored struct {
@@ -36,7 +33,7 @@ const (
 
 // Get asks for a tenant's spec. Parts that it has in common with like, which may be
 // nil, are not asked for. The error is NotFound when there is no such tenant.
-func Get(ctx context.Context, ask Ask, tenant string, like *tenants.Spec) (stored Stored, err error) {
+func Get(ctx context.Context, ask api.Do, tenant string, like *tenants.Spec) (stored Stored, err error) {
 	parts := map[string]*tenants.Part{}
 	if like != nil {
 		if err := keep(parts, like); err != nil {
@@ -85,7 +82,7 @@ func keep(parts map[string]*tenants.Part, spec *tenants.Spec) error {
 	return nil
 }
 
-func inParts(ctx context.Context, ask Ask, tenant string, answer api.SpecAnswer, parts map[string]*tenants.Part) (Stored, error) {
+func inParts(ctx context.Context, ask api.Do, tenant string, answer api.SpecAnswer, parts map[string]*tenants.Part) (Stored, error) {
 	stored := Stored{Revision: answer.Revision, named: map[string]bool{}}
 	head, err := tenants.ParseHead(answer.Spec, tenants.Options{Stored: true})
 	if err != nil {
@@ -122,7 +119,7 @@ func inParts(ctx context.Context, ask Ask, tenant string, answer api.SpecAnswer,
 
 // Put stores a spec in place of what was there and returns its revision. With
 // overcommit more storage may be promised than there is.
-func Put(ctx context.Context, ask Ask, spec *tenants.Spec, was Stored, overcommit bool) (uint64, error) {
+func Put(ctx context.Context, ask api.Do, spec *tenants.Spec, was Stored, overcommit bool) (uint64, error) {
 	req, err := request(ctx, ask, spec, was)
 	req.Overcommit = overcommit
 	if err != nil {
@@ -135,7 +132,7 @@ func Put(ctx context.Context, ask Ask, spec *tenants.Spec, was Stored, overcommi
 
 // Check asks what Put would change, or why it would be refused. Parts that only the
 // new spec has are sent for it, and collected again.
-func Check(ctx context.Context, ask Ask, spec *tenants.Spec, was Stored, overcommit bool) (steps []tenants.Step, err error) {
+func Check(ctx context.Context, ask api.Do, spec *tenants.Spec, was Stored, overcommit bool) (steps []tenants.Step, err error) {
 	req, err := request(ctx, ask, spec, was)
 	req.Overcommit = overcommit
 	if err != nil {
@@ -156,7 +153,7 @@ func Check(ctx context.Context, ask Ask, spec *tenants.Spec, was Stored, overcom
 }
 
 // request returns the request that stores a spec; what its head names is there then.
-func request(ctx context.Context, ask Ask, spec *tenants.Spec, was Stored) (api.PutTenant, error) {
+func request(ctx context.Context, ask api.Do, spec *tenants.Spec, was Stored) (api.PutTenant, error) {
 	req := api.PutTenant{Revision: was.Revision}
 	split, err := spec.Split()
 	if err != nil {

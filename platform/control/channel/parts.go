@@ -14,9 +14,6 @@ import (
 	"midplane/tenants/account"
 )
 
-// answerBytes is how much of parts is put into one answer.
-const answerBytes = 512 << 10
-
 // pieces remembers how the parts of pollers' configurations are named: what a
 // poller has to do about a part of the spec follows from that part and from who
 // shares the site's devices.
@@ -34,7 +31,7 @@ type named struct {
 // of the parts that they are in.
 func (c *Channel) devices(t *registry.Tenant, u registry.User, readsParts bool) (api.PollerConfig, error) {
 	id := event.Producer(u.Name)
-	site, declared := siteOf(t, id)
+	site, declared := t.Spec.SiteOf(id)
 	if !declared { // not, or no longer: nothing to do
 		return api.PollerConfig{Tenant: t.ID, Site: u.Site, Poller: id}, nil
 	}
@@ -52,25 +49,13 @@ func (c *Channel) devices(t *registry.Tenant, u registry.User, readsParts bool) 
 	return cfg, cfg.Fits()
 }
 
-func siteOf(t *registry.Tenant, id event.Producer) (tenants.Site, bool) {
-	for _, site := range t.Spec.Sites {
-		if slices.ContainsFunc(site.Pollers, func(p tenants.Poller) bool { return p.ID == id }) {
-			return site, true
-		}
-	}
-	return tenants.Site{}, false
-}
-
 // names returns the names of a poller's parts, by the parts of the spec. Only those
 // of parts that are new are made.
 func (c *Channel) names(t *registry.Tenant, site tenants.Site, id event.Producer) (map[string]string, error) {
 	c.pieces.mu.Lock()
 	was := c.pieces.of[t.Account.Key+string(id)]
 	c.pieces.mu.Unlock()
-	now := named{names: map[string]string{}}
-	for _, p := range site.Pollers {
-		now.pollers = append(now.pollers, p.ID)
-	}
+	now := named{pollers: site.PollerIDs(), names: map[string]string{}}
 	same := slices.Equal(was.pollers, now.pollers)
 	for _, ref := range t.PartNames[site.ID] {
 		if name, known := was.names[ref]; known && same {
@@ -110,14 +95,11 @@ func (c *Channel) parts(ctx context.Context, t *registry.Tenant, u registry.User
 	if u.Role != account.RolePoller {
 		return nil, fault.New(fault.Denied, "role %s has no configuration", u.Role)
 	}
-	if len(req.Parts) > api.MaxParts {
-		return nil, fault.New(fault.Invalid, "%d parts are asked for, at most %d are answered", len(req.Parts), api.MaxParts)
-	}
 	t, err := c.catchUp(ctx, t, req.Revision)
 	if err != nil {
 		return nil, err
 	}
-	site, _ := siteOf(t, event.Producer(u.Name)) // without it there are no parts
+	site, _ := t.Spec.SiteOf(event.Producer(u.Name)) // without it there are no parts
 	names, err := c.names(t, site, event.Producer(u.Name))
 	if err != nil {
 		return nil, err
@@ -126,20 +108,11 @@ func (c *Channel) parts(ctx context.Context, t *registry.Tenant, u registry.User
 	for ref, name := range names {
 		refs[name] = ref
 	}
-	out, size := api.PartsAnswer{Parts: []json.RawMessage{}}, 0
-	for _, name := range req.Parts {
+	return api.AnswerParts(req.Parts, func(name string) (json.RawMessage, error) {
 		ref, ok := refs[name]
 		if !ok || name == "" {
 			return nil, fault.WithHint(fault.New(fault.NotFound, "the configuration of poller %s has no such part", u.Name), "it was changed in between: ask for it again")
 		}
-		data, err := c.piece(t, site, event.Producer(u.Name), ref)
-		if err != nil {
-			return nil, err
-		}
-		if size += len(data); size > answerBytes && len(out.Parts) > 0 {
-			break
-		}
-		out.Parts = append(out.Parts, data)
-	}
-	return out, nil
+		return c.piece(t, site, event.Producer(u.Name), ref)
+	})
 }

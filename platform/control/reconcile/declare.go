@@ -140,10 +140,7 @@ func devicesBySite(devices map[string]event.Declared) map[event.Site]map[event.E
 
 // siteSteps returns the steps of one site. site is empty when it is gone.
 func (w *Walk) siteSteps(t *registry.Tenant, last registry.Declared, site tenants.Site, id event.Site, old map[event.Entity]event.Declared) []declaring {
-	step := declaring{site: id, old: old, parts: t.PartNames[id]}
-	for _, p := range site.Pollers {
-		step.pollers = append(step.pollers, p.ID)
-	}
+	step := declaring{site: id, old: old, parts: t.PartNames[id], pollers: site.PollerIDs()}
 	were, are := last.Parts[id], t.PartNames[id]
 	if t.PartNames != nil && slices.Equal(last.Pollers[id], step.pollers) {
 		were, are = without(were, are), without(are, were)

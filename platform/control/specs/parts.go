@@ -10,10 +10,6 @@ import (
 	"midplane/tenants"
 )
 
-// answerBytes is how much of parts or steps is put into one answer, which is one
-// message.
-const answerBytes = 512 << 10
-
 // stepBytes is what a step has in JSON beside its texts.
 const stepBytes = 40
 
@@ -33,21 +29,7 @@ func (s *Specs) Parts(_ context.Context, _ string, req api.PartsRequest) (any, e
 	if err != nil {
 		return nil, err
 	}
-	if len(req.Parts) > api.MaxParts {
-		return nil, fault.New(fault.Invalid, "%d parts are asked for, at most %d are answered", len(req.Parts), api.MaxParts)
-	}
-	out, size := api.PartsAnswer{Parts: []json.RawMessage{}}, 0
-	for _, ref := range req.Parts {
-		data, err := s.Registry.Specs.PartData(t.ID, ref)
-		if err != nil {
-			return nil, err
-		}
-		if size += len(data); size > answerBytes && len(out.Parts) > 0 {
-			break
-		}
-		out.Parts = append(out.Parts, data)
-	}
-	return out, nil
+	return api.AnswerParts(req.Parts, func(ref string) (json.RawMessage, error) { return s.Registry.Specs.PartData(t.ID, ref) })
 }
 
 // Upload stores parts that a spec is to name. The tenant need not exist yet.
@@ -90,7 +72,7 @@ func steps(plan []tenants.Step, after int) (out []api.TenantStep, more bool) {
 	out = []api.TenantStep{}
 	size := 0
 	for _, step := range plan[min(max(after, 0), len(plan)):] {
-		if size += len(step.Verb) + len(step.What) + len(step.Detail) + stepBytes; size > answerBytes {
+		if size += len(step.Verb) + len(step.What) + len(step.Detail) + stepBytes; size > api.AnswerBytes {
 			return out, true
 		}
 		out = append(out, api.TenantStep(step))

@@ -79,7 +79,8 @@ func siteFor(t *registry.Tenant, poller string, asked event.Site) (event.Site, e
 	if err := event.CheckUserName("poller", poller); err != nil {
 		return "", err
 	}
-	declared, ok := t.Spec.SiteOf(event.Producer(poller))
+	site, ok := t.Spec.SiteOf(event.Producer(poller))
+	declared := site.ID
 	switch {
 	case ok && asked != "" && asked != declared:
 		return "", fault.WithHint(fault.New(fault.Conflict, "poller %s is declared in site %s of tenant %s", poller, declared, t.ID), "leave --site out: the tenant's file decides")

@@ -76,14 +76,7 @@ func idleCost(ctx context.Context, o options) (result, error) {
 	if err := pause(ctx, idleSettles); err != nil { // what began with the tenants comes to its end
 		return r, err
 	}
-	before, err := usageOf(p.Pid())
-	if err != nil {
-		return r, err
-	}
-	if err := pause(ctx, idleFor); err != nil {
-		return r, err
-	}
-	after, err := usageOf(p.Pid())
+	before, after, err := idleUsage(ctx, p.Pid())
 	if err != nil {
 		return r, err
 	}
@@ -130,6 +123,18 @@ func goroutinesAt(ctx context.Context, addr string) (n int, err error) {
 	defer resp.Body.Close()
 	_, err = fmt.Fscanf(resp.Body, "goroutine profile: total %d", &n)
 	return n, err
+}
+
+// idleUsage is what a process has used before and after idleFor.
+func idleUsage(ctx context.Context, pid int) (before, after usage, err error) {
+	if before, err = usageOf(pid); err != nil {
+		return before, after, err
+	}
+	if err = pause(ctx, idleFor); err != nil {
+		return before, after, err
+	}
+	after, err = usageOf(pid)
+	return before, after, err
 }
 
 func idleTenant(id string) string {

@@ -8,8 +8,6 @@ import (
 	"io"
 	"net/netip"
 	"os"
-	"os/exec"
-	"syscall"
 )
 
 // agentsArg begins the command line of simulated devices in their own process.
@@ -32,11 +30,7 @@ func childAgents(args []string) int {
 		return 1
 	}
 	defer t.close()
-	var addresses []netip.AddrPort
-	for _, a := range t.agents {
-		addresses = append(addresses, a.Addr())
-	}
-	if err := json.NewEncoder(os.Stdout).Encode(addresses); err != nil {
+	if err := json.NewEncoder(os.Stdout).Encode(t.addresses()); err != nil {
 		return 1
 	}
 	_, _ = io.Copy(io.Discard, os.Stdin) // its end is the message
@@ -45,30 +39,12 @@ func childAgents(args []string) int {
 
 // startAgents starts simulated devices in a process of their own.
 func startAgents(ctx context.Context, size loadSize) (addresses []netip.AddrPort, stop func(), err error) {
-	exe, err := os.Executable()
+	p, err := startSub(ctx, agentsArg, agentsOrder{size.devices, size.interfaces})
 	if err != nil {
 		return nil, nil, err
 	}
-	order, err := json.Marshal(agentsOrder{size.devices, size.interfaces})
-	if err != nil {
-		return nil, nil, err
-	}
-	cmd := exec.CommandContext(ctx, exe, agentsArg, string(order))
-	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		return nil, nil, err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, nil, err
-	}
-	stop = func() { _ = in.Close(); _ = cmd.Wait() } // what was measured has been printed
-	if err := json.NewDecoder(bufio.NewReader(out)).Decode(&addresses); err != nil {
+	stop = func() { _ = p.in.Close(); _ = p.cmd.Wait() } // what was measured has been printed
+	if err := json.NewDecoder(bufio.NewReader(p.out)).Decode(&addresses); err != nil {
 		stop()
 		return nil, nil, fmt.Errorf("simulated devices: %w", err)
 	}

@@ -8,17 +8,14 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
 )
 
 // pollerProcess is a poller in a process of its own.
 type pollerProcess struct {
-	cmd  *exec.Cmd
-	in   io.Closer
+	subprocess
 	done chan struct{} // all of its output was read
 	dir  string
 
@@ -34,29 +31,12 @@ func startPoller(ctx context.Context, o watchOrder) (*pollerProcess, error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, err
 	}
-	data, err := json.Marshal(o)
+	sub, err := startSub(ctx, pollerArg, o, communityVar+"=simulated")
 	if err != nil {
 		return nil, err
 	}
-	exe, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	p := &pollerProcess{cmd: exec.CommandContext(ctx, exe, pollerArg, string(data)), done: make(chan struct{}), dir: o.Dir}
-	p.cmd.Stderr = os.Stderr
-	p.cmd.Env = append(os.Environ(), communityVar+"=simulated")
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if p.in, err = p.cmd.StdinPipe(); err != nil {
-		return nil, err
-	}
-	out, err := p.cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := p.cmd.Start(); err != nil {
-		return nil, err
-	}
-	go p.read(out)
+	p := &pollerProcess{subprocess: sub, done: make(chan struct{}), dir: o.Dir}
+	go p.read(sub.out)
 	return p, nil
 }
 

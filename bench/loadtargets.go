@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -43,6 +44,14 @@ func newTargets(devices, interfaces int) (*targets, error) {
 		t.agents = append(t.agents, a)
 	}
 	return t, nil
+}
+
+// addresses are those of the SNMP devices.
+func (t *targets) addresses() (out []netip.AddrPort) {
+	for _, a := range t.agents {
+		out = append(out, a.Addr())
+	}
+	return out
 }
 
 func (t *targets) close() {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -52,10 +53,9 @@ func newLoadWorld(ctx context.Context, size loadSize) (w *loadWorld, err error) 
 			w = nil
 		}
 	}()
-	if w.dir, err = os.MkdirTemp("", "midplane-bench-"); err != nil {
+	if err = w.makeDir(); err != nil {
 		return w, err
 	}
-	w.closers = append(w.closers, func() { _ = os.RemoveAll(w.dir) })
 	if w.targets, err = newTargets(size.devices, size.interfaces); err != nil {
 		return w, err
 	}
@@ -67,21 +67,14 @@ func newLoadWorld(ctx context.Context, size loadSize) (w *loadWorld, err error) 
 	w.quota = spec.Quota
 	tel := telemetry.Nop()
 	tel.Meter = sdkmetric.NewMeterProvider(sdkmetric.WithReader(w.doors)).Meter("bench")
-	if w.cluster, err = testcluster.New(ctx, w.dir, testcluster.Options{Tel: &tel}); err != nil {
-		return w, err
-	}
-	w.closers = append(w.closers, func() { _ = w.cluster.Close() }) // what was measured has been printed
-	if err = w.startPrimary(ctx); err != nil {
-		return w, err
-	}
-	if err = w.cluster.Apply(ctx, spec); err != nil {
+	if err = w.startCore(ctx, spec, testcluster.Options{Tel: &tel}); err != nil {
 		return w, err
 	}
 	if w.proxy, err = newProxy(w.cluster.Servers()); err != nil {
 		return w, err
 	}
 	w.closers = append(w.closers, w.proxy.cut)
-	if err = w.order(ctx); err != nil {
+	if err = w.order(ctx, w.proxy.servers()); err != nil {
 		return w, err
 	}
 	// Last: it changes the account, and a change of the tenant would wait for
@@ -91,6 +84,26 @@ func newLoadWorld(ctx context.Context, size loadSize) (w *loadWorld, err error) 
 	}
 	w.closers = append(w.closers, w.reader.close)
 	return w, nil
+}
+
+func (w *loadWorld) makeDir() (err error) {
+	if w.dir, err = os.MkdirTemp("", "midplane-bench-"); err != nil {
+		return err
+	}
+	w.closers = append(w.closers, func() { _ = os.RemoveAll(w.dir) })
+	return nil
+}
+
+// startCore starts a cluster and a primary in this process and applies the tenant.
+func (w *loadWorld) startCore(ctx context.Context, spec *tenants.Spec, opts testcluster.Options) (err error) {
+	if w.cluster, err = testcluster.New(ctx, w.dir, opts); err != nil {
+		return err
+	}
+	w.closers = append(w.closers, func() { _ = w.cluster.Close() }) // what was measured has been printed
+	if err := w.startPrimary(ctx); err != nil {
+		return err
+	}
+	return w.cluster.Apply(ctx, spec)
 }
 
 // close ends everything, the last first.
@@ -118,14 +131,14 @@ func (w *loadWorld) startPrimary(ctx context.Context) error {
 }
 
 // order makes the pollers' users and sets what each is to do.
-func (w *loadWorld) order(ctx context.Context) error {
+func (w *loadWorld) order(ctx context.Context, servers []string) error {
 	for n := range w.size.pollers {
 		name := fmt.Sprintf("syd-%02d", n+1)
 		creds, err := w.cluster.User(ctx, loadTenant, account.RolePoller, name)
 		if err != nil {
 			return err
 		}
-		w.orders = append(w.orders, watchOrder{User: name, Creds: creds, Dir: filepath.Join(w.dir, name), Servers: w.proxy.servers(), OutboxBytes: w.size.outbox})
+		w.orders = append(w.orders, watchOrder{User: name, Creds: creds, Dir: filepath.Join(w.dir, name), Servers: servers, OutboxBytes: w.size.outbox})
 	}
 	return nil
 }
@@ -155,24 +168,34 @@ func (w *loadWorld) stopPollers() error {
 // spec is the tenant: SNMP devices with one check each, and devices with
 // several TCP checks of the same port each.
 func (w *loadWorld) spec() (*tenants.Spec, error) {
-	interval := w.size.interval.String()
-	var devices, pollers []any
-	for n, a := range w.targets.agents {
-		devices = append(devices, map[string]any{"id": fmt.Sprintf("s%04d", n), "address": a.Addr().Addr().String(),
-			"snmp":   map[string]any{"version": "2c", "community": "env:" + communityVar, "port": a.Addr().Port()},
-			"checks": []any{map[string]any{"name": "snmp", "collector": "snmp", "interval": interval}}})
-	}
+	devices := snmpDevices(w.targets.addresses(), w.size.interval)
 	port := strconv.Itoa(w.targets.listener.Addr().(*net.TCPAddr).Port)
 	for n := range w.size.tcpDevices() {
 		var checks []any
 		for c := range w.size.perDevice {
 			if n*w.size.perDevice+c < w.size.checks {
-				checks = append(checks, map[string]any{"name": fmt.Sprintf("t%d", c), "collector": "tcp", "interval": interval, "params": map[string]string{"port": port}})
+				checks = append(checks, map[string]any{"name": fmt.Sprintf("t%d", c), "collector": "tcp", "interval": w.size.interval.String(), "params": map[string]string{"port": port}})
 			}
 		}
 		devices = append(devices, map[string]any{"id": fmt.Sprintf("t%04d", n), "address": "127.0.0.1", "checks": checks})
 	}
-	for n := range w.size.pollers {
+	return loadSpec(w.size.pollers, devices)
+}
+
+// snmpDevices declares simulated devices with one check each.
+func snmpDevices(agents []netip.AddrPort, interval time.Duration) (devices []any) {
+	for n, a := range agents {
+		devices = append(devices, map[string]any{"id": fmt.Sprintf("s%04d", n), "address": a.Addr().String(),
+			"snmp":   map[string]any{"version": "2c", "community": "env:" + communityVar, "port": a.Port()},
+			"checks": []any{map[string]any{"name": "snmp", "collector": "snmp", "interval": interval.String()}}})
+	}
+	return devices
+}
+
+// loadSpec is the tenant that the load is put on, of one site.
+func loadSpec(count int, devices []any) (*tenants.Spec, error) {
+	var pollers []any
+	for n := range count {
 		pollers = append(pollers, map[string]any{"id": fmt.Sprintf("syd-%02d", n+1)})
 	}
 	data, err := json.Marshal(map[string]any{"apiVersion": tenants.APIVersion, "kind": tenants.KindTenant, "id": loadTenant, "name": loadTenant,

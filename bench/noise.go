@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -19,31 +18,12 @@ import (
 
 // noise are producers that publish at a rate without regard to the answers, over
 // a connection each to every node, until they are stopped.
-type noise struct {
-	cmd *exec.Cmd
-	in  io.Closer
-	out io.Reader
-}
+type noise struct{ subprocess }
 
 // startNoise runs the order's producer in a process of its own.
 func startNoise(ctx context.Context, o order) (*noise, error) {
-	data, err := json.Marshal(o)
-	if err != nil {
-		return nil, err
-	}
-	exe, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	n := &noise{cmd: exec.CommandContext(ctx, exe, childArg, string(data))}
-	n.cmd.Stderr = os.Stderr
-	if n.in, err = n.cmd.StdinPipe(); err != nil {
-		return nil, err
-	}
-	if n.out, err = n.cmd.StdoutPipe(); err != nil {
-		return nil, err
-	}
-	return n, n.cmd.Start()
+	sub, err := startSub(ctx, childArg, o)
+	return &noise{sub}, err
 }
 
 // stop ends it and returns what it did.

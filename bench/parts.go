@@ -84,14 +84,7 @@ func manyDevices(ctx context.Context, o options) (result, error) {
 			return r, err
 		}
 	}
-	before, err := usageOf(p.Pid())
-	if err != nil {
-		return r, err
-	}
-	if err := pause(ctx, idleFor); err != nil {
-		return r, err
-	}
-	after, err := usageOf(p.Pid())
+	before, after, err := idleUsage(ctx, p.Pid())
 	if err != nil {
 		return r, err
 	}

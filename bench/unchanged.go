@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
@@ -13,8 +11,6 @@ import (
 	"midplane/event"
 	"midplane/internal/testcluster"
 	"midplane/subject"
-	"midplane/tenants"
-	"midplane/tenants/account"
 )
 
 // The floors of polls in which nothing has changed, of 2,000 devices of ten
@@ -182,52 +178,27 @@ func newUnchangedWorld(ctx context.Context, size loadSize) (w *loadWorld, err er
 			w = nil
 		}
 	}()
-	if w.dir, err = os.MkdirTemp("", "midplane-bench-"); err != nil {
+	if err = w.makeDir(); err != nil {
 		return w, err
 	}
-	w.closers = append(w.closers, func() { _ = os.RemoveAll(w.dir) })
 	agents, stop, err := startAgents(ctx, size)
 	if err != nil {
 		return w, err
 	}
 	w.closers = append(w.closers, stop)
-	spec, err := unchangedSpec(size, agents)
+	spec, err := loadSpec(size.pollers, snmpDevices(agents, size.interval))
 	if err != nil {
 		return w, err
 	}
-	if w.cluster, err = testcluster.New(ctx, w.dir, testcluster.Options{}); err != nil {
+	if err = w.startCore(ctx, spec, testcluster.Options{}); err != nil {
 		return w, err
 	}
-	w.closers = append(w.closers, func() { _ = w.cluster.Close() }) // what was measured has been printed
-	if err = w.startPrimary(ctx); err != nil {
+	if err = w.order(ctx, w.cluster.Servers()); err != nil {
 		return w, err
 	}
-	if err = w.cluster.Apply(ctx, spec); err != nil {
-		return w, err
-	}
-	creds, err := w.cluster.User(ctx, loadTenant, account.RolePoller, "syd-01")
-	if err != nil {
-		return w, err
-	}
-	w.orders = []watchOrder{{User: "syd-01", Creds: creds, Dir: filepath.Join(w.dir, "syd-01"), Servers: w.cluster.Servers()}}
 	if w.reader, err = connectReader(ctx, w.cluster, loadTenant); err != nil {
 		return w, err
 	}
 	w.closers = append(w.closers, w.reader.close)
 	return w, nil
-}
-
-func unchangedSpec(size loadSize, agents []netip.AddrPort) (*tenants.Spec, error) {
-	var devices []any
-	for n, a := range agents {
-		devices = append(devices, map[string]any{"id": fmt.Sprintf("s%04d", n), "address": a.Addr().String(),
-			"snmp":   map[string]any{"version": "2c", "community": "env:" + communityVar, "port": a.Port()},
-			"checks": []any{map[string]any{"name": "snmp", "collector": "snmp", "interval": size.interval.String()}}})
-	}
-	data, err := json.Marshal(map[string]any{"apiVersion": tenants.APIVersion, "kind": tenants.KindTenant, "id": loadTenant, "name": loadTenant,
-		"sites": []any{map[string]any{"id": "syd", "name": "Sydney", "pollers": []any{map[string]any{"id": "syd-01"}}, "devices": devices}}})
-	if err != nil {
-		return nil, err
-	}
-	return tenants.ParseJSON(data)
 }

@@ -129,22 +129,28 @@ func (c *Cluster) system(s deployment.Secrets) (*nats.Conn, error) {
 	return c.Connect(path, account.UserNode)
 }
 
-// Account returns what the nodes run a tenant's account with.
-func (c *Cluster) Account(ctx context.Context, tenant string) (*jwt.AccountClaims, error) {
+// systemFor returns a connection to the system account, and the key of a tenant's.
+func (c *Cluster) systemFor(ctx context.Context, tenant string) (sys *nats.Conn, accountKey string, err error) {
 	secrets, err := c.secrets()
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	var row api.Tenant
 	if err := c.Admin.Do(ctx, api.TenantStatus, api.TenantRef{Tenant: tenant}, &row); err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	sys, err := c.system(secrets)
+	sys, err = c.system(secrets)
+	return sys, row.Account, err
+}
+
+// Account returns what the nodes run a tenant's account with.
+func (c *Cluster) Account(ctx context.Context, tenant string) (*jwt.AccountClaims, error) {
+	sys, accountKey, err := c.systemFor(ctx, tenant)
 	if err != nil {
 		return nil, err
 	}
 	defer sys.Close()
-	was, err := sys.RequestWithContext(ctx, "$SYS.REQ.ACCOUNT."+row.Account+".CLAIMS.LOOKUP", nil)
+	was, err := sys.RequestWithContext(ctx, "$SYS.REQ.ACCOUNT."+accountKey+".CLAIMS.LOOKUP", nil)
 	if err != nil {
 		return nil, fault.Wrap(fault.Other, err, "look the account up")
 	}

@@ -3,8 +3,6 @@ package testcluster
 import (
 	"context"
 	"encoding/json"
-
-	"midplane/api"
 )
 
 // Replica is a stream as one node has it.
@@ -16,15 +14,7 @@ type Replica struct {
 
 // Replicas returns the streams of a tenant as the nodes have them, by their name.
 func Replicas(ctx context.Context, c *Cluster, tenant string) (map[string][]Replica, error) {
-	secrets, err := c.secrets()
-	if err != nil {
-		return nil, err
-	}
-	var row api.Tenant
-	if err := c.Admin.Do(ctx, api.TenantStatus, api.TenantRef{Tenant: tenant}, &row); err != nil {
-		return nil, err
-	}
-	sys, err := c.system(secrets)
+	sys, account, err := c.systemFor(ctx, tenant)
 	if err != nil {
 		return nil, err
 	}
@@ -34,7 +24,7 @@ func Replicas(ctx context.Context, c *Cluster, tenant string) (map[string][]Repl
 	if err != nil {
 		return nil, err
 	}
-	ask, err := json.Marshal(map[string]any{"account": row.Account, "streams": true, "config": true})
+	ask, err := json.Marshal(map[string]any{"account": account, "streams": true, "config": true})
 	if err != nil {
 		return nil, err
 	}

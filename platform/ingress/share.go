@@ -46,6 +46,7 @@ type shares struct {
 	since    [4]uint64 // let through here since then
 	at       time.Time // when that was
 	asked    bool      // another node, then
+	silent   [4]bool   // could not be measured then
 	subjects subjects
 }
 
@@ -104,10 +105,12 @@ func (s *shares) fits(now time.Time, i, size int, limit uint64) bool {
 	below := func() bool { return s.used[i]+(s.since[i]+uint64(size))*s.nodes <= limit }
 	again := measureAgain
 	switch {
+	case s.since[i] > 0 && !s.silent[i]:
+		// Any time: the others' doors may have let nothing through. It is not often,
+		// also where another node is asked: each time something was let through.
+		again = -1
 	case s.asked:
 		again = askAgain
-	case s.since[i] > 0:
-		again = -1 // any time: what was let through may be stored, and the others' doors may have let nothing through
 	}
 	if !below() && now.Sub(s.at) > again {
 		s.look(now)
@@ -135,7 +138,8 @@ func (s *shares) look(now time.Time) {
 	m, err := s.measure(ctx)
 	s.at, s.asked = now, m.Asked || err != nil
 	for i, k := range event.Kinds {
-		if n, ok := m.Bytes[k.Stream()]; ok {
+		n, ok := m.Bytes[k.Stream()]
+		if s.silent[i] = !ok; ok {
 			s.used[i], s.since[i] = n, 0
 		}
 	}

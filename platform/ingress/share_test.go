@@ -116,32 +116,26 @@ func TestAStreamThatIsFullLeavesTheOthersTheirs(t *testing.T) {
 // refused: before that, the door measures again.
 func TestABurstIsCountedAndMeasured(t *testing.T) {
 	s := sharesOf(streams.Limits{Metrics: 300_000}, 3)
-	holds := uint64(0)
-	for s.takes(event.KindMetric, 1000, "") == nil { // and the other doors let nothing through
-		holds += 1000
-		s.holds.Bytes[event.StreamMetrics] = holds
-	}
-	if holds != 298_000 || s.measured > 30 {
-		t.Errorf("%d bytes passed at one of three doors, want all of 300 kB but what one message at each of three doors takes; measured %d times", holds, s.measured)
-	}
-	s.measured = 0
-	for range 100 {
-		if s.takes(event.KindMetric, 1000, "") == nil {
-			t.Fatal("it is full")
+	for _, asked := range []bool{false, true} { // another node, whose answer takes longer
+		s.holds.Asked, s.measured = asked, 0
+		s.holdsNow(event.StreamMetrics, 0)
+		holds := uint64(0)
+		for s.takes(event.KindMetric, 1000, "") == nil { // and the other doors let nothing through
+			holds += 1000
+			s.holds.Bytes[event.StreamMetrics] = holds
 		}
-	}
-	if s.measured > 1 {
-		t.Errorf("measured %d times at the same moment, and nothing has passed", s.measured)
-	}
-
-	s.holds.Asked = true // another node, so seldom
-	s.holdsNow(event.StreamMetrics, 0)
-	passed := 0
-	for s.takes(event.KindMetric, 1000, "") == nil {
-		passed++
-	}
-	if passed != 100 {
-		t.Errorf("%d messages of 1 kB passed at one of three doors, want 100: a third of 300 kB", passed)
+		if holds != 298_000 || s.measured > 30 {
+			t.Errorf("%d bytes passed at one of three doors, want all of 300 kB but what one message at each of three doors takes; measured %d times", holds, s.measured)
+		}
+		s.measured = 0
+		for range 100 {
+			if s.takes(event.KindMetric, 1000, "") == nil {
+				t.Fatal("it is full")
+			}
+		}
+		if s.measured > 1 {
+			t.Errorf("measured %d times at the same moment, and nothing has passed", s.measured)
+		}
 	}
 	s.measured = 0
 	s.holdsNow(event.StreamMetrics, 299_000)
@@ -153,6 +147,18 @@ func TestABurstIsCountedAndMeasured(t *testing.T) {
 	}
 	if s.measured > 5 {
 		t.Errorf("another node was asked %d times within a second", s.measured)
+	}
+
+	// One that does not answer is not asked for each message either.
+	s.holdsNow(event.StreamMetrics, 0)
+	s.takes(event.KindMetric, 1000, "")
+	delete(s.holds.Bytes, event.StreamMetrics)
+	s.measured = 0
+	for range 200 {
+		s.takes(event.KindMetric, 1000, "")
+	}
+	if s.measured > 1 {
+		t.Errorf("measured %d times at the same moment, and nobody has answered", s.measured)
 	}
 }
 

@@ -1,7 +1,8 @@
 // Package streams describes as data what exists in a tenant's JetStream account:
 // its four streams, the declared durable consumers, and which messages may be
-// trimmed. Plans are pure; only Ensure, EnsureConsumers, Purge, FirstSince and
-// GetMessage talk to a server, over a connection that their caller gives them.
+// trimmed. Plans are pure; only Ensure, EnsureConsumers, Purge, FirstSince,
+// GetMessage and what reads (reader.go) talk to a server, over a connection that
+// their caller gives them.
 // It may import event, fault, subject and the NATS client.
 package streams
 

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"midplane/event"
 	"midplane/fault"
@@ -35,7 +34,7 @@ const linger = 250 * time.Millisecond
 
 // take folds first and what else has arrived, in one transaction of at most
 // store.MaxBatch messages, which ends early when they become many rows.
-func (b *batch) take(ctx context.Context, first jetstream.Msg, more <-chan jetstream.Msg) error {
+func (b *batch) take(ctx context.Context, first delivery, more <-chan delivery) error {
 	size := 0
 	timer := time.NewTimer(linger)
 	defer timer.Stop()
@@ -65,12 +64,8 @@ func (b *batch) take(ctx context.Context, first jetstream.Msg, more <-chan jetst
 	}
 }
 
-func (b *batch) add(ctx context.Context, m jetstream.Msg) error {
-	meta, err := m.Metadata()
-	if err != nil {
-		return fault.Wrap(fault.Unavailable, err, "a message without its place")
-	}
-	seq := meta.Sequence.Stream
+func (b *batch) add(ctx context.Context, m delivery) error {
+	seq := m.at.Sequence.Stream
 	if seq <= b.cursor {
 		return nil // delivered again
 	}
@@ -79,8 +74,8 @@ func (b *batch) add(ctx context.Context, m jetstream.Msg) error {
 			return err
 		}
 	}
-	b.push(parse(&nats.Msg{Subject: m.Subject(), Header: m.Headers(), Data: m.Data()}, b.r.stream, seq, b.incarnation, meta.Timestamp))
-	b.pending = meta.NumPending
+	b.push(parse(&nats.Msg{Subject: m.Subject(), Header: m.Headers(), Data: m.Data()}, b.r.stream, seq, b.incarnation, m.at.Timestamp))
+	b.pending = m.at.NumPending
 	return nil
 }
 

@@ -8,7 +8,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/nats-io/nuid"
 
 	"midplane/event"
 	"midplane/fault"
@@ -26,20 +25,15 @@ const (
 	aheadBytes = 16 << 20
 	// batchBytes ends a batch of large messages early.
 	batchBytes = 8 << 20
-	// inactive is when the server drops the consumer of a dead reader.
-	inactive = 30 * time.Second
-	// heartbeat is how often the server says that a consumer without messages
-	// lives. After two that do not come the client makes another consumer: the
-	// node of this one may have died.
-	heartbeat = 5 * time.Second
-	// quiet is how long a stream may be silent before its leader is asked
-	// whether it really ended there. A client that makes another consumer after a
-	// node died may take longer than that: then reading begins again. While it stays
-	// silent the leader is asked at distances that grow to quietMost.
-	quiet     = 20 * time.Second
+	// quiet is how long a stream may be silent before its leader is asked whether it
+	// really ended there: a consumer on a replica that is behind lives and has nothing.
+	// While the stream stays silent the leader is asked at distances that grow to
+	// quietMost.
+	quiet     = 5 * time.Second
 	quietMost = time.Minute
-	// stalled is how long it may be silent when more is known to be there.
-	stalled = 10 * time.Second
+	// retryMost is the longest pause before a stream is tried again that could not be
+	// read since a node was lost: it is read on soon after another one leads it.
+	retryMost = time.Second
 )
 
 // reader reads one stream of a tenant in order from its cursor.
@@ -101,10 +95,14 @@ func (r *reader) run(ctx context.Context, nc *nats.Conn, js jetstream.JetStream)
 		if time.Since(began) > time.Minute {
 			pause.Reset()
 		}
+		next := pause.Next()
+		if fault.Is(err, fault.Unavailable) {
+			next = min(next, retryMost)
+		}
 		select {
 		case <-ctx.Done():
 		case <-r.again:
-		case <-time.After(pause.Next()):
+		case <-time.After(next):
 		}
 	}
 	return nil
@@ -164,52 +162,42 @@ func (r *reader) read(ctx context.Context, nc *nats.Conn, js jetstream.JetStream
 // it was asked before and had nothing new.
 func (r *reader) patience(asked int) time.Duration {
 	if lagOf(r.status()) > 0 {
-		return stalled
+		return quiet
 	}
 	return min(quiet*time.Duration(1+asked), quietMost)
 }
 
-// open makes an ordered consumer and pumps what it delivers into a channel.
-// When the server of the consumer dies, the client makes another one, which goes
-// on where the first was.
-func (r *reader) open(ctx context.Context, js jetstream.JetStream, from uint64) (<-chan jetstream.Msg, <-chan error, func(), error) {
-	ask, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	cons, err := js.OrderedConsumer(ask, r.stream, jetstream.OrderedConsumerConfig{
-		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from, InactiveThreshold: inactive,
-		NamePrefix: event.SystemPrefix + "primary-" + r.t.cfg.Name + "-" + nuid.Next(),
+// delivery is a message and its place.
+type delivery struct {
+	jetstream.Msg
+	at *jetstream.MsgMetadata
+}
+
+// open makes a consumer and pumps what it delivers into a channel, until ctx ends or
+// the consumer fails.
+func (r *reader) open(ctx context.Context, js jetstream.JetStream, from uint64) (<-chan delivery, <-chan error, func(), error) {
+	in, err := streams.OpenReader(ctx, js, streams.ReadConfig{
+		Stream: r.stream, From: from, Name: event.SystemPrefix + "primary-" + r.t.cfg.Name + "-", Ahead: ahead, AheadBytes: aheadBytes,
 	})
 	if err != nil {
-		return nil, nil, nil, fault.Wrap(fault.Unavailable, err, "make a consumer")
+		return nil, nil, nil, fault.Wrap(fault.Unavailable, err, "read %s", r.stream)
 	}
-	it, err := cons.Messages(jetstream.PullMaxMessagesWithBytesLimit(ahead, aheadBytes), jetstream.PullHeartbeat(heartbeat))
-	if err != nil {
-		return nil, nil, nil, fault.Wrap(fault.Unavailable, err, "read")
-	}
-	msgs, failed := make(chan jetstream.Msg, ahead), make(chan error, 1)
+	msgs, failed := make(chan delivery, ahead), make(chan error, 1)
 	go func() {
 		for {
-			m, err := it.Next()
+			m, at, err := in.Next(ctx)
 			if err != nil {
 				failed <- err
 				return
 			}
 			select {
-			case msgs <- m:
+			case msgs <- delivery{m, at}:
 			case <-ctx.Done():
 				return
 			}
 		}
 	}()
-	return msgs, failed, func() {
-		it.Stop()
-		// Leave no consumer behind; the server drops it anyway when we cannot.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		if info := cons.CachedInfo(); info != nil {
-			_ = js.DeleteConsumer(ctx, r.stream, info.Name)
-		}
-	}, nil
+	return msgs, failed, in.Close, nil
 }
 
 // begin checks the stream against the cursor and returns where to read from.

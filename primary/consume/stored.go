@@ -64,7 +64,7 @@ func extent(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, stream s
 // emptyLast finds the last sequence that an empty stream gave. A message
 // cannot say, but a consumer of what is new starts right behind it.
 func emptyLast(ctx context.Context, js jetstream.JetStream, stream string) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 2500*time.Millisecond)
 	defer cancel()
 	c, err := js.CreateConsumer(ctx, stream, jetstream.ConsumerConfig{
 		DeliverPolicy: jetstream.DeliverNewPolicy, AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1,

@@ -17,6 +17,7 @@ import (
 	"midplane/primary/fold"
 	"midplane/primary/store"
 	"midplane/primary/store/sqlite"
+	"midplane/streams"
 	"midplane/telemetry"
 )
 
@@ -99,17 +100,13 @@ func TestFill(t *testing.T) {
 	c := ok(New(Config{Name: "p1"}, db.Writer, nil, telemetry.Nop()))(t)
 	defer c.shared.metrics.stop()
 	b := batch{r: newReader(newTenant(&c.shared, c.tel, api.CoreTenant{Tenant: "acme"}), event.StreamEvents), nc: e.js.Conn(), incarnation: 1}
-	cons := ok(e.js.OrderedConsumer(ctx, event.StreamEvents, jetstream.OrderedConsumerConfig{}))(t)
-	it := ok(cons.Messages())(t)
-	defer it.Stop()
-	for range 5 {
-		m := ok(it.Next())(t)
-		if meta := ok(m.Metadata())(t); meta.Sequence.Stream == 2 || meta.Sequence.Stream == 3 || meta.Sequence.Stream == 5 {
-			continue // as if a replica had lost them
+	if err := streams.ReadAll(ctx, e.js, streams.ReadConfig{Stream: event.StreamEvents}, func(m jetstream.Msg, at *jetstream.MsgMetadata) error {
+		if seq := at.Sequence.Stream; seq == 2 || seq == 3 || seq == 5 {
+			return nil // as if a replica had lost them
 		}
-		if err := b.add(ctx, m); err != nil {
-			t.Fatal(err)
-		}
+		return b.add(ctx, delivery{m, at})
+	}); err != nil {
+		t.Fatal(err)
 	}
 	if err := b.commit(ctx); err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"midplane/bus"
 	"midplane/event"
 	"midplane/internal/testcluster"
+	"midplane/streams"
 	"midplane/telemetry"
 )
 
@@ -21,6 +22,9 @@ import (
 type streamReader struct {
 	nc   *nats.Conn
 	info jetstream.JetStream // through the control plane's way, which alone has stream infos
+
+	reading sync.WaitGroup
+	stop    func() // ends reading
 
 	mu      sync.Mutex
 	ledgers map[ledgerKey]*ledger
@@ -66,14 +70,18 @@ func readStreams(ctx context.Context, c *testcluster.Cluster, tenant string) (*s
 	if err != nil {
 		return nil, err
 	}
+	reading, stop := context.WithCancel(context.WithoutCancel(ctx))
+	r.stop = func() { stop(); r.reading.Wait() }
 	for _, name := range streamNames() {
-		consumer, err := js.OrderedConsumer(ctx, name, jetstream.OrderedConsumerConfig{})
-		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", name, err)
-		}
-		if _, err := consumer.Consume(r.take); err != nil {
-			return nil, fmt.Errorf("read %s: %w", name, err)
-		}
+		r.reading.Go(func() {
+			err := streams.Follow(reading, js, streams.ReadConfig{Stream: name}, func(m jetstream.Msg, at *jetstream.MsgMetadata) error {
+				r.take(m, at)
+				return nil
+			})
+			if reading.Err() == nil {
+				r.fail(fmt.Errorf("read %s: %w", name, err))
+			}
+		})
 	}
 	return r, nil
 }
@@ -84,7 +92,7 @@ func connectReader(ctx context.Context, c *testcluster.Cluster, tenant string) (
 	if err != nil {
 		return nil, err
 	}
-	r := &streamReader{ledgers: map[ledgerKey]*ledger{}, checks: map[string]bool{}, read: map[string]uint64{}, stored: map[event.Type]storedSize{}}
+	r := &streamReader{stop: func() {}, ledgers: map[ledgerKey]*ledger{}, checks: map[string]bool{}, read: map[string]uint64{}, stored: map[event.Type]storedSize{}}
 	if r.nc, err = bus.Connect(bus.Config{Servers: c.Servers(), User: raw.User, Name: "bench reader", CredsFile: raw.Creds, MaxWait: 10 * time.Second}, telemetry.Nop()); err != nil {
 		return nil, err
 	}
@@ -94,18 +102,26 @@ func connectReader(ctx context.Context, c *testcluster.Cluster, tenant string) (
 	return r, nil
 }
 
-func (r *streamReader) close() { r.nc.Close() }
+func (r *streamReader) close() {
+	r.stop()
+	r.nc.Close()
+}
 
-// take enters one message.
-func (r *streamReader) take(m jetstream.Msg) {
-	e, err := bus.Parse(m.Subject(), m.Headers(), m.Data())
-	meta, metaErr := m.Metadata()
+func (r *streamReader) fail(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err != nil || metaErr != nil {
-		r.problem = fmt.Errorf("message %s: %w %w", m.Subject(), err, metaErr)
+	r.problem = err
+}
+
+// take enters one message.
+func (r *streamReader) take(m jetstream.Msg, meta *jetstream.MsgMetadata) {
+	e, err := bus.Parse(m.Subject(), m.Headers(), m.Data())
+	if err != nil {
+		r.fail(fmt.Errorf("message %s: %w", m.Subject(), err))
 		return
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.read[meta.Stream] = meta.Sequence.Stream
 	if e.Type == event.TypeAlarm {
 		r.alarms = append(r.alarms, string(e.Data))

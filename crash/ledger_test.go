@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	_ "modernc.org/sqlite"
 
@@ -72,68 +71,11 @@ func readAll(ctx context.Context, t *testing.T, d *testcluster.Deployment, creds
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A consumer may be placed on a node that has just died or come back: then its
-	// creation, or it itself, never answers, or it is behind. Another one goes on
-	// where it was, until all that the leader has is read.
-	for next := uint64(1); ; {
-		last, err := lastOf(ctx, nc, stream)
-		if err == nil && next > last {
-			return
-		}
-		if err == nil {
-			next, err = readFrom(ctx, js, stream, next, take)
-		}
-		if ctx.Err() != nil {
-			t.Fatalf("reading %s ended early at %d: %v", stream, next, err)
-		}
-		if err != nil {
-			time.Sleep(100 * time.Millisecond)
-		}
-	}
-}
-
-// silence is how long a request, and a consumer, may take to answer.
-const silence = 5 * time.Second
-
-func lastOf(ctx context.Context, nc *nats.Conn, stream string) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, silence)
-	defer cancel()
-	m, err := streams.GetMessage(ctx, nc, stream, streams.Get{Last: ">", NoHeaders: true})
-	if err != nil {
-		return 0, err
-	}
-	return m.Sequence, nil
-}
-
-// readFrom reads a stream from a sequence on until its consumer has no more, or is
-// silent, and returns the sequence after the last that it took.
-func readFrom(ctx context.Context, js jetstream.JetStream, stream string, next uint64, take func(jetstream.Msg)) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, silence)
-	defer cancel()
-	c, err := js.CreateConsumer(ctx, stream, jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: next,
-		AckPolicy: jetstream.AckNonePolicy, InactiveThreshold: silence, MemoryStorage: true, Replicas: 1})
-	if err != nil {
-		return next, err
-	}
-	for {
-		batch, err := c.Fetch(500, jetstream.FetchMaxWait(silence))
-		if err != nil {
-			return next, err
-		}
-		begun := next
-		for m := range batch.Messages() {
-			meta, err := m.Metadata()
-			if err != nil {
-				return next, err
-			}
-			take(m)
-			if next = meta.Sequence.Stream + 1; meta.NumPending == 0 {
-				return next, nil
-			}
-		}
-		if next == begun {
-			return next, batch.Error()
-		}
+	if err := streams.ReadAll(ctx, js, streams.ReadConfig{Stream: stream}, func(m jetstream.Msg, _ *jetstream.MsgMetadata) error {
+		take(m)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -95,6 +95,16 @@ func (w *witness) publish(entity, n int) error {
 	}
 }
 
+// total is how many were acknowledged.
+func (w *witness) total() (n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, acked := range w.acked {
+		n += acked
+	}
+	return n
+}
+
 // check holds the primary's log against what was acknowledged: every number of
 // every entity, once, in order.
 func (w *witness) check(t *testing.T, rows []api.Event) (total int) {

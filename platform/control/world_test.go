@@ -310,21 +310,16 @@ func allAlarms(t *testing.T, nc *nats.Conn) (out []event.Alarm) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx := testContext(t)
-	c, err := js.OrderedConsumer(ctx, event.StreamEvents, jetstream.OrderedConsumerConfig{InactiveThreshold: time.Second, FilterSubjects: []string{"event.*.*.*." + string(event.TypeAlarm)}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	batch, err := c.Fetch(100, jetstream.FetchMaxWait(500*time.Millisecond))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for m := range batch.Messages() {
+	cfg := streams.ReadConfig{Stream: event.StreamEvents, Filters: []string{"event.*.*.*." + string(event.TypeAlarm)}}
+	if err := streams.ReadAll(testContext(t), js, cfg, func(m jetstream.Msg, _ *jetstream.MsgMetadata) error {
 		var a event.Alarm
 		if err := json.Unmarshal(m.Data(), &a); err != nil {
-			t.Fatal(err)
+			return err
 		}
 		out = append(out, a)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
 	}
 	return out
 }

@@ -26,6 +26,7 @@ const (
 	CodePrimaryProblem    Code = "primary-problem"
 	CodePrimaryNotReading Code = "primary-not-reading"
 	CodePrimaryBehind     Code = "primary-behind"
+	CodePrimaryWaits      Code = "primary-waits"
 	CodePrimaryAlarm      Code = "primary-alarm"
 
 	CodeTenantUnreadable Code = "tenant-unreadable"
@@ -78,6 +79,8 @@ var Codes = []CodeRow{
 	{CodePrimaryProblem, ScopeSystem, event.Error, "a primary cannot read a tenant", "see the log of the primary"},
 	{CodePrimaryNotReading, ScopeSystem, event.Warning, "a primary does not read a tenant", "it begins within seconds; if not, see the log of the primary"},
 	{CodePrimaryBehind, ScopeSystem, event.Warning, "a primary has many messages of a stream to read", "it catches up by itself; if the number rises, the primary's disk or CPU is too slow"},
+	{CodePrimaryWaits, ScopeSystem, event.Critical, "the leader of a stream has lost messages that another replica may have: a primary waits at the hole and reads nothing behind it",
+		"start the named nodes, and rebuild the replica with fewer messages; reading goes on by itself. See the runbook primary-lost"},
 	{CodePrimaryAlarm, ScopeSystem, event.Error, "a primary found that something was lost or is not in order", "see the runbooks, by the alarm's name"},
 
 	{CodeTenantUnreadable, ScopeSystem, event.Critical, "a node cannot read a tenant's spec or account", "is this node older than the one that stored it? Nothing of the tenant is changed until the node can read it"},

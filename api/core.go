@@ -27,6 +27,7 @@ type CoreTenantsRequest struct {
 type CoreTenantsAnswer struct {
 	Revision uint64       `json:"revision"`
 	Tenants  []CoreTenant `json:"tenants"`
+	Formats  Formats      `json:"formats,omitempty"` // in use; an older node leaves it out
 }
 
 // CoreTenant is one tenant to read. Incarnations has one entry per stream; when

@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -77,10 +78,13 @@ func primaryHealth(r *PrimaryReport) (out []Problem) {
 		switch {
 		case t.Problem != "":
 			out = append(out, wrong(CodePrimaryProblem, t.Tenant, r.Name, "see the log of primary "+r.Name, "primary %s: %s", r.Name, t.Problem))
-		case !t.Reading:
+		case !t.Reading && !t.waits():
 			out = append(out, wrong(CodePrimaryNotReading, t.Tenant, r.Name, "it begins within seconds; if not, see the log of primary "+r.Name, "primary %s does not read this tenant", r.Name))
 		}
 		for _, s := range t.Streams {
+			if w := s.Waiting; w != nil {
+				out = append(out, wrong(CodePrimaryWaits, t.Tenant, s.Stream, "", "primary %s waits before sequence %d to %d of %s: %s", r.Name, w.From, w.To, s.Stream, w.Why))
+			}
 			if s.Lag >= BehindMany {
 				out = append(out, wrong(CodePrimaryBehind, t.Tenant, s.Stream, "", "primary %s is %d messages behind in %s", r.Name, s.Lag, s.Stream))
 			}
@@ -94,6 +98,11 @@ func primaryHealth(r *PrimaryReport) (out []Problem) {
 			"%s: %s", strings.Trim(a.Source+" "+a.Stream+" "+a.Alarm, " "), a.Message))
 	}
 	return out
+}
+
+// waits reports whether reading one of the tenant's streams stands before a hole.
+func (t TenantReport) waits() bool {
+	return slices.ContainsFunc(t.Streams, func(s StreamReport) bool { return s.Waiting != nil })
 }
 
 // siteHealth returns what is wrong in the network of one site: one problem of

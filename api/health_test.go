@@ -115,7 +115,7 @@ func everything() []Facts {
 	one.Cluster.Leader, one.Cluster.Problems = "", append(cluster.Problems(), Problem{Severity: "warning", Message: "an older node says so"})
 	one.Primary.Alarms = []event.Alarm{{Alarm: "gap", Source: "core-1", Stream: "EVENTS", Message: "12 to 14 are missing"}}
 	bad := Found{Count: 7, Names: []string{"r1", "r2"}}
-	one.Primary.Tenants = append(one.Primary.Tenants, TenantReport{Tenant: "b", Problem: "the cursor is ahead", Streams: []StreamReport{{Stream: "STATE", Lag: BehindMany}}},
+	one.Primary.Tenants = append(one.Primary.Tenants, TenantReport{Tenant: "b", Problem: "the cursor is ahead", Streams: []StreamReport{{Stream: "STATE", Lag: BehindMany}, {Stream: "EVENTS", Waiting: &Waiting{From: 3, To: 9, Why: "n3 may have them"}}}},
 		TenantReport{Tenant: "c", Sites: []SiteReport{{Site: "syd", Down: bad, Critical: bad, Warning: bad}}})
 	two := well()
 	two.Cluster.Problems = append(ClusterFacts{Node: "n1", MetaLead: "n1", Audit: &AuditFacts{Leader: "n1", Bytes: 99, MaxBytes: 100}}.Problems(),

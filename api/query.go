@@ -112,6 +112,18 @@ type StreamReport struct {
 	Last   uint64     `json:"last"`
 	Lag    uint64     `json:"lag"`
 	Folded *time.Time `json:"folded,omitempty"` // when the last message was folded
+
+	Waiting *Waiting `json:"waiting,omitempty"` // reading stands before a hole
+}
+
+// Waiting is a hole at which a primary waits: the stream's leader does not have the
+// messages, and another replica may.
+type Waiting struct {
+	From  uint64    `json:"from"`
+	To    uint64    `json:"to"`
+	Why   string    `json:"why"`
+	Nodes []string  `json:"nodes"` // whose replicas may have them
+	Since time.Time `json:"since"`
 }
 
 // Query is the client of the query service.

@@ -31,7 +31,7 @@ const (
 	// in parts.
 	FormatChannel = "channel"
 	// FormatCore is of requests of primaries, and their answers: 2 ignores fields
-	// that are not known.
+	// that are not known; 3 is nodes that know which messages are lost (CoreMissing).
 	FormatCore = "core"
 )
 
@@ -54,7 +54,7 @@ type Understands struct {
 
 // CurrentFormats are the numbers of this version.
 func CurrentFormats() Formats {
-	return Formats{FormatRegistry: RegistryWithParts, FormatChannel: ChannelWithParts, FormatCore: 2, FormatPolls: 2, FormatSpace: 2}
+	return Formats{FormatRegistry: RegistryWithParts, FormatChannel: ChannelWithParts, FormatCore: CoreWithMissing, FormatPolls: 2, FormatSpace: 2}
 }
 
 // Number returns the number of a format.

@@ -15,6 +15,7 @@ import (
 	"midplane/platform/control/dial"
 	"midplane/platform/control/lease"
 	"midplane/platform/control/load"
+	"midplane/platform/control/missing"
 	"midplane/platform/control/service"
 	"midplane/platform/control/status"
 	"midplane/platform/registry"
@@ -27,6 +28,7 @@ type Server interface {
 	accounts.HubServer
 	connections.Server
 	load.Server
+	missing.Server
 	status.Server
 }
 
@@ -88,6 +90,7 @@ func (c *Control) Run(ctx context.Context) error {
 	defer c.cfg.Dialer.Close()
 	defer c.system.Close()
 	defer c.load.Close()
+	defer c.missing.Close()
 	services, err := service.Serve(ctx, nc, c.cfg.Node, c.doors())
 	if err != nil {
 		return err

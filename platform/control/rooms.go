@@ -12,6 +12,7 @@ import (
 	"midplane/platform/control/channel"
 	"midplane/platform/control/connections"
 	"midplane/platform/control/load"
+	"midplane/platform/control/missing"
 	"midplane/platform/control/primaries"
 	"midplane/platform/control/secrets"
 	"midplane/platform/control/service"
@@ -47,6 +48,7 @@ type rooms struct {
 	primaries *primaries.Primaries
 
 	load     *load.Room
+	missing  *missing.Room
 	status   *status.Status
 	presence *status.Presence
 	metrics  *status.Metrics
@@ -94,6 +96,7 @@ func newRooms(cfg Config, tel telemetry.Telemetry) (r rooms, err error) {
 	r.load = load.New(load.Config{
 		Node: cfg.Node, Registry: cfg.Registry, Dialer: cfg.Dialer, Control: cfg.Control, Doors: cfg.Doors, Server: cfg.Server, Connections: r.limiter,
 	})
+	r.missing = missing.New(missing.Config{Node: cfg.Node, Registry: cfg.Registry, Dialer: cfg.Dialer, Control: cfg.Control, Server: cfg.Server})
 	r.status = status.New(status.Config{
 		Loads: r.load,
 		Node:  cfg.Node, Registry: cfg.Registry, Server: cfg.Server, Dialer: cfg.Dialer, Control: cfg.Control.Public, Started: time.Now(),

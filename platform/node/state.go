@@ -14,6 +14,7 @@ type Stream struct {
 	Last     uint64
 	MaxBytes int64
 	Leader   string
+	Peers    []string // nodes that have a replica, as this one knows them
 
 	Consumers int
 }
@@ -37,6 +38,9 @@ func (n *Node) Streams(accountKey string) []Stream {
 		}
 		if s.Cluster != nil {
 			st.Leader = s.Cluster.Leader
+			for _, p := range s.Cluster.Replicas {
+				st.Peers = append(st.Peers, p.Name)
+			}
 		}
 		out = append(out, st)
 	}

@@ -68,7 +68,7 @@ func (p *Primaries) Tenants(ctx context.Context, _ string, req api.CoreTenantsRe
 
 func (p *Primaries) toRead() api.CoreTenantsAnswer {
 	view := p.cfg.Registry.View()
-	out := api.CoreTenantsAnswer{Revision: view.Revision, Tenants: []api.CoreTenant{}}
+	out := api.CoreTenantsAnswer{Revision: view.Revision, Tenants: []api.CoreTenant{}, Formats: p.cfg.Registry.InUse().Formats}
 	for _, t := range view.Tenants {
 		switch {
 		case t.Account.Deleted && t.Spec == nil:

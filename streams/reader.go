@@ -41,6 +41,7 @@ type ReadConfig struct {
 // as the consumer does: after any error its caller closes it and opens another one
 // behind the last message that it took. It is for one goroutine.
 type Reader struct {
+	node  string
 	it    jetstream.MessagesContext
 	taken uint64 // messages of this consumer
 }
@@ -67,8 +68,16 @@ func OpenReader(ctx context.Context, js jetstream.JetStream, cfg ReadConfig) (*R
 	if err != nil {
 		return nil, fmt.Errorf("read: %w", err)
 	}
-	return &Reader{it: it}, nil
+	r := &Reader{it: it}
+	if info := c.CachedInfo(); info.Cluster != nil {
+		r.node = info.Cluster.Leader
+	}
+	return r, nil
 }
+
+// Node returns the name of the server on which the consumer is, whose replica it
+// reads; "" when the server did not say.
+func (r *Reader) Node() string { return r.node }
 
 // Next waits for the next message. A consumer that says nothing, not even that it
 // lives, is an error within seconds, and so is a message that was delivered and did

@@ -2,7 +2,6 @@ package consume
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -21,6 +20,7 @@ type batch struct {
 	r           *reader
 	nc          *nats.Conn
 	incarnation uint64
+	node        string // where the replica is that is read from; "" when not known
 	cursor      uint64 // committed, or in msgs
 	msgs        []fold.Message
 	rows        int    // that msgs become at most
@@ -89,37 +89,6 @@ func (b *batch) push(m fold.Message) {
 // full reports whether the batch is as large as a transaction should be.
 func (b *batch) full() bool { return len(b.msgs) >= store.MaxBatch || b.rows >= store.EnoughRows }
 
-// fill asks the leader for from…to, which the replica we read from did not
-// have. What the leader does not have either is missing, and folding finds the
-// hole; without the leader's answer nothing is passed over.
-func (b *batch) fill(ctx context.Context, from, to uint64) error {
-	for next := from; next <= to; {
-		m, seq, stored, err := get(ctx, b.nc, b.r.stream, streams.Get{Seq: next, Next: ">"})
-		if errors.Is(err, streams.ErrNoMessage) {
-			return fault.New(fault.Unavailable, "the leader ends before %d, which was delivered", to+1)
-		}
-		if err != nil {
-			return err
-		}
-		if seq > to {
-			return nil
-		}
-		f := fold.Replica(b.r.stream, b.incarnation, fold.Range{From: seq, To: seq})
-		if err := b.r.t.store.Find(ctx, b.r.t.id, f); err != nil {
-			return err
-		}
-		b.r.raise(ctx, []fold.Finding{f})
-		b.push(parse(m, b.r.stream, seq, b.incarnation, stored))
-		if b.full() {
-			if err := b.commit(ctx); err != nil {
-				return err
-			}
-		}
-		next = seq + 1
-	}
-	return nil
-}
-
 // commit folds the batch, and keeps trying while the disk is full or the
 // database busy: reading the messages again would not help.
 func (b *batch) commit(ctx context.Context) error {
@@ -162,6 +131,9 @@ func (b *batch) commit(ctx context.Context) error {
 	r.set(func(st *readerStatus) {
 		if c, moved := result.Cursors[r.stream]; moved {
 			st.cursor = c
+		}
+		if st.waiting != nil && st.cursor.Seq >= st.waiting.From {
+			st.waiting = nil
 		}
 		st.problem, st.last, st.folded = "", b.cursor+b.pending, time.Now().UTC()
 	})

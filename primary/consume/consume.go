@@ -12,6 +12,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -55,6 +56,7 @@ type shared struct {
 	store   store.Folder
 	metrics *metrics
 	found   chan struct{} // nudged when there are findings to report
+	format  atomic.Int64  // the number of api.FormatCore that is in use
 }
 
 // Consumer reads every tenant that the control plane names. Make it with New,
@@ -136,6 +138,7 @@ func (c *Consumer) watchTenants(ctx context.Context) error {
 		err := c.shared.core.Do(ask, api.CoreTenants, api.CoreTenantsRequest{Known: known}, &answer)
 		cancel()
 		if err == nil {
+			c.shared.format.Store(int64(answer.Formats.Number(api.FormatCore)))
 			err = c.takeTenants(ctx, answer.Tenants)
 		}
 		if ctx.Err() != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"midplane/api"
 	"midplane/event"
 	"midplane/fault"
 	"midplane/internal/wait"
@@ -52,6 +53,7 @@ type readerStatus struct {
 	known   bool // cursor is known
 	reading bool
 	problem string
+	waiting *api.Waiting // not nil: it stands before a hole
 	cursor  fold.Cursor
 	last    uint64    // the newest sequence that is known
 	folded  time.Time // when the last batch was committed
@@ -90,12 +92,19 @@ func (r *reader) run(ctx context.Context, nc *nats.Conn, js jetstream.JetStream)
 		if errors.Is(err, errAgain) {
 			continue
 		}
-		r.set(func(st *readerStatus) { st.problem = r.stream + ": " + describe(err) })
-		r.tel.Log.Warn("reading a stream was interrupted", "error", err)
+		next := pause.Next()
+		var hole *waits
+		switch {
+		case errors.As(err, &hole):
+			r.wait(hole)
+			next = holeEvery
+		default:
+			r.set(func(st *readerStatus) { st.problem = r.stream + ": " + describe(err) })
+			r.tel.Log.Warn("reading a stream was interrupted", "error", err)
+		}
 		if time.Since(began) > time.Minute {
 			pause.Reset()
 		}
-		next := pause.Next()
 		if fault.Is(err, fault.Unavailable) {
 			next = min(next, retryMost)
 		}
@@ -121,17 +130,17 @@ func (r *reader) read(ctx context.Context, nc *nats.Conn, js jetstream.JetStream
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	msgs, failed, stop, err := r.open(ctx, js, c.Seq+1)
+	in, err := r.open(ctx, js, c.Seq+1)
 	if err != nil {
 		return err
 	}
-	defer stop()
+	defer in.close()
 	r.set(func(st *readerStatus) { st.reading, st.problem = true, "" })
 	wait.Nudge(r.t.committed)
 	asked := 0 // of a silent stream, in a row
 	idle := time.NewTimer(r.patience(asked))
 	defer idle.Stop()
-	b := batch{r: r, nc: nc, incarnation: incarnation, cursor: c.Seq}
+	b := batch{r: r, nc: nc, incarnation: incarnation, node: in.node, cursor: c.Seq}
 	for {
 		select {
 		case <-ctx.Done():
@@ -140,7 +149,7 @@ func (r *reader) read(ctx context.Context, nc *nats.Conn, js jetstream.JetStream
 			if r.t.incarnation(r.stream) != incarnation {
 				return errAgain
 			}
-		case err := <-failed:
+		case err := <-in.failed:
 			return fault.Wrap(fault.Unavailable, err, "read")
 		case <-idle.C:
 			if err := r.compare(ctx, nc, b.cursor); err != nil {
@@ -148,8 +157,8 @@ func (r *reader) read(ctx context.Context, nc *nats.Conn, js jetstream.JetStream
 			}
 			asked++
 			idle.Reset(r.patience(asked))
-		case m := <-msgs:
-			if err := b.take(ctx, m, msgs); err != nil {
+		case m := <-in.msgs:
+			if err := b.take(ctx, m, in.msgs); err != nil {
 				return err
 			}
 			asked = 0
@@ -173,14 +182,22 @@ type delivery struct {
 	at *jetstream.MsgMetadata
 }
 
+// source is what a consumer delivers.
+type source struct {
+	msgs   <-chan delivery
+	failed <-chan error
+	node   string // where the consumer is; "" when not known
+	close  func()
+}
+
 // open makes a consumer and pumps what it delivers into a channel, until ctx ends or
 // the consumer fails.
-func (r *reader) open(ctx context.Context, js jetstream.JetStream, from uint64) (<-chan delivery, <-chan error, func(), error) {
+func (r *reader) open(ctx context.Context, js jetstream.JetStream, from uint64) (source, error) {
 	in, err := streams.OpenReader(ctx, js, streams.ReadConfig{
 		Stream: r.stream, From: from, Name: event.SystemPrefix + "primary-" + r.t.cfg.Name + "-", Ahead: ahead, AheadBytes: aheadBytes,
 	})
 	if err != nil {
-		return nil, nil, nil, fault.Wrap(fault.Unavailable, err, "read %s", r.stream)
+		return source{}, fault.Wrap(fault.Unavailable, err, "read %s", r.stream)
 	}
 	msgs, failed := make(chan delivery, ahead), make(chan error, 1)
 	go func() {
@@ -197,7 +214,7 @@ func (r *reader) open(ctx context.Context, js jetstream.JetStream, from uint64) 
 			}
 		}
 	}()
-	return msgs, failed, in.Close, nil
+	return source{msgs, failed, in.Node(), in.Close}, nil
 }
 
 // begin checks the stream against the cursor and returns where to read from.
@@ -222,6 +239,15 @@ func (r *reader) begin(ctx context.Context, nc *nats.Conn, js jetstream.JetStrea
 			break
 		}
 		if err := wait.For(ctx, time.Second); err != nil {
+			return have, err
+		}
+	}
+	from := uint64(1)
+	if have.Incarnation == incarnation {
+		from = have.Seq + 1
+	}
+	if e.First > from {
+		if err := r.lost(ctx, incarnation, fold.Range{From: from, To: e.First - 1}, true); err != nil {
 			return have, err
 		}
 	}

@@ -40,6 +40,8 @@ func get(ctx context.Context, nc *nats.Conn, stream string, req streams.Get) (*n
 	return &nats.Msg{Subject: got.Subject, Header: got.Header, Data: got.Data}, got.Sequence, got.Time, nil
 }
 
+func isNoMessage(err error) bool { return errors.Is(err, streams.ErrNoMessage) }
+
 // extent asks the leader what it keeps.
 func extent(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, stream string, incarnation uint64) (fold.Extent, error) {
 	_, last, _, err := get(ctx, nc, stream, streams.Get{Last: ">"})

@@ -216,7 +216,7 @@ func (t *tenant) status() api.TenantReport {
 		if out.Problem == "" {
 			out.Problem = st.problem
 		}
-		row := api.StreamReport{Stream: r.stream, Cursor: st.cursor.Seq, Last: max(st.last, st.cursor.Seq), Lag: lagOf(st)}
+		row := api.StreamReport{Stream: r.stream, Cursor: st.cursor.Seq, Last: max(st.last, st.cursor.Seq), Lag: lagOf(st), Waiting: st.waiting}
 		if !st.folded.IsZero() {
 			row.Folded = &st.folded
 		}

@@ -26,6 +26,7 @@ const (
 	AlarmUnreadable  = "unreadable"   // a stored message cannot be parsed
 	AlarmOverflow    = "scattered"    // a producer's sequences cannot be followed
 	AlarmReplica     = "replica"      // a replica lacks what its leader has
+	AlarmWaits       = "waits"        // a leader lacks what another replica may have
 )
 
 func (ch *Changes) find(f Finding) { ch.Findings = append(ch.Findings, f) }
@@ -142,15 +143,34 @@ func Purged(stream string, c Cursor, first uint64) Finding {
 	return f
 }
 
+// Waits is the finding for messages that the stream's leader does not have and another
+// replica may have: why says which.
+func Waits(stream string, incarnation uint64, r Range, why string) Finding {
+	return Finding{
+		ID:       fmt.Sprintf("waits/%s/%d/%d-%d", stream, incarnation, r.From, r.To),
+		Severity: event.Critical,
+		Alarm: event.Alarm{
+			Alarm: AlarmWaits, Stream: stream, From: r.From, To: r.To,
+			Message: fmt.Sprintf("the leader of %s does not have sequence %s: %s; this primary reads nothing behind them until that is settled", stream, spell(r), why),
+			Hint:    "start the named nodes, and rebuild the replica with fewer messages; reading goes on by itself",
+		},
+	}
+}
+
 // Replica is the finding for messages that the stream's leader has and the
-// replica this primary read from has not.
-func Replica(stream string, incarnation uint64, r Range) Finding {
+// replica this primary read from has not, all of them or some. node is where that
+// replica is, "" when it is not known.
+func Replica(stream string, incarnation uint64, r Range, node string) Finding {
+	where := "where it was read from"
+	if node != "" {
+		where = "on node " + node + ", " + where
+	}
 	return Finding{
 		ID:       fmt.Sprintf("replica/%s/%d/%d-%d", stream, incarnation, r.From, r.To),
 		Severity: event.Error,
 		Alarm: event.Alarm{
 			Alarm: AlarmReplica, Stream: stream, From: r.From, To: r.To,
-			Message: fmt.Sprintf("sequence %s of %s was missing where it was read from; the stream's leader had it and nothing was lost", spell(r), stream),
+			Message: fmt.Sprintf("sequence %s of %s was missing %s; what the stream's leader had of it was read from there", spell(r), stream, where),
 			Hint:    "a replica is damaged: compare the replicas and rebuild the one with fewer messages",
 		},
 	}

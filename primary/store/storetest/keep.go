@@ -75,7 +75,7 @@ func begin(t *testing.T, e Exam) {
 			t.Fatal(c, ok, err)
 		}
 	}
-	replica := fold.Replica(event.StreamEvents, 1, fold.Range{From: 160, To: 160})
+	replica := fold.Replica(event.StreamEvents, 1, fold.Range{From: 160, To: 160}, "n2")
 	for range 2 {
 		if err := s.Find(ctx, "acme", replica); err != nil {
 			t.Fatal(err)

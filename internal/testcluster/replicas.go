@@ -10,6 +10,7 @@ type Replica struct {
 	Node, Leader string
 	MaxBytes     int64
 	Messages     uint64
+	Last         uint64
 }
 
 // Replicas returns the streams of a tenant as the nodes have them, by their name.
@@ -51,6 +52,7 @@ func Replicas(ctx context.Context, c *Cluster, tenant string) (map[string][]Repl
 						} `json:"config"`
 						State struct {
 							Messages uint64 `json:"messages"`
+							Last     uint64 `json:"last_seq"`
 						} `json:"state"`
 					} `json:"stream_detail"`
 				} `json:"account_details"`
@@ -61,7 +63,7 @@ func Replicas(ctx context.Context, c *Cluster, tenant string) (map[string][]Repl
 		}
 		for _, a := range answer.Data.Accounts {
 			for _, s := range a.Streams {
-				out[s.Name] = append(out[s.Name], Replica{Node: answer.Server.Name, Leader: s.Cluster.Leader, MaxBytes: s.Config.MaxBytes, Messages: s.State.Messages})
+				out[s.Name] = append(out[s.Name], Replica{Node: answer.Server.Name, Leader: s.Cluster.Leader, MaxBytes: s.Config.MaxBytes, Messages: s.State.Messages, Last: s.State.Last})
 			}
 		}
 	}

@@ -235,6 +235,14 @@ func (r *reader) begin(ctx context.Context, nc *nats.Conn, js jetstream.JetStrea
 		if e, err = extent(ctx, nc, js, r.stream, incarnation); err != nil {
 			return have, err
 		}
+		if have.Incarnation == incarnation && e.Last < have.Seq {
+			// Its last messages may be gone: a consumer begins behind the last sequence.
+			end, err := emptyLast(ctx, js, r.stream)
+			if err != nil {
+				return have, err
+			}
+			e.Last = max(e.Last, end)
+		}
 		if e.Last >= have.Seq || have.Incarnation != incarnation || try == 3 {
 			break
 		}
@@ -245,8 +253,11 @@ func (r *reader) begin(ctx context.Context, nc *nats.Conn, js jetstream.JetStrea
 	from := uint64(1)
 	if have.Incarnation == incarnation {
 		from = have.Seq + 1
+		if err := r.compareHistory(ctx, nc, have, &e); err != nil {
+			return have, err
+		}
 	}
-	if e.First > from {
+	if e.First > from && e.Parted == nil {
 		if err := r.lost(ctx, incarnation, fold.Range{From: from, To: e.First - 1}, true); err != nil {
 			return have, err
 		}

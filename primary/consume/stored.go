@@ -82,7 +82,7 @@ func emptyLast(ctx context.Context, js jetstream.JetStream, stream string) (uint
 // parse makes a message for folding. What cannot be read becomes an alarm and
 // is passed over: the stream behind it must not stand still.
 func parse(m *nats.Msg, stream string, seq, incarnation uint64, stored time.Time) fold.Message {
-	out := fold.Message{Incarnation: incarnation}
+	out := fold.Message{Incarnation: incarnation, Identity: identify(m, stored)}
 	e, err := bus.Parse(m.Subject, m.Header, m.Data)
 	switch {
 	case err != nil:

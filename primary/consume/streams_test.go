@@ -40,7 +40,12 @@ type events struct {
 
 func newEvents(t *testing.T) *events {
 	t.Helper()
-	srv, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, NoLog: true, NoSigs: true, JetStream: true, StoreDir: filepath.Join(t.TempDir(), "js")})
+	return eventsOf(t, startServer(t, filepath.Join(t.TempDir(), "js"), -1))
+}
+
+func startServer(t *testing.T, dir string, port int) *server.Server {
+	t.Helper()
+	srv, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: port, NoLog: true, NoSigs: true, JetStream: true, StoreDir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +54,12 @@ func newEvents(t *testing.T) *events {
 	if !srv.ReadyForConnections(10 * time.Second) {
 		t.Fatal("the server does not start")
 	}
-	nc := ok(nats.Connect(srv.ClientURL()))(t)
+	return srv
+}
+
+func eventsOf(t *testing.T, srv *server.Server) *events {
+	t.Helper()
+	nc := ok(nats.Connect(srv.ClientURL(), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond)))(t)
 	t.Cleanup(nc.Close)
 	e := &events{t: t, js: ok(jetstream.New(nc))(t)}
 	ok(e.js.CreateStream(context.Background(), jetstream.StreamConfig{Name: event.StreamEvents, Subjects: []string{"event.>"}}))(t)

@@ -22,6 +22,7 @@ const (
 	AlarmHole        = "hole"         // a sequence of the stream is missing
 	AlarmPurged      = "purged-ahead" // the stream was purged above the reader
 	AlarmCursorAhead = "cursor-ahead" // the reader is past the end of the stream
+	AlarmHistory     = "history"      // the stream was put back to an older copy
 	AlarmRenewed     = "renewed"      // the stream was made again or restored
 	AlarmUnreadable  = "unreadable"   // a stored message cannot be parsed
 	AlarmOverflow    = "scattered"    // a producer's sequences cannot be followed
@@ -129,6 +130,22 @@ func Ahead(stream string, c Cursor, last uint64) Finding {
 			Message: fmt.Sprintf("%s ends at %d but was read up to %d: it was restored or rebuilt behind our back, and is not read on until it passes %d",
 				stream, last, c.Seq, c.Seq),
 			Hint: "restore it through the control plane, which raises its incarnation; or stop this primary, move its database away and start it, to read everything again",
+		},
+	}
+}
+
+// History is the finding for a stream whose messages behind a sequence are others than
+// those that were read: it was put back to an older copy, with no new incarnation.
+func History(stream string, c Cursor, common uint64) Finding {
+	r := Range{common + 1, c.Seq}
+	return Finding{
+		ID:       fmt.Sprintf("history/%s/%d/%d-%d/%d-%x", stream, c.Incarnation, r.From, r.To, c.Histories, c.Identity),
+		Severity: event.Critical,
+		Alarm: event.Alarm{
+			Alarm: AlarmHistory, Stream: stream, From: r.From, To: r.To,
+			Message: fmt.Sprintf("%s was put back to an older copy: of what this primary had read up to %d, the stream has only what is up to %d for certain, and is read again from there. What %s was before is in this primary and no longer in the stream",
+				stream, c.Seq, common, spell(r)),
+			Hint: "expected after the nodes' data was restored; a primary or application that had not read them has lost these messages. Otherwise find out who put the stream back",
 		},
 	}
 }

@@ -11,6 +11,7 @@ import (
 type Message struct {
 	event.Event
 	Incarnation uint64 // of the stream, as the control plane counts them
+	Identity    uint64 // tells it from any other message at its sequence; 0: not known
 
 	DeadStream string // KindDead: the original's stream
 	DeadReason string // KindDead: why it was given up
@@ -26,6 +27,18 @@ type Cursor struct {
 	Seq         uint64    // the last folded sequence
 	Start       uint64    // the first sequence this reader could have read
 	Began       time.Time // when this reader began to read the incarnation
+
+	// Histories is how often the stream was found to have another history than the
+	// one that was read, under the same incarnation.
+	Histories uint64
+	Identity  uint64 // of the message at Seq; 0: not known
+	Marks     Marks  // of messages that were read, the one at Seq among them or not
+}
+
+// Marked returns the cursor with a mark of its message.
+func (c Cursor) Marked() Cursor {
+	c.Marks = c.Marks.Add(Mark{c.Seq, c.Identity})
+	return c
 }
 
 // Whole reports whether the reader has seen everything the stream ever kept,
@@ -152,6 +165,7 @@ func (k *Known) advance(ch *Changes, m *Message) bool {
 		ch.find(hole(m.Stream, c, m.StreamSeq-1))
 	}
 	c.Seq = m.StreamSeq
+	c.Identity = m.Identity
 	k.Cursors[m.Stream], ch.Cursors[m.Stream] = c, c
 	return true
 }
@@ -160,7 +174,7 @@ func (k *Known) advance(ch *Changes, m *Message) bool {
 // read from first, and the finding says so.
 func Renew(c Cursor, stream string, incarnation, first uint64, now time.Time) (Cursor, Finding) {
 	f := renewed(stream, c, incarnation)
-	return Cursor{Incarnation: incarnation, Seq: first - 1, Start: first, Began: now}, f
+	return Cursor{Incarnation: incarnation, Seq: first - 1, Start: first, Began: now, Histories: c.Histories}, f
 }
 
 // Made is the best that is known of when the message was made: what its

@@ -229,7 +229,7 @@ func TestAdvance(t *testing.T) {
 	if diff := cmp.Diff([]string{"hole/EVENTS/1/2-3", "renewed/EVENTS/2"}, ids); diff != "" {
 		t.Fatal(diff)
 	}
-	if ch.Skipped != 1 || k.Cursors[event.StreamEvents] != (Cursor{Incarnation: 2, Seq: 1, Start: 1, Began: t0}) {
+	if ch.Skipped != 1 || !cmp.Equal(k.Cursors[event.StreamEvents], Cursor{Incarnation: 2, Seq: 1, Start: 1, Began: t0}) {
 		t.Fatalf("skipped %d, cursor %+v", ch.Skipped, k.Cursors[event.StreamEvents])
 	}
 }
@@ -245,14 +245,16 @@ func TestBegin(t *testing.T) {
 		alarm  string
 		ok     bool
 	}{
-		{"new reader of a trimmed stream", nil, "EVENTS", Extent{1, 50, 80}, 49, "", true},
-		{"new reader of an empty stream", nil, "DEAD", Extent{1, 1, 0}, 0, "", true},
-		{"goes on", c, "EVENTS", Extent{2, 1, 120}, 100, "", true},
-		{"goes on where all was trimmed", c, "EVENTS", Extent{2, 101, 100}, 100, "", true},
-		{"purged above the reader", c, "EVENTS", Extent{2, 111, 120}, 110, AlarmPurged, true},
-		{"superseded above the reader", c, "STATE", Extent{2, 111, 120}, 100, "", true},
-		{"ahead of the stream", c, "EVENTS", Extent{2, 1, 60}, 100, AlarmCursorAhead, false},
-		{"restored", c, "EVENTS", Extent{3, 11, 60}, 10, AlarmRenewed, true},
+		{"new reader of a trimmed stream", nil, "EVENTS", Extent{Incarnation: 1, First: 50, Last: 80}, 49, "", true},
+		{"new reader of an empty stream", nil, "DEAD", Extent{Incarnation: 1, First: 1, Last: 0}, 0, "", true},
+		{"goes on", c, "EVENTS", Extent{Incarnation: 2, First: 1, Last: 120}, 100, "", true},
+		{"goes on where all was trimmed", c, "EVENTS", Extent{Incarnation: 2, First: 101, Last: 100}, 100, "", true},
+		{"purged above the reader", c, "EVENTS", Extent{Incarnation: 2, First: 111, Last: 120}, 110, AlarmPurged, true},
+		{"superseded above the reader", c, "STATE", Extent{Incarnation: 2, First: 111, Last: 120}, 100, "", true},
+		{"ahead of the stream", c, "EVENTS", Extent{Incarnation: 2, First: 1, Last: 60}, 100, AlarmCursorAhead, false},
+		{"put back to an older copy", c, "EVENTS", Extent{Incarnation: 2, First: 1, Last: 60, Parted: &Mark{48, 7}}, 48, AlarmHistory, true},
+		{"put back, and what was common is purged", c, "EVENTS", Extent{Incarnation: 2, First: 51, Last: 160, Parted: &Mark{48, 7}}, 50, AlarmHistory, true},
+		{"restored", c, "EVENTS", Extent{Incarnation: 3, First: 11, Last: 60}, 10, AlarmRenewed, true},
 	} {
 		next, found, ok := Begin(tc.c, tc.stream, tc.e, t0)
 		alarm := ""

@@ -32,7 +32,7 @@ type LaneKey struct {
 type Version struct {
 	Epoch       int64
 	Seq         uint64
-	Incarnation uint64
+	Incarnation uint64 // of the stream, above 32 bits how often its history was another
 	StreamSeq   uint64
 	Received    time.Time
 	Time        time.Time // when it was seen, never after Received
@@ -88,7 +88,7 @@ func (k *Known) foldState(ch *Changes, m *Message) {
 		k.States[key] = lanes
 	}
 	v := &Version{
-		Epoch: m.Epoch, Seq: m.Sequence, Incarnation: m.Incarnation, StreamSeq: m.StreamSeq,
+		Epoch: m.Epoch, Seq: m.Sequence, Incarnation: k.Cursors[m.Stream].Histories<<32 | m.Incarnation, StreamSeq: m.StreamSeq,
 		Received: m.Received, Time: m.Made(), Since: m.Made(), Data: m.Data,
 	}
 	var beat *Heartbeat

@@ -51,10 +51,16 @@ func scanCursors(rows *sql.Rows) (map[string]fold.Cursor, error) {
 		var stream string
 		var c fold.Cursor
 		var began int64
-		if err := rows.Scan(&stream, &c.Incarnation, &c.Seq, &c.Start, &began); err != nil {
+		var marks []byte
+		if err := rows.Scan(&stream, &c.Incarnation, &c.Seq, &c.Start, &began, &c.Histories, &marks); err != nil {
 			return nil, err
 		}
 		c.Began = timeOf(began)
+		// When the newest mark is not of the cursor, a version that keeps no marks
+		// has moved it.
+		if m := fold.ParseMarks(marks); len(m) > 0 && m[0].Seq == c.Seq {
+			c.Identity, c.Marks = m[0].Identity, m
+		}
 		out[stream] = c
 	}
 	return out, rows.Err()

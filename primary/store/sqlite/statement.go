@@ -51,11 +51,11 @@ func (m multi) exec(ctx context.Context, args []any) (last int64, err error) {
 type statements struct {
 	cursors, ledger, lanes, seriesID *sql.Stmt // read
 
-	putCursor, putLedger, putState, setWinner *sql.Stmt
-	putDeclared, putReach, putInventory       *sql.Stmt
-	putSeries, putSample, trimSeries          *sql.Stmt
-	putDead, putAlarm, putFolded              *sql.Stmt
-	putEvents, putSeen                        multi
+	putCursor, putMarks, putLedger, putState, setWinner *sql.Stmt
+	putDeclared, putReach, putInventory                 *sql.Stmt
+	putSeries, putSample, trimSeries                    *sql.Stmt
+	putDead, putAlarm, putFolded                        *sql.Stmt
+	putEvents, putSeen                                  multi
 
 	all []*sql.Stmt
 }
@@ -65,7 +65,7 @@ func (st *statements) prepare(ctx context.Context, c *sql.Conn) error {
 		into **sql.Stmt
 		text string
 	}{
-		{&st.cursors, `SELECT stream, incarnation, seq, start, began FROM cursors WHERE tenant = ?`},
+		{&st.cursors, selectCursors},
 		{&st.ledger, `SELECT high, low, base, settled, received, tombstones, lost FROM ledgers
 			WHERE tenant = ? AND producer = ? AND epoch = ? AND stream = ?`},
 		{&st.lanes, `SELECT producer, stock, winner, epoch, seq, incarnation, stream_seq, received, time, since, data
@@ -75,6 +75,8 @@ func (st *statements) prepare(ctx context.Context, c *sql.Conn) error {
 		{&st.putCursor, `INSERT INTO cursors (tenant, stream, incarnation, seq, start, began) VALUES (?, ?, ?, ?, ?, ?)
 			ON CONFLICT (tenant, stream) DO UPDATE SET incarnation = excluded.incarnation, seq = excluded.seq,
 			start = excluded.start, began = excluded.began`},
+		{&st.putMarks, `INSERT INTO marks (tenant, stream, histories, marks) VALUES (?, ?, ?, ?)
+			ON CONFLICT (tenant, stream) DO UPDATE SET histories = excluded.histories, marks = excluded.marks`},
 		{&st.putLedger, `INSERT INTO ledgers (tenant, producer, epoch, stream, high, low, base, settled, received, tombstones, lost)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (tenant, producer, epoch, stream) DO UPDATE SET high = excluded.high, low = excluded.low,

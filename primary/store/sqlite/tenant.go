@@ -65,6 +65,7 @@ func (w *Writer) wipe(ctx context.Context, t event.Tenant) error {
 		"DELETE FROM devices WHERE tenant = ?",
 		"DELETE FROM ledgers WHERE tenant = ?",
 		"DELETE FROM cursors WHERE tenant = ?",
+		"DELETE FROM marks WHERE tenant = ?",
 		"DELETE FROM dead WHERE tenant = ?",
 	} {
 		if _, err := w.conn.ExecContext(ctx, stmt, string(t)); err != nil {

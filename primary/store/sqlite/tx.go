@@ -59,6 +59,10 @@ func (t *tx) save(ctx context.Context, known *fold.Known, ch *fold.Changes) (pos
 
 func (t *tx) putCursor(ctx context.Context, stream string, c fold.Cursor) error {
 	_, err := t.st.putCursor.ExecContext(ctx, string(t.tenant), stream, int64(c.Incarnation), int64(c.Seq), int64(c.Start), nanos(c.Began))
+	if err != nil {
+		return err
+	}
+	_, err = t.st.putMarks.ExecContext(ctx, string(t.tenant), stream, int64(c.Histories), c.Marked().Marks.Bytes())
 	return err
 }
 

@@ -64,7 +64,7 @@ func (w *Writer) close() error {
 
 // Cursors returns a tenant's cursors, by stream.
 func (w *Writer) Cursors(ctx context.Context, t event.Tenant) (map[string]fold.Cursor, error) {
-	rows, err := w.reads.QueryContext(ctx, "SELECT stream, incarnation, seq, start, began FROM cursors WHERE tenant = ?", string(t))
+	rows, err := w.reads.QueryContext(ctx, selectCursors, string(t))
 	if err != nil {
 		return nil, classify(err, "read cursors")
 	}

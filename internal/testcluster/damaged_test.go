@@ -86,8 +86,9 @@ func eventIDs(ctx context.Context, prim *primary.Primary) (map[string]int, error
 // until it is acknowledged.
 type numbers struct {
 	js   jetstream.JetStream
-	api  jetstream.JetStream
 	caps subject.Capability
+	seq  int // the last sequence that was given, as a poller does
+	low  int // all of these are acknowledged
 }
 
 func newNumbers(ctx context.Context, t *testing.T, c *testcluster.Cluster) *numbers {
@@ -105,10 +106,33 @@ func newNumbers(ctx context.Context, t *testing.T, c *testcluster.Cluster) *numb
 	if n.js, err = jetstream.New(nc); err != nil {
 		t.Fatal(err)
 	}
-	if n.api, err = jetstream.NewWithAPIPrefix(nc, raw.Capability.API()); err != nil {
-		t.Fatal(err)
-	}
 	return n
+}
+
+// hasAll waits until the primary has every event of these sets, and each once.
+func hasAll(ctx context.Context, t *testing.T, prim *primary.Primary, sets map[string]int) {
+	t.Helper()
+	testwait.Until(t, fmt.Sprintf("the primary has all of %v", sets), func() error {
+		ids, err := eventIDs(ctx, prim)
+		if err != nil {
+			return err
+		}
+		missing := 0
+		for set, k := range sets {
+			for i := range k {
+				if n := ids[numberID(set, i)]; n == 0 {
+					missing++
+				} else if n > 1 {
+					t.Fatalf("%s is there %d times", numberID(set, i), n)
+				}
+			}
+		}
+		if missing > 0 {
+			s, _, _ := report(ctx, prim, event.StreamEvents)
+			return fmt.Errorf("%d are missing: %+v %+v", missing, s, s.Waiting)
+		}
+		return nil
+	})
 }
 
 func numberID(set string, i int) string { return fmt.Sprintf("numbers/%s/%d", set, i) }
@@ -123,9 +147,11 @@ func (n *numbers) put(ctx context.Context, t *testing.T, set string, count int) 
 	var waiting []jetstream.PubAckFuture
 	for i := range count {
 		now := time.Now().UTC().Format(time.RFC3339Nano)
+		n.seq++
 		m := &nats.Msg{Subject: to, Data: filler, Header: nats.Header{
 			event.HeaderMsgID: {numberID(set, i)}, event.HeaderID: {numberID(set, i)}, event.HeaderTime: {now}, event.HeaderReceived: {now},
-			event.HeaderProducer: {"numbers"}, event.HeaderSite: {"syd"}}}
+			event.HeaderProducer: {"numbers"}, event.HeaderSite: {"syd"},
+			event.HeaderEpoch: {"1"}, event.HeaderSequence: {fmt.Sprint(n.seq)}, event.HeaderLow: {fmt.Sprint(n.low)}}}
 		f, err := n.js.PublishMsgAsync(m)
 		if err != nil {
 			t.Fatal(err)
@@ -149,7 +175,7 @@ func (n *numbers) put(ctx context.Context, t *testing.T, set string, count int) 
 				return err
 			})
 		}
-		waiting = waiting[:0]
+		waiting, n.low = waiting[:0], n.seq
 	}
 }
 
@@ -308,27 +334,7 @@ func TestPrimaryWaitsForTheReplicaThatHasIt(t *testing.T) {
 	if err := c.Start(ctx, whole); err != nil {
 		t.Fatal(err)
 	}
-	testwait.Until(t, "the primary has all events", func() error {
-		ids, err := eventIDs(ctx, prim)
-		if err != nil {
-			return err
-		}
-		missing := 0
-		for set, k := range map[string]int{"a": count, "b": 100} {
-			for i := range k {
-				if n := ids[numberID(set, i)]; n == 0 {
-					missing++
-				} else if n > 1 {
-					t.Errorf("%s is there %d times", numberID(set, i), n)
-				}
-			}
-		}
-		if missing > 0 {
-			s, _, _ := report(ctx, prim, event.StreamEvents)
-			return fmt.Errorf("%d are missing: %+v %+v", missing, s, s.Waiting)
-		}
-		return nil
-	})
+	hasAll(ctx, t, prim, map[string]int{"a": count, "b": 100})
 	s, r, err := report(ctx, prim, event.StreamEvents)
 	if err != nil || s.Waiting != nil || slices.ContainsFunc(r.Alarms, func(a event.Alarm) bool { return a.Alarm == "hole" }) {
 		t.Errorf("%+v %+v %v", s, r.Alarms, err)

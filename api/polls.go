@@ -15,11 +15,18 @@ const FormatPolls = "polls"
 // PollerConfig.Polls.
 const ReadsPolls = "polls"
 
+// PollsWithLedger is the number of FormatPolls from which on pollers say what they gave
+// up (event.TypeOverflow), and send messages that are missing once more.
+const PollsWithLedger = 3
+
 // Polls has a poller send in FormatPolls 2, and says how.
 type Polls struct {
 	MaxMessage int      `json:"maxMessage"`      // the tenant's largest message, in bytes
 	State      uint64   `json:"state,omitempty"` // incarnation of STATE: with a new one everything is sent again
 	Resend     []Resend `json:"resend,omitempty"`
+
+	// Ledger has a poller send in FormatPolls 3.
+	Ledger bool `json:"ledger,omitempty"`
 }
 
 // Same reports whether two are the same but for what is to be sent again.
@@ -27,7 +34,7 @@ func (p *Polls) Same(q *Polls) bool {
 	if p == nil || q == nil {
 		return p == q
 	}
-	return p.MaxMessage == q.MaxMessage && p.State == q.State
+	return p.MaxMessage == q.MaxMessage && p.State == q.State && p.Ledger == q.Ledger
 }
 
 // Resend asks for all states of a device with its next poll. The same request has

@@ -65,7 +65,8 @@ type Poller struct {
 	Revision uint64     `json:"revision"` // of the configuration it works with
 	Outbox   int64      `json:"outbox"`   // messages waiting
 	Problem  string     `json:"problem,omitempty"`
-	Thinned  *Thinned   `json:"thinned,omitempty"` // metrics that it gives up, null when it gives up none
+	Thinned  *Thinned   `json:"thinned,omitempty"`  // metrics that it gives up, null when it gives up none
+	Overflow *Overflow  `json:"overflow,omitempty"` // what it gives up since its outbox is at its limit, null when it is not
 }
 
 // Status of a poller.

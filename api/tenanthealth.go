@@ -71,6 +71,9 @@ func (t TenantFacts) problems() (out []Problem) {
 		case p.Problem != "":
 			out = append(out, wrong(CodePollerProblem, t.ID, p.ID, "", "poller %s: %s", p.ID, p.Problem))
 		}
+		if p.Overflow != nil {
+			out = append(out, wrong(CodeOutboxFull, t.ID, p.ID, "", "the outbox of poller %s is at its limit: %d messages were given up since %s", p.ID, p.Overflow.Messages, stamp(p.Overflow.Since)))
+		}
 		if p.Thinned != nil {
 			out = append(out, wrong(CodeMetricsThinned, t.ID, p.ID, "", "METRICS is full: %d samples were thinned at poller %s since %s", p.Thinned.Samples, p.ID, stamp(p.Thinned.Since)))
 		}

@@ -47,7 +47,7 @@ func (c *Channel) withUnderstands(r api.PollerReport) api.PollerReport {
 	formats := c.have.Formats
 	c.mu.Unlock()
 	if formats.Number(api.FormatChannel) < 2 {
-		r.Held, r.Thinned = nil, nil
+		r.Held, r.Thinned, r.Overflow = nil, nil, nil
 		return r
 	}
 	r.Formats, r.Types = api.CurrentFormats(), catalog.Versions()
@@ -58,8 +58,8 @@ func report(ctx context.Context, client *api.Channel, r api.PollerReport) error 
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	err := client.Do(ctx, api.ChannelStatus, r, nil)
-	if (r.Held != nil || r.Thinned != nil || r.Formats != nil) && fault.Is(err, fault.Invalid) { // an older node, which does not know the fields
-		r.Held, r.Thinned, r.Formats, r.Types = nil, nil, nil, nil
+	if (r.Held != nil || r.Thinned != nil || r.Overflow != nil || r.Formats != nil) && fault.Is(err, fault.Invalid) { // an older node, which does not know the fields
+		r.Held, r.Thinned, r.Overflow, r.Formats, r.Types = nil, nil, nil, nil, nil
 		err = client.Do(ctx, api.ChannelStatus, r, nil)
 	}
 	return err

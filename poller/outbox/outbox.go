@@ -113,12 +113,16 @@ func load(ctx context.Context, cfg Config, db *handles, tel telemetry.Telemetry)
 	trouble := &trouble{log: tel.Log}
 	w := &writer{
 		id: &id, db: db, queue: q, trouble: trouble, derive: cfg.Derive,
-		requests: make(chan *request, 256), maxBytes: cfg.MaxBytes, ledgers: cfg.LedgerAfter / 2,
+		overflowFile: cfg.Path + ".overflow",
+		requests:     make(chan *request, 256), maxBytes: cfg.MaxBytes, ledgers: cfg.LedgerAfter / 2,
 		count: putCounter(tel, cfg.Producer),
 		space: space{
 			maxBytes: cfg.MaxBytes, db: db, trouble: trouble, log: tel.Log, giveUp: q.giveUp,
 			ballast: ballast{path: cfg.Path + ".ballast", size: cfg.BallastBytes},
 		},
+	}
+	if q.overflow, err = loadOverflow(w.overflowFile, epoch); err != nil {
+		tel.Log.Warn("what was given up before the restart is not known", "file", w.overflowFile, "error", err)
 	}
 	for l := range kinds {
 		if w.last[l], err = q.load(ctx, db, lane(l)); err != nil {

@@ -18,6 +18,7 @@ type queue struct {
 	id        identity
 	window    int                  // the widest that setWindow may open
 	thinAbove int                  // bytes of metrics that may wait while METRICS is full
+	maxBytes  int64                // of the outbox
 	version   func(event.Type) int // of Midplane's own types that the doors take
 	count     func(reason string)  // a message was given up
 	repeats   *repeats             // has a lock of its own, which is taken last
@@ -33,11 +34,14 @@ type queue struct {
 	dropped [lanes]map[uint64]*row // of these, those that were given up and still have their place
 	givenUp map[string]uint64
 	thinned thinned
+
+	overflow  overflow
+	overflows bool // the doors take events about them
 }
 
 func newQueue(id identity, cfg Config, count func(reason string)) *queue {
 	q := &queue{
-		id: id, window: cfg.Window, thinAbove: int(cfg.MaxBytes / thinPart), version: cfg.Version, count: count, repeats: newRepeats(cfg), ix: newIndex(cfg.Window), givenUp: map[string]uint64{},
+		id: id, window: cfg.Window, thinAbove: int(cfg.MaxBytes / thinPart), maxBytes: cfg.MaxBytes, version: cfg.Version, count: count, repeats: newRepeats(cfg), ix: newIndex(cfg.Window), givenUp: map[string]uint64{},
 		sendable: make(chan struct{}, 1), unwritten: make(chan struct{}, 1),
 	}
 	for l := range q.ledgers {
@@ -215,6 +219,9 @@ func (q *queue) stats(s *Stats) {
 	s.Depth, s.InFlight, s.GivenUp = int64(q.ix.depth), len(q.ix.flying), maps.Clone(q.givenUp)
 	if t := q.thinned; t.samples > 0 && time.Since(t.last) < thinnedFor {
 		s.Thinned, s.ThinnedSince = t.samples, t.since
+	}
+	if q.overflow.open {
+		s.Overflow, s.OverflowSince = q.overflow.messages(), q.overflow.said.From
 	}
 	var oldest int64
 	for l := range q.ix.lanes {

@@ -23,6 +23,10 @@ type Stats struct {
 	// Metrics that are given up since METRICS is full; 0 when none were lately.
 	Thinned      uint64
 	ThinnedSince time.Time
+
+	// Messages that were given up since the outbox is at its limit; 0 when it is not.
+	Overflow      uint64
+	OverflowSince time.Time
 }
 
 // Stats returns how the outbox is now.

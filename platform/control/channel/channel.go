@@ -147,6 +147,7 @@ func (c *Channel) polls(t *registry.Tenant, u registry.User, req api.ConfigReque
 	return &api.Polls{
 		MaxMessage: int(t.Spec.Quota.MessageSize), State: t.Account.Incarnations[event.StreamState],
 		Resend: c.cfg.Registry.Resends(string(t.ID), u.Name, time.Now()),
+		Ledger: c.cfg.Registry.InUse().Formats.Number(api.FormatPolls) >= api.PollsWithLedger,
 	}
 }
 
@@ -203,7 +204,7 @@ func (c *Channel) status(ctx context.Context, t *registry.Tenant, u registry.Use
 	if req.Held != nil && !slices.Contains(api.Limits, req.Held.Limit) {
 		return nil, fault.New(fault.Invalid, "no limit is named %q", registry.Clip(req.Held.Limit, maxVersion))
 	}
-	unchanged := ok && old.PollerReport.Revision == req.Revision && old.Problem == req.Problem && old.Version == req.Version && (old.Held == nil) == (req.Held == nil) && (old.Thinned == nil) == (req.Thinned == nil) &&
+	unchanged := ok && old.PollerReport.Revision == req.Revision && old.Problem == req.Problem && old.Version == req.Version && (old.Held == nil) == (req.Held == nil) && (old.Thinned == nil) == (req.Thinned == nil) && (old.Overflow == nil) == (req.Overflow == nil) &&
 		maps.Equal(old.Formats, req.Formats) && maps.Equal(old.Types, req.Types)
 	if unchanged && time.Since(seen) < reportEvery || !c.stored.Due(key, time.Second) {
 		return nil, nil

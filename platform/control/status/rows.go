@@ -63,7 +63,7 @@ func (s *Status) pollerRow(t *registry.Tenant, site event.Site, id event.Produce
 		return r
 	}
 	at := report.At.UTC()
-	r.Thinned = report.Thinned
+	r.Thinned, r.Overflow = report.Thinned, report.Overflow
 	r.LastSeen, r.Version, r.Revision, r.Outbox, r.Problem = &at, report.Version, report.PollerReport.Revision, report.Outbox, report.Problem
 	if report.Formats.Number(api.FormatChannel) < api.ChannelWithParts && t.PartNames != nil && r.Revision < t.SpecRevision && r.Problem == "" {
 		cfg, _ := t.Spec.PollerConfig(id) // without a declaration it has no devices

@@ -207,6 +207,10 @@ type PollerReport struct {
 	// service that does not know it.
 	Overflow *Overflow `json:"overflow,omitempty"`
 
+	// Outgoing is what the outbox has for each stream; left out for a service that does
+	// not know it.
+	Outgoing []Outgoing `json:"outgoing,omitempty"`
+
 	// What the poller understands; sent when all nodes read it.
 	Formats Formats            `json:"formats,omitempty"`
 	Types   map[event.Type]int `json:"types,omitempty"`

@@ -165,6 +165,9 @@ func (p *Poller) report() api.PollerReport {
 	if out := p.out.Load(); out != nil {
 		s := out.Stats()
 		r.Epoch, r.Outbox, r.OldestMS, r.Problem = s.Epoch, s.Depth, s.Oldest.Milliseconds(), s.Problem
+		for _, l := range s.Lanes {
+			r.Outgoing = append(r.Outgoing, api.Outgoing{Stream: l.Stream, Low: l.Low, Waiting: l.Waiting, OldestMS: l.Oldest.Milliseconds()})
+		}
 		if s.Overflow > 0 {
 			r.Overflow = &api.Overflow{Messages: s.Overflow, Since: s.OverflowSince.UTC()}
 		}

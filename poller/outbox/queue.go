@@ -223,13 +223,11 @@ func (q *queue) stats(s *Stats) {
 	if q.overflow.open {
 		s.Overflow, s.OverflowSince = q.overflow.messages(), q.overflow.said.From
 	}
-	var oldest int64
 	for l := range q.ix.lanes {
-		if r := q.ix.lanes[l].first; r != nil && (oldest == 0 || r.put < oldest) {
-			oldest = r.put
+		ls := LaneStats{Stream: kinds[l].Stream(), Low: q.lowOf(lane(l)), Waiting: q.ix.lanes[l].depth}
+		if r := q.ix.lanes[l].first; r != nil {
+			ls.Oldest = max(0, time.Since(time.UnixMilli(r.put)))
 		}
-	}
-	if oldest > 0 {
-		s.Oldest = max(0, time.Since(time.UnixMilli(oldest)))
+		s.Lanes, s.Oldest = append(s.Lanes, ls), max(s.Oldest, ls.Oldest)
 	}
 }

@@ -199,6 +199,8 @@ func (c *Channel) status(ctx context.Context, t *registry.Tenant, u registry.Use
 	req.Problem, req.Version = registry.Clip(req.Problem, maxProblem), registry.Clip(req.Version, maxVersion)
 	understands := api.Understands{Formats: req.Formats, Types: req.Types}.KnownTo(c.cfg.Understands)
 	req.Formats, req.Types = understands.Formats, understands.Types
+	req.Outgoing = slices.DeleteFunc(req.Outgoing, func(o api.Outgoing) bool { return event.KindOfStream(o.Stream) == "" })
+	req.Outgoing = req.Outgoing[:min(len(req.Outgoing), len(event.Kinds))]
 	key := registry.PollerKey(string(t.ID), u.Name)
 	old, seen, ok := registry.Get[registry.PollerStatus](c.cfg.Registry, key)
 	if req.Held != nil && !slices.Contains(api.Limits, req.Held.Limit) {

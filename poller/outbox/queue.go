@@ -22,6 +22,7 @@ type queue struct {
 	version   func(event.Type) int // of Midplane's own types that the doors take
 	count     func(reason string)  // a message was given up
 	repeats   *repeats             // has a lock of its own, which is taken last
+	kept      *kept                // as well
 
 	sendable  chan struct{} // something may be ready to be sent
 	unwritten chan struct{} // pending has grown
@@ -39,9 +40,9 @@ type queue struct {
 	overflows bool // the doors take events about them
 }
 
-func newQueue(id identity, cfg Config, count func(reason string)) *queue {
+func newQueue(id identity, cfg Config, kept *kept, count func(reason string)) *queue {
 	q := &queue{
-		id: id, window: cfg.Window, thinAbove: int(cfg.MaxBytes / thinPart), maxBytes: cfg.MaxBytes, version: cfg.Version, count: count, repeats: newRepeats(cfg), ix: newIndex(cfg.Window), givenUp: map[string]uint64{},
+		id: id, kept: kept, window: cfg.Window, thinAbove: int(cfg.MaxBytes / thinPart), maxBytes: cfg.MaxBytes, version: cfg.Version, count: count, repeats: newRepeats(cfg), ix: newIndex(cfg.Window), givenUp: map[string]uint64{},
 		sendable: make(chan struct{}, 1), unwritten: make(chan struct{}, 1),
 	}
 	for l := range q.ledgers {
@@ -116,6 +117,7 @@ func (q *queue) ack(e *event.Event) {
 		return
 	}
 	q.ix.lanes[r.lane].accepted()
+	q.kept.add(r.lane, e)
 	if q.id.isLedger(r.lane, r.ent.id, r.typ) {
 		q.ledgers[r.lane].acked(r.seq)
 	}

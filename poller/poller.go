@@ -57,6 +57,7 @@ type Poller struct {
 	pace    *forward.Pacer
 	doors   *forward.Doors
 	heart   *heartbeat.Heart
+	missing missing
 	ledger  atomic.Bool                       // the deployment takes part in the ledger in full
 	out     atomic.Pointer[outbox.Outbox]     // nil before Run
 	forward atomic.Pointer[forward.Forwarder] // nil before there are credentials
@@ -100,6 +101,9 @@ func (p *Poller) polls(polls *api.Polls) {
 	p.ledger.Store(polls != nil && polls.Ledger)
 	if out := p.out.Load(); out != nil {
 		out.SetOverflows(p.ledger.Load())
+	}
+	if polls != nil {
+		p.missing.serve(p, polls.Missing)
 	}
 }
 

@@ -91,6 +91,9 @@ func (c *Consumer) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
+// Report has findings reported that others recorded.
+func (c *Consumer) Report() { wait.Nudge(c.shared.found) }
+
 // Reports says of each tenant that is being read how far it is, by name.
 func (c *Consumer) Reports() []api.TenantReport {
 	out := []api.TenantReport{}

@@ -144,11 +144,18 @@ func (c *Channel) polls(t *registry.Tenant, u registry.User, req api.ConfigReque
 	if !slices.Contains(req.Reads, api.ReadsPolls) || c.cfg.Registry.InUse().Formats.Number(api.FormatPolls) < 2 {
 		return nil
 	}
-	return &api.Polls{
+	out := &api.Polls{
 		MaxMessage: int(t.Spec.Quota.MessageSize), State: t.Account.Incarnations[event.StreamState],
-		Resend: c.cfg.Registry.Resends(string(t.ID), u.Name, time.Now()),
 		Ledger: c.cfg.Registry.InUse().Formats.Number(api.FormatPolls) >= api.PollsWithLedger,
 	}
+	for _, r := range c.cfg.Registry.Resends(string(t.ID), u.Name, time.Now()) {
+		if r.Messages == nil { // an older poller reads only these
+			out.Resend = append(out.Resend, r)
+		} else {
+			out.Missing = append(out.Missing, r)
+		}
+	}
+	return out
 }
 
 // catchUp returns the tenant as the registry has it at revision want at least.

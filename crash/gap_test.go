@@ -60,6 +60,10 @@ func TestGapIsFilledAgain(t *testing.T) {
 	c := testcluster.Start(t, testcluster.Options{NoSync: true, Tenants: []*tenants.Spec{spec}})
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
+	creds, err := c.User(ctx, "acme", account.RolePoller, "syd-01")
+	if err != nil {
+		t.Fatal(err)
+	}
 	raw, err := c.Raw(ctx, "acme")
 	if err != nil {
 		t.Fatal(err)
@@ -83,10 +87,6 @@ func TestGapIsFilledAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		return background(t, p.Run)
-	}
-	creds, err := c.User(ctx, "acme", account.RolePoller, "syd-01")
-	if err != nil {
-		t.Fatal(err)
 	}
 	p, err := poller.New(poller.Config{User: "syd-01", Dir: filepath.Join(dir, "poller"), CredsFile: creds, Servers: c.Servers(),
 		Collectors: map[string]collect.Collector{"ping": &flip{runs: map[event.Entity]int{}}}}, telemetry.Nop())

@@ -30,7 +30,6 @@ import (
 	"midplane/fault"
 	"midplane/internal/wait"
 	"midplane/primary/consume"
-	"midplane/primary/fold"
 	"midplane/primary/query"
 	"midplane/primary/repair"
 	"midplane/primary/store"
@@ -130,10 +129,7 @@ func (p *Primary) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	gaps := repair.NewGaps(db.Reader, core, func(ctx context.Context, tenant event.Tenant, found ...fold.Finding) error {
-		defer consumer.Report()
-		return db.Writer.Find(ctx, tenant, found...)
-	}, p.tel)
+	gaps := repair.NewGaps(db.Reader, core, consumer.Find, p.tel)
 	answers := query.New(query.Config{Name: p.cfg.Name, Version: p.cfg.Version, Started: started}, db.Reader, consumer)
 	p.answers.Store(answers)
 	defer p.answers.Store(nil)

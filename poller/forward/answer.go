@@ -26,7 +26,7 @@ func (f *Forwarder) onAnswer(msg *nats.Msg) {
 	now := time.Now()
 	if fl.again != nil {
 		delete(f.flights, fl.token)
-		f.onAgain(fl, msg, err, now)
+		f.resends.answered(fl.again, msg, err, now, f.tel.Log)
 		end(fl, err)
 		return
 	}

@@ -2,6 +2,7 @@ package forward
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -111,19 +112,17 @@ func (r *resends) done(m *resent) {
 	delete(r.all, m.e.ID)
 }
 
-// onAgain acts on the answer to a message that was sent once more. The forwarder's
-// mutex is held.
-func (f *Forwarder) onAgain(fl *flight, msg *nats.Msg, err error, now time.Time) {
-	log := f.tel.Log.With("id", fl.e.ID)
+// answered acts on the answer to a message that was sent once more.
+func (r *resends) answered(m *resent, msg *nats.Msg, err error, now time.Time, log *slog.Logger) {
 	switch kind := fault.KindOf(err); {
 	case kind == "" && !duplicate(msg):
-		f.resends.done(fl.again)
-		log.Info("a message that was missing is stored again")
+		r.done(m)
+		log.Info("a message that was missing is stored again", "id", m.e.ID)
 	case kind == fault.Invalid || kind == fault.Denied:
-		f.resends.done(fl.again)
-		log.Warn("a message that is missing is refused", "refusal", err)
+		r.done(m)
+		log.Warn("a message that is missing is refused", "id", m.e.ID, "refusal", err)
 	default: // the stream still knows the id, or takes nothing now
-		f.resends.set(fl.again, false, now.Add(max(f.resends.every, bus.RetryAfter(err))))
+		r.set(m, false, now.Add(max(r.every, bus.RetryAfter(err))))
 	}
 }
 

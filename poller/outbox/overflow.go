@@ -20,11 +20,11 @@ import (
 // becomes an event. It is kept in a file of its own, so that a restart does not lose
 // the numbers; of a crash the last overflowSave may be missing.
 type overflow struct {
-	open  bool      // messages are given up, or were and the outbox is still more than half full
-	over  bool      // it has ended, and the event is not put yet
-	saved time.Time // when the file was written
-	dirty bool      // the file is behind
-	said  event.Overflow
+	open    bool      // messages are given up, or were and the outbox is still more than half full
+	over    bool      // it has ended, and the event is not put yet
+	saved   time.Time // when the file was written
+	dirty   bool      // the file is behind
+	account event.Overflow
 }
 
 // overflowSave is how far the file may be behind.
@@ -33,7 +33,7 @@ const overflowSave = 10 * time.Second
 // begin notes that messages are given up to make room.
 func (o *overflow) begin(epoch int64, now time.Time) {
 	if !o.open && !o.over {
-		o.said = event.Overflow{Epoch: epoch, From: now.UTC()}
+		o.account = event.Overflow{Epoch: epoch, From: now.UTC()}
 	}
 	o.open, o.over = true, false
 }
@@ -44,12 +44,12 @@ func (o *overflow) add(r *row, reason string) {
 		return
 	}
 	stream, put := kinds[r.lane].Stream(), time.UnixMilli(r.put).UTC()
-	i := slices.IndexFunc(o.said.GivenUp, func(g event.GivenUp) bool { return g.Stream == stream && g.Reason == reason })
+	i := slices.IndexFunc(o.account.GivenUp, func(g event.GivenUp) bool { return g.Stream == stream && g.Reason == reason })
 	if i < 0 {
-		i = len(o.said.GivenUp)
-		o.said.GivenUp = append(o.said.GivenUp, event.GivenUp{Stream: stream, Reason: reason, From: r.seq, To: r.seq, Oldest: put, Newest: put})
+		i = len(o.account.GivenUp)
+		o.account.GivenUp = append(o.account.GivenUp, event.GivenUp{Stream: stream, Reason: reason, From: r.seq, To: r.seq, Oldest: put, Newest: put})
 	}
-	g := &o.said.GivenUp[i]
+	g := &o.account.GivenUp[i]
 	g.Messages++
 	g.From, g.To = min(g.From, r.seq), max(g.To, r.seq)
 	if put.Before(g.Oldest) {
@@ -65,33 +65,33 @@ func (o *overflow) add(r *row, reason string) {
 func (o *overflow) settle(waiting, most int64, now time.Time) {
 	if o.open && waiting <= most/2 {
 		o.open, o.over, o.dirty = false, true, true
-		o.said.Until = now.UTC()
+		o.account.Until = now.UTC()
 	}
 }
 
 // messages is how many were given up.
 func (o *overflow) messages() (n uint64) {
-	for _, g := range o.said.GivenUp {
+	for _, g := range o.account.GivenUp {
 		n += g.Messages
 	}
 	return n
 }
 
-// event is what is said of an overflow that has ended.
+// event is the account of an overflow that has ended.
 func (o *overflow) event(ent event.Entity) event.Event {
-	said := o.said
-	said.GivenUp = slices.Clone(said.GivenUp)
-	slices.SortFunc(said.GivenUp, func(a, b event.GivenUp) int {
+	account := o.account
+	account.GivenUp = slices.Clone(account.GivenUp)
+	slices.SortFunc(account.GivenUp, func(a, b event.GivenUp) int {
 		return cmp.Or(cmp.Compare(a.Stream, b.Stream), cmp.Compare(a.Reason, b.Reason))
 	})
 	var parts []string
-	for _, g := range said.GivenUp {
+	for _, g := range account.GivenUp {
 		parts = append(parts, fmt.Sprintf("%d of %s (%s, sequence %d to %d)", g.Messages, g.Stream, g.Reason, g.From, g.To))
 	}
-	said.Message = fmt.Sprintf("the outbox was full from %s to %s, and messages were given up: %s",
-		said.From.Format(time.RFC3339), said.Until.Format(time.RFC3339), strings.Join(parts, ", "))
-	data, _ := json.Marshal(said) // numbers, strings and times only
-	return event.Event{Kind: event.KindEvent, Severity: event.Error, Type: event.TypeOverflow, Entity: ent, Data: data, Time: said.Until}
+	account.Message = fmt.Sprintf("the outbox was full from %s to %s, and messages were given up: %s",
+		account.From.Format(time.RFC3339), account.Until.Format(time.RFC3339), strings.Join(parts, ", "))
+	data, _ := json.Marshal(account) // numbers, strings and times only
+	return event.Event{Kind: event.KindEvent, Severity: event.Error, Type: event.TypeOverflow, Entity: ent, Data: data, Time: account.Until}
 }
 
 // loadOverflow reads the account of an overflow that a stop or a crash interrupted. A
@@ -102,18 +102,19 @@ func loadOverflow(path string, epoch int64) (o overflow, err error) {
 		return overflow{}, nil
 	}
 	if err == nil {
-		err = json.Unmarshal(data, &o.said)
+		err = json.Unmarshal(data, &o.account)
 	}
-	if err != nil || o.said.Epoch != epoch {
+	if err != nil || o.account.Epoch != epoch {
 		return overflow{}, err
 	}
-	o.open, o.over = o.said.Until.IsZero(), !o.said.Until.IsZero()
+	o.open, o.over = o.account.Until.IsZero(), !o.account.Until.IsZero()
 	return o, nil
 }
 
 // overflowed has the overflow end when it is time, and returns its account for the
 // file when that is behind, by overflowSave or at all.
-func (q *queue) overflowed(now time.Time, atOnce bool) (said *event.Overflow) {
+func (w *writer) overflowed(now time.Time, atOnce bool) (account *event.Overflow) {
+	q := w.queue
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	o := &q.overflow
@@ -126,13 +127,14 @@ func (q *queue) overflowed(now time.Time, atOnce bool) (said *event.Overflow) {
 		return nil
 	}
 	o.dirty, o.saved = false, now
-	copied := o.said
+	copied := o.account
 	copied.GivenUp = slices.Clone(copied.GivenUp)
 	return &copied
 }
 
 // planOverflow plans the event about an overflow that has ended.
-func (q *queue) planOverflow(p *plan) {
+func (w *writer) planOverflow(p *plan) {
+	q := w.queue
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if !q.overflow.over || !q.overflows {
@@ -148,8 +150,8 @@ func (q *queue) planOverflow(p *plan) {
 // saveOverflow keeps the file: what was given up so far, or nothing when the event
 // about it is put. That it cannot be written is logged and no reason to stop.
 func (w *writer) saveOverflow(now time.Time, atOnce bool) {
-	if said := w.queue.overflowed(now, atOnce); said != nil {
-		data, err := json.Marshal(said)
+	if account := w.overflowed(now, atOnce); account != nil {
+		data, err := json.Marshal(account)
 		if err == nil {
 			err = atomicfile.Write(w.overflowFile, data)
 		}

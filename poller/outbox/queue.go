@@ -223,7 +223,7 @@ func (q *queue) stats(s *Stats) {
 		s.Thinned, s.ThinnedSince = t.samples, t.since
 	}
 	if q.overflow.open {
-		s.Overflow, s.OverflowSince = q.overflow.messages(), q.overflow.said.From
+		s.Overflow, s.OverflowSince = q.overflow.messages(), q.overflow.account.From
 	}
 	for l := range q.ix.lanes {
 		ls := LaneStats{Stream: kinds[l].Stream(), Low: q.lowOf(lane(l)), Waiting: q.ix.lanes[l].depth}

@@ -164,7 +164,7 @@ func (w *writer) commit(batch []*request, ledgers bool) error {
 func (w *writer) try(ctx context.Context, batch []*request, ledgers bool) (err error) {
 	p := newPlan(w.id, w.last)
 	if ledgers {
-		w.queue.planOverflow(p)
+		w.planOverflow(p)
 		w.queue.planLedgers(p)
 	}
 	pend := w.queue.pending() // after it, since a planned ledger message marks its tombstones

@@ -20,7 +20,7 @@ type Finding struct {
 const (
 	AlarmGap         = "gap"          // a producer's acknowledged message never came
 	AlarmFilled      = "gap-filled"   // what was missing of a producer has come
-	AlarmLost        = "lost"         // and this has not: nobody has it any more
+	AlarmLost        = "lost"         // and this has not: no poller has it any more
 	AlarmHole        = "hole"         // a sequence of the stream is missing
 	AlarmPurged      = "purged-ahead" // the stream was purged above the reader
 	AlarmCursorAhead = "cursor-ahead" // the reader is past the end of the stream

@@ -27,7 +27,7 @@ type note struct {
 	doubled uint64
 }
 
-// putNote writes what is said beside an account when it has changed, which is seldom.
+// putNote writes the note beside an account when it has changed, which is seldom.
 func (t *tx) putNote(ctx context.Context, key fold.LedgerKey, l *fold.Ledger) error {
 	if now := (note{l.Site, l.Doubled}); t.notes[key] == now {
 		return nil

@@ -203,6 +203,14 @@ type PollerReport struct {
 	// does not know it.
 	Thinned *Thinned `json:"thinned,omitempty"`
 
+	// Overflow is what the poller gave up since its outbox is at its limit; left out for a
+	// service that does not know it.
+	Overflow *Overflow `json:"overflow,omitempty"`
+
+	// Outgoing is what the outbox has for each stream; left out for a service that does
+	// not know it.
+	Outgoing []Outgoing `json:"outgoing,omitempty"`
+
 	// What the poller understands; sent when all nodes read it.
 	Formats Formats            `json:"formats,omitempty"`
 	Types   map[event.Type]int `json:"types,omitempty"`
@@ -213,6 +221,14 @@ type PollerReport struct {
 type Thinned struct {
 	Samples uint64    `json:"samples"` // given up since Since
 	Since   time.Time `json:"since"`
+}
+
+// Overflow says that a poller's outbox is at its limit, and that messages are given up.
+// It is reported until half of the outbox is free again; then an event says what was
+// given up (event.TypeOverflow).
+type Overflow struct {
+	Messages uint64    `json:"messages"` // given up since Since
+	Since    time.Time `json:"since"`
 }
 
 // Hint is the message on hint.<poller>: the poller should ask now for a

@@ -37,6 +37,7 @@ const (
 	CodePollerOffline    Code = "poller-offline"
 	CodePollerProblem    Code = "poller-problem"
 	CodeMetricsThinned   Code = "metrics-thinned"
+	CodeOutboxFull       Code = "outbox-full"
 	CodeProducerHeldBack Code = "producer-held-back"
 	CodeProducerShutOut  Code = "producer-shut-out"
 	CodeStreamFilling    Code = "stream-filling"
@@ -93,6 +94,8 @@ var Codes = []CodeRow{
 	{CodePollerProblem, ScopeSystem, event.Warning, "a poller says that something is wrong with it", "see its log"},
 	{CodeMetricsThinned, ScopeSystem, event.Warning, "METRICS takes nothing, and a poller gives up one in two of the samples that wait, again and again; states and events are not touched",
 		"raise quota.storage, use longer intervals, or let the readers of METRICS catch up; midplane diff says for how long METRICS holds what the checks send"},
+	{CodeOutboxFull, ScopeSystem, event.Error, "a poller's outbox is at its limit: the oldest metrics, states that newer ones replace and in the end events are given up, each named in the loss ledger",
+		"bring the poller back into connection with the nodes, or let the stream that takes nothing be read; give the poller a larger outbox (--outbox-bytes). An event says what was given up when it is over"},
 	{CodeProducerHeldBack, ScopeSystem, event.Warning, "messages of a producer wait because of a limit", "raise the named quota in the tenant's file, or let the producer send less"},
 	{CodeProducerShutOut, ScopeSystem, event.Error, "a producer did not wait when asked to, and its connections are closed for a while", `let the producer honour "retry in" of refusals with code 429`},
 	{CodeStreamFilling, ScopeSystem, event.Error, "a stream is nearly full of unread messages", "let the reader catch up, or raise quota.storage in the tenant's file"},

@@ -103,7 +103,7 @@ func everything() []Facts {
 			{
 				ID: "acme", Drift: &Drift{Parts: []string{"exports"}, At: noon}, Unset: []string{"north"},
 				Conditions: []Condition{{Type: IngressOpen, Message: "the door is not open on n2"}, {Type: StreamsReady, OK: true}},
-				Pollers: []Poller{{ID: "p1", Status: PollerOffline, LastSeen: &noon}, {ID: "p2", Status: PollerOnline, Problem: "no raw socket", Thinned: &Thinned{Samples: 12, Since: noon}},
+				Pollers: []Poller{{ID: "p1", Status: PollerOffline, LastSeen: &noon}, {ID: "p2", Status: PollerOnline, Problem: "no raw socket", Thinned: &Thinned{Samples: 12, Since: noon}, Overflow: &Overflow{Messages: 9, Since: noon}},
 					{ID: "p3", Status: PollerOffline, LastSeen: &noon}, {ID: "p4", Status: PollerPending}},
 				Held: []HeldProducer{{Producer: "p3", Held: Held{Limit: LimitTenantBytes, Since: noon}, ShutOut: &late},
 					{Producer: "p4", Held: Held{Limit: LimitProducerMessages, Value: 5, Refused: 7, Waiting: 9, Since: noon}}},
@@ -195,7 +195,7 @@ func TestProblemsOfATenant(t *testing.T) {
 			got = append(got, string(p.Code)+" "+p.Subject)
 		}
 	}
-	want := []string{"account-drift ", "stream-no-leader STATE", "poller-offline p1", "producer-shut-out p3", "stream-filling STATE",
+	want := []string{"account-drift ", "stream-no-leader STATE", "outbox-full p2", "poller-offline p1", "producer-shut-out p3", "stream-filling STATE",
 		"metrics-thinned p2", "poller-problem p2", "producer-held-back p4", "secret-not-set north", "tenant-not-ready IngressOpen"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -64,8 +64,11 @@ type Poller struct {
 	Devices  int        `json:"devices"`
 	Revision uint64     `json:"revision"` // of the configuration it works with
 	Outbox   int64      `json:"outbox"`   // messages waiting
+	Epoch    int64      `json:"epoch"`    // of its outbox, 0 when it never reported
+	Unsent   []Unsent   `json:"unsent"`   // by stream; an older poller does not say
 	Problem  string     `json:"problem,omitempty"`
-	Thinned  *Thinned   `json:"thinned,omitempty"` // metrics that it gives up, null when it gives up none
+	Thinned  *Thinned   `json:"thinned,omitempty"`  // metrics that it gives up, null when it gives up none
+	Overflow *Overflow  `json:"overflow,omitempty"` // what it gives up since its outbox is at its limit, null when it is not
 }
 
 // Status of a poller.

@@ -34,6 +34,10 @@ type StreamFacts struct {
 	MaxBytes int64  // 0: no limit
 	Above    uint64 // percent of MaxBytes above which read messages are trimmed
 	Slowest  string // the reader that has read least, "" when there is none
+	Unread   uint64 // messages that it has not read
+	// Away is when the slowest reader was last seen, when it is silent; Window is
+	// until when only the duplicate window holds the stream. Nil: neither is so.
+	Away, Window *time.Time
 }
 
 func (t TenantFacts) problems() (out []Problem) {
@@ -71,6 +75,9 @@ func (t TenantFacts) problems() (out []Problem) {
 		case p.Problem != "":
 			out = append(out, wrong(CodePollerProblem, t.ID, p.ID, "", "poller %s: %s", p.ID, p.Problem))
 		}
+		if p.Overflow != nil {
+			out = append(out, wrong(CodeOutboxFull, t.ID, p.ID, "", "the outbox of poller %s is at its limit: %d messages were given up since %s", p.ID, p.Overflow.Messages, stamp(p.Overflow.Since)))
+		}
 		if p.Thinned != nil {
 			out = append(out, wrong(CodeMetricsThinned, t.ID, p.ID, "", "METRICS is full: %d samples were thinned at poller %s since %s", p.Thinned.Samples, p.ID, stamp(p.Thinned.Since)))
 		}
@@ -90,16 +97,30 @@ func since(at *time.Time) string {
 
 func (s StreamFacts) problems(tenant string) (out []Problem) {
 	if s.MaxBytes > 0 && s.Bytes*100 > uint64(s.MaxBytes)*s.Above {
-		slowest := s.Slowest
-		if slowest == "" {
-			slowest = "no primary"
-		}
-		out = append(out, wrong(CodeStreamFilling, tenant, s.Name, "", "stream %s is %d %% full; its slowest reader: %s", s.Name, s.Bytes*100/uint64(s.MaxBytes), slowest))
+		by, hint := s.heldBy()
+		out = append(out, wrong(CodeStreamFilling, tenant, s.Name, hint, "stream %s is %d %% full; %s", s.Name, s.Bytes*100/uint64(s.MaxBytes), by))
 	}
 	if s.Leader == "" {
 		out = append(out, wrong(CodeStreamNoLeader, tenant, s.Name, "", "stream %s has no leader", s.Name))
 	}
 	return out
+}
+
+// heldBy says what a full stream waits for, and what to do when that is not what is
+// usual.
+func (s StreamFacts) heldBy() (by, hint string) {
+	switch {
+	case s.Slowest == "":
+		return "no primary reads it", ""
+	case s.Away != nil && s.Unread > 0:
+		return fmt.Sprintf("%s is away since %s and has %d messages to read", s.Slowest, stamp(*s.Away), s.Unread), ""
+	case s.Window != nil:
+		return fmt.Sprintf("all have read what is to go, and the duplicate window holds it until %s", stamp(*s.Window)),
+			"it ends by itself; producers keep what they have until then. A larger quota.storage is full less often"
+	case s.Unread > 0:
+		return fmt.Sprintf("its slowest reader is %s, which has %d messages to read", s.Slowest, s.Unread), ""
+	}
+	return "all have read it, and it is trimmed within seconds", ""
 }
 
 // problem says which limit holds a producer back, since when, and what would lift

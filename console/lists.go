@@ -34,12 +34,13 @@ type kind struct {
 }
 
 var (
-	plain   = []string{"tenant", "limit", "after"}
-	placed  = []string{"tenant", "site", "limit", "after"}
-	looked  = []string{"tenant", "site", "status", "poller", "q", "order", "limit", "after"}
-	parts   = []string{"tenant", "site", "status", "q", "limit", "after"}
-	limited = []string{"tenant", "producer", "limit", "after"}
-	logged  = []string{"tenant", "site", "severity", "type", "entity", "since", "newest", "limit", "after"}
+	plain     = []string{"tenant", "limit", "after"}
+	placed    = []string{"tenant", "site", "limit", "after"}
+	looked    = []string{"tenant", "site", "status", "poller", "q", "order", "limit", "after"}
+	parts     = []string{"tenant", "site", "status", "q", "limit", "after"}
+	accounted = []string{"tenant", "site", "producer", "limit", "after"}
+	limited   = []string{"tenant", "producer", "limit", "after"}
+	logged    = []string{"tenant", "site", "severity", "type", "entity", "since", "newest", "limit", "after"}
 )
 
 // kinds are those of "midplane get".
@@ -52,6 +53,7 @@ var kinds = []kind{
 	{"checks", parts, query(api.CheckList, func(c api.Check) string { return c.Tenant })},
 	{"events", logged, events},
 	{"streams", plain, admin(api.StreamList, func(s api.Stream) string { return s.Tenant })},
+	{"ledger", accounted, ledger},
 	{"limits", limited, admin(api.LimitList, func(l api.Limit) string { return l.Tenant })},
 	{"schemas", plain, admin(api.SchemaList, func(s api.Schema) string { return cmp.Or(s.Tenant, everybodys) })},
 }
@@ -83,6 +85,22 @@ func events(ctx context.Context, v *views, p params, limit int, after string) (p
 		got.Next, err = v.positions.shown(ctx, got.Next)
 	}
 	return got, err
+}
+
+// ledger adds what pollers report of what they have not sent. Without an answer it is
+// not known.
+func ledger(ctx context.Context, v *views, p params, limit int, after string) (page, error) {
+	do := func(ctx context.Context, verb string, req, resp any) error {
+		if err := v.src.Query(ctx, verb, req, resp); err != nil {
+			return err
+		}
+		pollers, err := api.All[api.Poller](ctx, v.src.Admin, api.PollerList, api.ListRequest{Tenant: p.tenant, Site: p.site})
+		if got, ok := resp.(*api.Page[api.Account]); ok && err == nil {
+			api.AddUnsent(got.Items, pollers)
+		}
+		return nil
+	}
+	return rows(ctx, v, do, api.LedgerList, p.list(limit, after), func(a api.Account) string { return a.Tenant })
 }
 
 // rows asks for one page. Rows go through their type, so that every field is

@@ -31,6 +31,7 @@ var matrix = map[string][7]int{
 	"GET /api/v1/checks":                           {401, 200, 200, 200, 200, 200, 403},
 	"GET /api/v1/events":                           {401, 200, 200, 200, 200, 200, 403},
 	"GET /api/v1/streams":                          {401, 200, 200, 200, 200, 200, 403},
+	"GET /api/v1/ledger":                           {401, 200, 200, 200, 200, 200, 403},
 	"GET /api/v1/limits":                           {401, 200, 200, 200, 200, 200, 403},
 	"GET /api/v1/schemas":                          {401, 200, 200, 200, 200, 200, 403},
 	"GET /api/v1/devices/changes":                  {401, 200, 200, 200, 200, 200, 403},
@@ -216,7 +217,7 @@ func TestConfinedViewerSeesNothingElse(t *testing.T) {
 	for _, path := range []string{
 		"/api/v1/tenants?tenant=globex", "/api/v1/sites?tenant=globex", "/api/v1/pollers?tenant=globex", "/api/v1/devices?tenant=globex&limit=1",
 		"/api/v1/interfaces?tenant=globex", "/api/v1/checks?tenant=globex", "/api/v1/events?tenant=globex&newest=true", "/api/v1/streams?tenant=globex",
-		"/api/v1/limits?tenant=globex", "/api/v1/limits?tenant=globex&producer=feed", "/api/v1/schemas?tenant=globex", "/api/v1/events/stream?tenant=globex", "/api/v1/devices/globex/hq/r1", "/api/v1/devices/nosuch/hq/r1", "/metrics",
+		"/api/v1/ledger?tenant=globex", "/api/v1/limits?tenant=globex", "/api/v1/limits?tenant=globex&producer=feed", "/api/v1/schemas?tenant=globex", "/api/v1/events/stream?tenant=globex", "/api/v1/devices/globex/hq/r1", "/api/v1/devices/nosuch/hq/r1", "/metrics",
 		"/api/v1/devices?tenant=nosuch", "/api/v1/devices/changes?tenant=globex", "/api/v1/devices/changes?tenant=nosuch&since=db.1", "/api/v1/devices?tenant=globex&q=r&status=down",
 	} {
 		status, _, body := ask(t, url+path, acme)

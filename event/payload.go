@@ -34,6 +34,9 @@ const (
 	TypeLedgerState  Type = "midplane.ledger.state.v1"  // state, entity = poller
 	TypeLedgerMetric Type = "midplane.ledger.metric.v1" // metric, entity = poller
 
+	// What a poller gave up since its outbox was at its limit.
+	TypeOverflow Type = "midplane.outbox.overflowed.v1" // event, entity = poller
+
 	// What the system reports about itself, site "_".
 	TypeAlarm Type = "midplane.alarm.raised.v1" // event
 )
@@ -210,6 +213,27 @@ type Ledger struct {
 	Epoch      int64       `json:"epoch"`
 	Low        uint64      `json:"low"`
 	Tombstones []Tombstone `json:"tombstones"`
+}
+
+// Overflow says what a poller gave up while its outbox was at its limit.
+type Overflow struct {
+	Epoch   int64     `json:"epoch"`
+	From    time.Time `json:"from"`  // when the first message was given up
+	Until   time.Time `json:"until"` // when half of the outbox was free again
+	GivenUp []GivenUp `json:"givenUp"`
+	Message string    `json:"message"`
+}
+
+// GivenUp is what was given up of one stream for one reason. Not every sequence from
+// From to To need be among it: the tombstones of the ledger say which are.
+type GivenUp struct {
+	Stream   string    `json:"stream"`
+	Reason   string    `json:"reason"` // full, superseded, refused, thinned
+	Messages uint64    `json:"messages"`
+	From     uint64    `json:"from"`   // lowest sequence
+	To       uint64    `json:"to"`     // highest sequence
+	Oldest   time.Time `json:"oldest"` // when the oldest and the newest of them were found
+	Newest   time.Time `json:"newest"`
 }
 
 // Alarm is a report of the system about itself that must not go unnoticed.

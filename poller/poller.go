@@ -57,6 +57,8 @@ type Poller struct {
 	pace    *forward.Pacer
 	doors   *forward.Doors
 	heart   *heartbeat.Heart
+	missing missing
+	ledger  atomic.Bool                       // the deployment takes part in the ledger in full
 	out     atomic.Pointer[outbox.Outbox]     // nil before Run
 	forward atomic.Pointer[forward.Forwarder] // nil before there are credentials
 }
@@ -78,7 +80,7 @@ func New(cfg Config, tel telemetry.Telemetry) (*Poller, error) {
 	p.doors = forward.NewDoors(p.tel)
 	p.heart = heartbeat.New(sent{p}, p.tel.Log)
 	p.channel = channel.New(channel.Config{
-		User: cfg.User, Dir: cfg.Dir, CredsFile: cfg.CredsFile, Apply: p.apply, Pace: p.pace.Set, Types: p.doors.Set, Polls: p.heart.Set,
+		User: cfg.User, Dir: cfg.Dir, CredsFile: cfg.CredsFile, Apply: p.apply, Pace: p.pace.Set, Types: p.doors.Set, Polls: p.polls,
 	}, p.tel.Log)
 	p.sched = schedule.New(schedule.Config{
 		Poller: event.Producer(cfg.User), Collectors: cfg.Collectors, Emit: p.emit, Secrets: p.channel.Secret, Known: p.known, Summary: p.heart,
@@ -91,6 +93,18 @@ func (p *Poller) apply(c api.PollerConfig) {
 	p.doors.Forget()
 	p.sched.Apply(c)
 	p.heart.Apply(c) // afterwards: what is gone runs no more
+}
+
+// polls is given what the control plane says of what is sent, with every answer.
+func (p *Poller) polls(polls *api.Polls) {
+	p.heart.Set(polls)
+	p.ledger.Store(polls != nil && polls.Ledger)
+	if out := p.out.Load(); out != nil {
+		out.SetOverflows(p.ledger.Load())
+	}
+	if polls != nil {
+		p.missing.serve(p, polls.Missing)
+	}
 }
 
 // emit is the scheduler's way into the outbox.
@@ -127,6 +141,7 @@ func (p *Poller) Run(ctx context.Context) error {
 		return err
 	}
 	p.out.Store(out)
+	out.SetOverflows(p.ledger.Load())
 	p.channel.Restore()
 	defer forward.Observe(p.tel, p.cfg.User, p.pace, func() (int64, time.Duration) {
 		s := out.Stats()
@@ -154,6 +169,12 @@ func (p *Poller) report() api.PollerReport {
 	if out := p.out.Load(); out != nil {
 		s := out.Stats()
 		r.Epoch, r.Outbox, r.OldestMS, r.Problem = s.Epoch, s.Depth, s.Oldest.Milliseconds(), s.Problem
+		for _, l := range s.Lanes {
+			r.Outgoing = append(r.Outgoing, api.Outgoing{Stream: l.Stream, Low: l.Low, Waiting: l.Waiting, OldestMS: l.Oldest.Milliseconds()})
+		}
+		if s.Overflow > 0 {
+			r.Overflow = &api.Overflow{Messages: s.Overflow, Since: s.OverflowSince.UTC()}
+		}
 		if s.Thinned > 0 {
 			r.Thinned = &api.Thinned{Samples: s.Thinned, Since: s.ThinnedSince.UTC()}
 		}

@@ -129,6 +129,7 @@ func (p *Primary) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	gaps := repair.NewGaps(db.Reader, core, consumer.Find, p.tel)
 	answers := query.New(query.Config{Name: p.cfg.Name, Version: p.cfg.Version, Started: started}, db.Reader, consumer)
 	p.answers.Store(answers)
 	defer p.answers.Store(nil)
@@ -139,6 +140,7 @@ func (p *Primary) Run(ctx context.Context) (err error) {
 		return consumer.Run(ctx)
 	})
 	g.Go(func() error { return repairer.Run(ctx) })
+	g.Go(func() error { return gaps.Run(ctx) })
 	g.Go(func() error { return answers.Run(ctx, queryConn, func() { close(p.ready) }) })
 	g.Go(func() error { return p.keepReporting(ctx, core) })
 	g.Go(func() error { return p.prune(ctx, db.Writer) })

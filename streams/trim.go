@@ -40,6 +40,9 @@ type Trim struct {
 
 	AgeFloor uint64 // first sequence younger than the retention; 0: not known, or no retention limit
 	DupFloor uint64 // first sequence younger than the duplicate window; 0: not known, so nothing is purged
+	// DoneFloor is the first sequence of which a copy may come yet: below it what is
+	// inside the window may go as well. 0: not known.
+	DoneFloor uint64
 }
 
 // Decision is what to do. PurgeTo is absolute: every sequence below it is purged;
@@ -69,7 +72,7 @@ func Floor(cursors []Cursor) (seq uint64, owner string, ok bool) {
 }
 
 // Plan decides what to purge. It never purges a message that a holding cursor has
-// not passed or that is inside the duplicate window. It never returns a sequence
+// not passed, or that is inside the duplicate window and of which a copy may come yet. It never returns a sequence
 // of 0, which would empty the stream, nor one beyond Last+1, which would move the
 // next sequence. Without a registered reader nothing is purged, except dead
 // letters, which have no obligatory reader. STATE is never trimmed from the
@@ -93,8 +96,8 @@ func (t Trim) Plan() Decision {
 	if registered && seq < d.PurgeTo-1 { // not seq+1: it may be the largest number there is
 		d.PurgeTo, d.HeldBy = seq+1, owner
 	}
-	if t.DupFloor < d.PurgeTo {
-		d.PurgeTo, d.HeldBy = t.DupFloor, HeldByWindow
+	if floor := t.windowFloor(); floor < d.PurgeTo {
+		d.PurgeTo, d.HeldBy = floor, HeldByWindow
 	}
 	if d.PurgeTo <= max(t.First, 1) {
 		return Decision{Reason: fmt.Sprintf("%s, but held by %s", why, d.HeldBy), HeldBy: d.HeldBy}
@@ -108,6 +111,14 @@ func (t Trim) Plan() Decision {
 		}
 	}
 	return d
+}
+
+// windowFloor is how far the duplicate window lets a purge go.
+func (t Trim) windowFloor() uint64 {
+	if t.DupFloor == 0 {
+		return 0
+	}
+	return max(t.DupFloor, min(t.DoneFloor, t.Last+1))
 }
 
 // want returns how far age and space demand a purge, within First…Last+1, and why.

@@ -24,7 +24,7 @@ func genTrim(t *rapid.T) streams.Trim {
 		First: first, Last: last,
 		Bytes:    rapid.Uint64Range(0, 1<<40).Draw(t, "bytes"),
 		Share:    rapid.Int64Range(-1, 1<<40).Draw(t, "max"),
-		AgeFloor: seq.Draw(t, "age"), DupFloor: seq.Draw(t, "dup"),
+		AgeFloor: seq.Draw(t, "age"), DupFloor: seq.Draw(t, "dup"), DoneFloor: seq.Draw(t, "done"),
 	}
 	for range rapid.IntRange(0, 4).Draw(t, "cursors") {
 		tr.Cursors = append(tr.Cursors, streams.Cursor{
@@ -53,8 +53,8 @@ func TestTrimNeverTakesTooMuch(t *testing.T) {
 		if d.PurgeTo < 2 || d.PurgeTo > tr.Last+1 || d.PurgeTo <= tr.First {
 			t.Fatalf("purge to %d of %d…%d", d.PurgeTo, tr.First, tr.Last)
 		}
-		if d.PurgeTo > tr.DupFloor {
-			t.Fatalf("purge to %d inside the duplicate window that begins at %d", d.PurgeTo, tr.DupFloor)
+		if tr.DupFloor == 0 || d.PurgeTo > max(tr.DupFloor, tr.DoneFloor) {
+			t.Fatalf("purge to %d inside the duplicate window that begins at %d, and copies may come from %d on", d.PurgeTo, tr.DupFloor, tr.DoneFloor)
 		}
 		holding := 0
 		for _, c := range tr.Cursors {

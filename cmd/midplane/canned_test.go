@@ -18,11 +18,15 @@ var canned = map[string]string{
 	{"id":"syd","tenant":"acme","name":"Sydney","pollers":["syd-01"],"devices":2},
 	{"id":"lab","tenant":"globex","name":"Lab","pollers":null,"devices":1}]`,
 	api.PollerList: `[
-	{"id":"syd-01","tenant":"acme","site":"syd","embedded":true,"status":"online","lastSeen":"2026-03-01T08:00:00Z","version":"v1","devices":2,"revision":7,"outbox":0},
+	{"id":"syd-01","tenant":"acme","site":"syd","embedded":true,"status":"online","lastSeen":"2026-03-01T08:00:00Z","version":"v1","devices":2,"revision":7,"outbox":3,"epoch":1772323200000,"unsent":[{"stream":"EVENTS","messages":3,"oldest":"2026-03-01T09:00:00+01:00"},{"stream":"STATE","messages":0,"oldest":null}]},
 	{"id":"lab-01","tenant":"globex","site":"lab","embedded":false,"status":"pending","version":"","devices":1,"revision":0,"outbox":0}]`,
 	api.StreamList: `[
 	{"id":"EVENTS","tenant":"acme","kind":"event","messages":1200,"bytes":524288,"maxBytes":1048576,"firstSeq":1,"lastSeq":1200,"leader":"n1","replicas":["n2","n3 (behind)"],"readFloor":1100,"heldBy":"primary core-1"},
 	{"id":"STATE","tenant":"acme","kind":"state","messages":12,"bytes":2048,"maxBytes":1048576,"firstSeq":1,"lastSeq":90,"leader":"","replicas":null,"readFloor":90}]`,
+	api.LedgerList: `[
+	{"id":"syd-01/1772323200000/EVENTS","tenant":"acme","site":"syd","producer":"syd-01","epoch":1772323200000,"stream":"EVENTS","acknowledged":1040,"received":1043,"missing":[[17,19],[22,22]],"givenUp":4,"duplicates":1,"oldestUnsent":null},
+	{"id":"syd-01/1772323200000/STATE","tenant":"acme","site":"syd","producer":"syd-01","epoch":1772323200000,"stream":"STATE","acknowledged":77,"received":78,"missing":null,"givenUp":0,"duplicates":0,"oldestUnsent":null},
+	{"id":"lab-01/1772323200001/EVENTS","tenant":"globex","site":"lab","producer":"lab-01","epoch":1772323200001,"stream":"EVENTS","acknowledged":5,"received":6,"missing":[],"givenUp":0,"duplicates":0,"oldestUnsent":null}]`,
 	api.LimitList: `[
 	{"tenant":"acme","producer":"","limit":"byteRate","value":24576000,"used":2048,"refused":0,"heldBackSince":null,"hint":"raise quota.byteRate"},
 	{"tenant":"acme","producer":"","limit":"maxAckPending","value":10000,"used":null,"refused":0,"heldBackSince":null,"hint":"raise quota.maxAckPending"},

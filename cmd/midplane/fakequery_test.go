@@ -13,7 +13,7 @@ import (
 
 func (f *fake) query(ctx context.Context, verb string, body []byte) (any, error) {
 	switch verb {
-	case api.DeviceList, api.InterfaceList, api.CheckList:
+	case api.DeviceList, api.InterfaceList, api.CheckList, api.LedgerList:
 		return f.page(verb, body)
 	case api.DeviceGet:
 		var ref api.DeviceRef

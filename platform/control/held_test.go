@@ -148,7 +148,8 @@ func TestAPollerIsGivenItsPace(t *testing.T) {
 	}
 	// What a poller says of itself is in the status.
 	askChannel(t, p, api.ChannelStatus, api.PollerReport{Version: "test", Revision: cfg.Revision, Held: &api.Held{Limit: api.LimitTenantMessages, Since: time.Now().Add(-time.Minute), Waiting: 1234},
-		Thinned: &api.Thinned{Samples: 77, Since: time.Now().Add(-time.Minute)}}, nil)
+		Thinned: &api.Thinned{Samples: 77, Since: time.Now().Add(-time.Minute)}, Overflow: &api.Overflow{Messages: 99, Since: time.Now().Add(-time.Minute)}}, nil)
+	problem(t, c, "error", "paced", "the outbox of poller syd-01 is at its limit: 99 messages were given up since ")
 	problem(t, c, "warning", "paced", "METRICS is full: 77 samples were thinned at poller syd-01 since ")
 	got := problem(t, c, "warning", "paced", "producer syd-01 is held back by quota.messageRate")
 	t.Logf("%s → %s", got.Message, got.Hint)

@@ -26,7 +26,7 @@ func (c *Control) lead(ctx context.Context) {
 	})
 	trimmer := trim.New(trim.Config{
 		Registry: reg, Server: c.cfg.Server, Dialer: c.cfg.Dialer, Alarms: c.alarms, Log: c.tel.Log,
-		Every: pace.Trim, Age: pace.Age, Duplicates: pace.Duplicates,
+		Every: pace.Trim, Age: pace.Age, Duplicates: pace.Duplicates, Settled: pace.Settled,
 	})
 	prover := canary.New(canary.Config{
 		Registry: reg, Dialer: c.cfg.Dialer, Alarms: c.alarms, Audit: c.audit, Log: c.tel.Log,

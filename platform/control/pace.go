@@ -10,6 +10,7 @@ type Pace struct {
 	Trim          time.Duration // streams' sizes are looked at: 10 seconds
 	Age           time.Duration // and their age: 1 minute
 	Duplicates    time.Duration // nothing younger is trimmed: each stream's own duplicate window and a little more
+	Settled       time.Duration // a poller is done with a message for so long before its id may be forgotten: 1 minute
 	PrimarySilent time.Duration // 1 minute
 	PollerSilent  time.Duration // 30 seconds
 	// Life is how long the JWT of a user lives that renews it: 24 hours.

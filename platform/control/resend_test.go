@@ -171,7 +171,7 @@ func TestPollsNeedsEveryProgram(t *testing.T) {
 			return nil
 		})
 	}
-	want := &api.Polls{MaxMessage: 100 << 10, State: 1}
+	want := &api.Polls{MaxMessage: 100 << 10, State: 1, Ledger: true}
 	is("without a primary", want)
 	if cfg := ask(0, api.ReadsFormats); cfg.Polls != nil {
 		t.Errorf("a poller that does not read it is given %+v", cfg.Polls)

@@ -17,6 +17,8 @@ func CursorKey(tenant, primary string) string { return "cursor." + tenant + "." 
 func PrimaryKey(primary string) string        { return "primary." + primary }
 func PollerKey(tenant, poller string) string  { return "poller." + tenant + "." + poller }
 
+func HeldKey(tenant, stream string) string { return "held." + tenant + "." + stream }
+
 // KeyLease is the lease of the control plane's leader.
 const KeyLease = "lease"
 
@@ -31,6 +33,11 @@ type CursorStatus struct {
 	Reading bool         `json:"reading"`
 	Cursors []api.Cursor `json:"cursors"`
 	At      time.Time    `json:"at"`
+}
+
+// Held says that only the duplicate window holds a full stream, as the trimmer found.
+type Held struct {
+	Until time.Time `json:"until"` // when the next of it may go
 }
 
 // TenantStatus is what the leader found the last time it looked at a tenant.

@@ -20,7 +20,7 @@ func (c *Channel) reporting(ctx context.Context, nc *nats.Conn, client *api.Chan
 	var at time.Time
 	for {
 		r := c.withUnderstands(status())
-		if nc.IsConnected() && (time.Since(at) > reportEvery*3/2 || !reflect.DeepEqual(r, last)) {
+		if nc.IsConnected() && (time.Since(at) > reportEvery*3/2 || changed(r, last)) {
 			if err := report(ctx, client, r); err == nil {
 				last, at = r, time.Now()
 			} else if ctx.Err() == nil {
@@ -40,6 +40,13 @@ func (c *Channel) reporting(ctx context.Context, nc *nats.Conn, client *api.Chan
 	}
 }
 
+// changed reports whether two reports differ in more than how far each stream is,
+// which is of interest only with the rest.
+func changed(a, b api.PollerReport) bool {
+	a.Outgoing, b.Outgoing = nil, nil
+	return !reflect.DeepEqual(a, b)
+}
+
 // withUnderstands returns the report as all nodes read it: with what this poller
 // understands, or without what an older one refuses.
 func (c *Channel) withUnderstands(r api.PollerReport) api.PollerReport {
@@ -47,7 +54,7 @@ func (c *Channel) withUnderstands(r api.PollerReport) api.PollerReport {
 	formats := c.have.Formats
 	c.mu.Unlock()
 	if formats.Number(api.FormatChannel) < 2 {
-		r.Held, r.Thinned = nil, nil
+		r.Held, r.Thinned, r.Overflow, r.Outgoing = nil, nil, nil, nil
 		return r
 	}
 	r.Formats, r.Types = api.CurrentFormats(), catalog.Versions()
@@ -58,8 +65,8 @@ func report(ctx context.Context, client *api.Channel, r api.PollerReport) error 
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	err := client.Do(ctx, api.ChannelStatus, r, nil)
-	if (r.Held != nil || r.Thinned != nil || r.Formats != nil) && fault.Is(err, fault.Invalid) { // an older node, which does not know the fields
-		r.Held, r.Thinned, r.Formats, r.Types = nil, nil, nil, nil
+	if (r.Held != nil || r.Thinned != nil || r.Overflow != nil || r.Outgoing != nil || r.Formats != nil) && fault.Is(err, fault.Invalid) { // an older node, which does not know the fields
+		r.Held, r.Thinned, r.Overflow, r.Outgoing, r.Formats, r.Types = nil, nil, nil, nil, nil, nil
 		err = client.Do(ctx, api.ChannelStatus, r, nil)
 	}
 	return err

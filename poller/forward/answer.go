@@ -24,6 +24,12 @@ func (f *Forwarder) onAnswer(msg *nats.Msg) {
 	}
 	err := answer(msg, fl.e.Kind)
 	now := time.Now()
+	if fl.again != nil {
+		delete(f.flights, fl.token)
+		f.resends.answered(fl.again, msg, err, now, f.tel.Log)
+		end(fl, err)
+		return
+	}
 	switch fault.KindOf(err) {
 	case "":
 		if fl.sent.After(f.lastGood) {

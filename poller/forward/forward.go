@@ -5,7 +5,7 @@
 // same id.
 //
 // forward.go sends, retry.go sends again, answer.go decides what an answer means,
-// pace.go how fast is sent, and doors.go leaves out what the nodes do not
+// resend.go sends what was acknowledged and is missing, pace.go says how fast is sent, and doors.go leaves out what the nodes do not
 // understand yet. It may import bus and what is below it. The outbox is handed in.
 package forward
 
@@ -71,6 +71,7 @@ type Forwarder struct {
 	inbox    string // of the answers, with the final dot
 	// timeout is ackTimeout, less in tests.
 	timeout time.Duration
+	resends resends
 
 	mu        sync.Mutex
 	flights   map[string]*flight // by token
@@ -90,6 +91,7 @@ func New(nc *nats.Conn, user string, out Outbox, pace *Pacer, tel telemetry.Tele
 		back: make(chan struct{}, 1), launched: make(chan struct{}, 1), user: user, out: out, pace: pace, tel: tel, timeout: ackTimeout,
 		// Answers are trusted by their subject: no other may know it.
 		inbox:   subject.InboxPrefix(user) + "." + strings.ToLower(rand.Text()) + ".",
+		resends: resends{every: resendEvery, wake: make(chan struct{}, 1), all: map[string]*resent{}},
 		flights: map[string]*flight{}, denied: map[string]time.Time{}, refused: map[event.Type]bool{},
 	}
 	f.conn.Store(nc)
@@ -109,6 +111,7 @@ func (f *Forwarder) Run(ctx context.Context) error {
 	var g errgroup.Group
 	g.Go(func() error { return f.send(ctx) })
 	g.Go(func() error { return f.look(ctx) })
+	g.Go(func() error { return f.resend(ctx) })
 	return g.Wait()
 }
 
@@ -165,7 +168,7 @@ func (f *Forwarder) send(ctx context.Context) error {
 				f.out.Return(events[i:]...)
 				break
 			}
-			f.launch(events[i])
+			f.launch(events[i], nil)
 		}
 	}
 	return nil
@@ -183,9 +186,9 @@ func (f *Forwarder) may(now time.Time) (n int, pause time.Duration) {
 	return f.pace.ready(now)
 }
 
-// launch sends a message for the first time.
-func (f *Forwarder) launch(e event.Event) {
-	fl := &flight{e: e, parent: e.TraceParent, state: e.TraceState}
+// launch sends a message for the first time. again: it was acknowledged before.
+func (f *Forwarder) launch(e event.Event, again *resent) {
+	fl := &flight{e: e, again: again, parent: e.TraceParent, state: e.TraceState}
 	if event.TraceSampled(e.TraceParent) {
 		ctx := telemetry.Extract(context.Background(), e.TraceParent, e.TraceState)
 		ctx, fl.span = f.tel.Tracer.Start(ctx, telemetry.SpanPublish, trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(
@@ -199,6 +202,9 @@ func (f *Forwarder) launch(e event.Event) {
 	f.flights[fl.token] = fl
 	if len(f.flights) == 1 {
 		wait.Nudge(f.launched)
+	}
+	if again != nil {
+		fl.e.Low = f.low(fl)
 	}
 	msg := f.message(fl, time.Now())
 	f.mu.Unlock()

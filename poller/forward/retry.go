@@ -32,6 +32,8 @@ type flight struct {
 	parent string     // trace headers it travels with
 	state  string
 
+	again *resent // it was acknowledged before; nil: it waits in the outbox
+
 	open  bool          // an answer is waited for
 	sent  time.Time     // the last time
 	due   time.Time     // when it times out or is tried again
@@ -78,6 +80,11 @@ func (f *Forwarder) look(ctx context.Context) error {
 	}
 }
 
+// low is the ce-low of a message that is sent now, which is below its own sequence.
+func (f *Forwarder) low(fl *flight) uint64 {
+	return min(f.out.Low(fl.e.Kind), fl.e.Sequence-1)
+}
+
 // flying reports whether anything is on its way. When nothing is, nothing is
 // overdue either.
 func (f *Forwarder) flying() bool {
@@ -117,7 +124,7 @@ func (f *Forwarder) again(all bool) {
 		if n, _ := f.pace.ready(now); n == 0 {
 			break
 		}
-		fl.e.Low = f.out.Low(fl.e.Kind)
+		fl.e.Low = f.low(fl)
 		tries = append(tries, try{fl, f.message(fl, now)})
 	}
 	f.overdue = len(f.due(now, false)) > 0

@@ -13,6 +13,7 @@ import (
 func (q *queue) giveUp(want int) map[event.Kind]int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	now := time.Now()
 	given := map[event.Kind]int{}
 	for _, step := range []struct {
 		lane   lane
@@ -27,6 +28,7 @@ func (q *queue) giveUp(want int) map[event.Kind]int {
 			next := r.next
 			if r.ent.busy != r && !r.dropped && !q.id.isLedger(r.lane, r.ent.id, r.typ) && step.may(r) {
 				want -= int(r.size)
+				q.overflow.begin(q.id.epoch, now)
 				given[kinds[r.lane]]++
 				q.drop(r, step.reason)
 			}
@@ -143,6 +145,7 @@ func (q *queue) drop(r *row, reason string) {
 	if kinds[r.lane] == event.KindState && reason != ReasonSuperseded {
 		q.repeats.lost(stateKey{r.ent.id, r.typ}, r.seq)
 	}
+	q.overflow.add(r, reason)
 	q.givenUp[reason]++
 	q.count(reason)
 }

@@ -75,6 +75,7 @@ type laneState struct {
 	first, last *row // waiting or on their way
 	flying      int
 	bytes       int     // of all of them
+	depth       int64   // how many they are
 	fresh       rowHeap // may be sent: live data
 	ready       rowHeap // may be sent: the backlog
 	top         uint64  // highest sequence ever given (committed)
@@ -168,6 +169,7 @@ func (ix *index) add(l lane, seq uint64, ent event.Entity, typ event.Type, put i
 	e.tail[l] = r
 	ls.top = max(ls.top, seq)
 	ls.bytes += size
+	ls.depth++
 	ix.depth++
 	ix.now = max(ix.now, put)
 	ix.offer(r)
@@ -245,6 +247,7 @@ func (ix *index) remove(r *row) {
 		r.ev = nil
 	}
 	ls.bytes -= int(r.size)
+	ls.depth--
 	ix.depth--
 	if e.busy == nil {
 		ix.offerAll(e)

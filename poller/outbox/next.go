@@ -73,6 +73,14 @@ func (o *Outbox) Low(k event.Kind) uint64 {
 // the outbox was opened with.
 func (o *Outbox) SetWindow(n int) { o.queue.setWindow(n) }
 
+// SetOverflows has an event put when the outbox is no longer at its limit: the doors
+// take it. Before, it waits.
+func (o *Outbox) SetOverflows(on bool) {
+	o.queue.mu.Lock()
+	defer o.queue.mu.Unlock()
+	o.queue.overflows = on
+}
+
 // Known returns the entities that have a last state of typ, sent or not.
 func (o *Outbox) Known(ctx context.Context, typ event.Type) (map[event.Entity]bool, error) {
 	return o.db.known(ctx, typ)

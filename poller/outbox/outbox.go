@@ -45,6 +45,10 @@ type Config struct {
 	// full, so that what was acknowledged can still be deleted. 0 means 2 MiB,
 	// below 0 none.
 	BallastBytes int64
+	// KeepBytes is how much of what was acknowledged is kept in files beside the
+	// database, for an hour at most, so that it can be sent once more. 0 means an
+	// eighth of MaxBytes, below 0 nothing.
+	KeepBytes int64
 	// Derive returns what follows from state next after prev (nil: the first).
 	// It is called inside the transaction and must be pure.
 	Derive func(prev *event.Event, next event.Event) []event.Event
@@ -109,16 +113,21 @@ func load(ctx context.Context, cfg Config, db *handles, tel telemetry.Telemetry)
 		return nil, err
 	}
 	id := newIdentity(cfg.Producer, epoch)
-	q := newQueue(id, cfg, giveUpCounter(tel, cfg.Producer))
+	kept := openKept(id, cfg, tel.Log)
+	q := newQueue(id, cfg, kept, giveUpCounter(tel, cfg.Producer))
 	trouble := &trouble{log: tel.Log}
 	w := &writer{
 		id: &id, db: db, queue: q, trouble: trouble, derive: cfg.Derive,
-		requests: make(chan *request, 256), maxBytes: cfg.MaxBytes, ledgers: cfg.LedgerAfter / 2,
+		overflowFile: cfg.Path + ".overflow",
+		requests:     make(chan *request, 256), maxBytes: cfg.MaxBytes, ledgers: cfg.LedgerAfter / 2,
 		count: putCounter(tel, cfg.Producer),
 		space: space{
-			maxBytes: cfg.MaxBytes, db: db, trouble: trouble, log: tel.Log, giveUp: q.giveUp,
+			maxBytes: cfg.MaxBytes, db: db, trouble: trouble, log: tel.Log, giveUp: q.giveUp, release: kept.release,
 			ballast: ballast{path: cfg.Path + ".ballast", size: cfg.BallastBytes},
 		},
+	}
+	if q.overflow, err = loadOverflow(w.overflowFile, epoch); err != nil {
+		tel.Log.Warn("what was given up before the restart is not known", "file", w.overflowFile, "error", err)
 	}
 	for l := range kinds {
 		if w.last[l], err = q.load(ctx, db, lane(l)); err != nil {
@@ -144,6 +153,9 @@ func (cfg *Config) check() error {
 	}
 	if cfg.BallastBytes == 0 {
 		cfg.BallastBytes = DefaultBallastBytes
+	}
+	if cfg.KeepBytes == 0 {
+		cfg.KeepBytes = cfg.MaxBytes / keepPart
 	}
 	if cfg.LedgerAfter <= 0 {
 		cfg.LedgerAfter = DefaultLedgerAfter
@@ -172,6 +184,11 @@ func (o *Outbox) Run(ctx context.Context) error {
 	defer o.close()
 	unregister := o.observe()
 	defer unregister()
+	keeping, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var kept sync.WaitGroup
+	kept.Go(func() { o.queue.kept.run(keeping) })
+	defer kept.Wait()
+	defer stop()
 	return o.writer.run(ctx)
 }
 

@@ -119,6 +119,9 @@ func (q *queue) settle(pend *pending, p *plan) {
 		q.repeats.put(e)
 		q.supersede(r)
 	}
+	if p.overflow {
+		q.overflow = overflow{}
+	}
 	for l, seq := range p.ledgers {
 		if seq > 0 {
 			q.ledgers[l].committed(seq, now)

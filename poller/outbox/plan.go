@@ -20,6 +20,8 @@ type plan struct {
 	states  map[stateKey]*event.Event
 	last    [lanes]uint64
 	ledgers [lanes]uint64 // sequence of the ledger message in it, 0 when none
+	// overflow: the event about what was given up is in it.
+	overflow bool
 }
 
 // newPlan returns an empty plan; last are the highest sequences that are given.

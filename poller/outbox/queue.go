@@ -18,9 +18,11 @@ type queue struct {
 	id        identity
 	window    int                  // the widest that setWindow may open
 	thinAbove int                  // bytes of metrics that may wait while METRICS is full
+	maxBytes  int64                // of the outbox
 	version   func(event.Type) int // of Midplane's own types that the doors take
 	count     func(reason string)  // a message was given up
 	repeats   *repeats             // has a lock of its own, which is taken last
+	kept      *kept                // as well
 
 	sendable  chan struct{} // something may be ready to be sent
 	unwritten chan struct{} // pending has grown
@@ -33,11 +35,14 @@ type queue struct {
 	dropped [lanes]map[uint64]*row // of these, those that were given up and still have their place
 	givenUp map[string]uint64
 	thinned thinned
+
+	overflow  overflow
+	overflows bool // the doors take events about them
 }
 
-func newQueue(id identity, cfg Config, count func(reason string)) *queue {
+func newQueue(id identity, cfg Config, kept *kept, count func(reason string)) *queue {
 	q := &queue{
-		id: id, window: cfg.Window, thinAbove: int(cfg.MaxBytes / thinPart), version: cfg.Version, count: count, repeats: newRepeats(cfg), ix: newIndex(cfg.Window), givenUp: map[string]uint64{},
+		id: id, kept: kept, window: cfg.Window, thinAbove: int(cfg.MaxBytes / thinPart), maxBytes: cfg.MaxBytes, version: cfg.Version, count: count, repeats: newRepeats(cfg), ix: newIndex(cfg.Window), givenUp: map[string]uint64{},
 		sendable: make(chan struct{}, 1), unwritten: make(chan struct{}, 1),
 	}
 	for l := range q.ledgers {
@@ -112,6 +117,7 @@ func (q *queue) ack(e *event.Event) {
 		return
 	}
 	q.ix.lanes[r.lane].accepted()
+	q.kept.add(r.lane, e)
 	if q.id.isLedger(r.lane, r.ent.id, r.typ) {
 		q.ledgers[r.lane].acked(r.seq)
 	}
@@ -216,13 +222,14 @@ func (q *queue) stats(s *Stats) {
 	if t := q.thinned; t.samples > 0 && time.Since(t.last) < thinnedFor {
 		s.Thinned, s.ThinnedSince = t.samples, t.since
 	}
-	var oldest int64
-	for l := range q.ix.lanes {
-		if r := q.ix.lanes[l].first; r != nil && (oldest == 0 || r.put < oldest) {
-			oldest = r.put
-		}
+	if q.overflow.open {
+		s.Overflow, s.OverflowSince = q.overflow.messages(), q.overflow.account.From
 	}
-	if oldest > 0 {
-		s.Oldest = max(0, time.Since(time.UnixMilli(oldest)))
+	for l := range q.ix.lanes {
+		ls := LaneStats{Stream: kinds[l].Stream(), Low: q.lowOf(lane(l)), Waiting: q.ix.lanes[l].depth}
+		if r := q.ix.lanes[l].first; r != nil {
+			ls.Oldest = max(0, time.Since(time.UnixMilli(r.put)))
+		}
+		s.Lanes, s.Oldest = append(s.Lanes, ls), max(s.Oldest, ls.Oldest)
 	}
 }

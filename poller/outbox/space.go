@@ -27,6 +27,7 @@ type space struct {
 	trouble  *trouble
 	log      *slog.Logger
 	giveUp   func(want int) map[event.Kind]int // the queue's
+	release  func() bool                       // lets go of what is kept beside the database
 }
 
 // room is what was done already to make room for one transaction.
@@ -36,6 +37,10 @@ type room struct{ checkpointed bool }
 // whether trying again makes sense. need is about what is to be written, bytes.
 func (s *space) makeRoom(ctx context.Context, need int, done *room) bool {
 	if s.diskIsFull(ctx, need) {
+		if s.release() {
+			s.log.Warn("the disk is full: what was acknowledged is no longer kept")
+			return true
+		}
 		released := s.ballast.release()
 		if released {
 			s.trouble.noBallast(true)

@@ -20,9 +20,23 @@ type Stats struct {
 	GivenUp  map[string]uint64 // messages since the start, by reason
 	Problem  string            // why nothing, or soon nothing, can be kept; "" normally
 
+	Lanes []LaneStats // of each stream
+
 	// Metrics that are given up since METRICS is full; 0 when none were lately.
 	Thinned      uint64
 	ThinnedSince time.Time
+
+	// Messages that were given up since the outbox is at its limit; 0 when it is not.
+	Overflow      uint64
+	OverflowSince time.Time
+}
+
+// LaneStats is how one stream of an outbox is.
+type LaneStats struct {
+	Stream  string
+	Low     uint64 // ce-low of a message that is sent now
+	Waiting int64  // messages waiting or on their way
+	Oldest  time.Duration
 }
 
 // Stats returns how the outbox is now.

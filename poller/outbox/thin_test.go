@@ -170,7 +170,7 @@ func TestNotThinned(t *testing.T) {
 func TestThinningIsQuick(t *testing.T) {
 	const bytes, size = DefaultMaxBytes / thinPart, 600
 	id := newIdentity(producer, 1)
-	q := newQueue(id, Config{Window: DefaultWindow, MaxBytes: DefaultMaxBytes}, func(string) {})
+	q := newQueue(id, Config{Window: DefaultWindow, MaxBytes: DefaultMaxBytes}, &kept{}, func(string) {})
 	ls := &q.ix.lanes[metrics]
 	for seq := uint64(1); ls.bytes <= bytes; seq++ {
 		// Of each series two in a row: one goes, one stays.

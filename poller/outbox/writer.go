@@ -37,6 +37,8 @@ type writer struct {
 	ledgers  time.Duration // how often they are looked at
 	last     [lanes]uint64 // the highest sequence of each lane that is committed
 	count    func(entries []event.Event)
+
+	overflowFile string
 }
 
 // run commits what is put and pending until ctx ends. The error says that the
@@ -56,6 +58,7 @@ func (w *writer) run(ctx context.Context) error {
 		case <-w.queue.unwritten:
 			batch = w.linger(ctx)
 		case now := <-tick.C:
+			w.saveOverflow(now, false)
 			if ledgers = true; now.After(ballastAt) {
 				ballastAt = now.Add(ballastEvery)
 				w.space.keepBallast()
@@ -75,7 +78,9 @@ func (w *writer) finish() error {
 		batch = w.gather(r)
 	default:
 	}
-	return w.commit(batch, false)
+	err := w.commit(batch, false)
+	w.saveOverflow(time.Now(), true)
+	return err
 }
 
 // gather takes what else waits to be put: it shares the transaction.
@@ -159,6 +164,7 @@ func (w *writer) commit(batch []*request, ledgers bool) error {
 func (w *writer) try(ctx context.Context, batch []*request, ledgers bool) (err error) {
 	p := newPlan(w.id, w.last)
 	if ledgers {
+		w.planOverflow(p)
 		w.queue.planLedgers(p)
 	}
 	pend := w.queue.pending() // after it, since a planned ledger message marks its tombstones
@@ -171,6 +177,9 @@ func (w *writer) try(ctx context.Context, batch []*request, ledgers bool) (err e
 	}
 	w.last = p.last
 	w.queue.settle(pend, p)
+	if p.overflow {
+		w.dropOverflow()
+	}
 	w.count(p.entries)
 	w.trouble.wrote(nil)
 	return nil

@@ -93,6 +93,12 @@ func (c *Consumer) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
+// Find records findings that reading did not make, and has them reported.
+func (c *Consumer) Find(ctx context.Context, tenant event.Tenant, found ...fold.Finding) error {
+	defer wait.Nudge(c.shared.found)
+	return c.shared.store.Find(ctx, tenant, found...)
+}
+
 // Reports says of each tenant that is being read how far it is, by name.
 func (c *Consumer) Reports() []api.TenantReport {
 	out := []api.TenantReport{}

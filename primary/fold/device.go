@@ -43,7 +43,7 @@ func (ch *Changes) device(key DeviceKey) *Facets {
 // seen notes that the device that m is about was seen. What the control plane
 // declares, and what the system reports about itself, is no sighting.
 func (ch *Changes) seen(m *Message) {
-	if m.Type == event.TypeDeclared || isLedger(m.Type) || strings.HasPrefix(string(m.Producer), event.SystemPrefix) {
+	if m.Type == event.TypeDeclared || isLedger(m.Type) || m.Type == event.TypeOverflow || strings.HasPrefix(string(m.Producer), event.SystemPrefix) {
 		return
 	}
 	f := ch.device(DeviceKey{m.Site, m.Entity.Device()})

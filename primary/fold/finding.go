@@ -19,6 +19,8 @@ type Finding struct {
 // The words of alarms.
 const (
 	AlarmGap         = "gap"          // a producer's acknowledged message never came
+	AlarmFilled      = "gap-filled"   // what was missing of a producer has come
+	AlarmLost        = "lost"         // and this has not: no poller has it any more
 	AlarmHole        = "hole"         // a sequence of the stream is missing
 	AlarmPurged      = "purged-ahead" // the stream was purged above the reader
 	AlarmCursorAhead = "cursor-ahead" // the reader is past the end of the stream
@@ -62,11 +64,38 @@ func gaps(key LedgerKey, lost Ranges, m *Message) []Finding {
 				Alarm: AlarmGap, Stream: key.Stream, From: r.From, To: r.To,
 				Message: fmt.Sprintf("%s of %s (epoch %d) was acknowledged but is not in %s before stream sequence %d",
 					what, key.Producer, key.Epoch, key.Stream, m.StreamSeq),
-				Hint: "compare the replicas of the stream; the poller's log says what was sent",
+				Hint: "the poller is asked to send it once more from what it keeps of the last hour; compare the replicas of the stream",
 			},
 		})
 	}
 	return out
+}
+
+// filled is the finding that all that was missing of a producer has come.
+func filled(key LedgerKey, m *Message) Finding {
+	return Finding{
+		ID:       fmt.Sprintf("gap-filled/%s/%d/%s/%d", key.Producer, key.Epoch, key.Stream, m.StreamSeq),
+		Severity: event.Notice,
+		Alarm: event.Alarm{
+			Alarm: AlarmFilled, Stream: key.Stream, From: m.Sequence, To: m.Sequence,
+			Message: fmt.Sprintf("what was missing of %s (epoch %d) in %s has come; the last was sequence %d", key.Producer, key.Epoch, key.Stream, m.Sequence),
+			Hint:    "nothing is lost; find out why it was missing: compare the replicas of the stream",
+		},
+	}
+}
+
+// Lost is the finding for a gap that was not filled: its producer was asked for it for
+// so long that it cannot have it any more.
+func Lost(key LedgerKey, r Range) Finding {
+	return Finding{
+		ID:       fmt.Sprintf("lost/%s/%d/%s/%d-%d", key.Producer, key.Epoch, key.Stream, r.From, r.To),
+		Severity: event.Critical,
+		Alarm: event.Alarm{
+			Alarm: AlarmLost, Stream: key.Stream, From: r.From, To: r.To,
+			Message: fmt.Sprintf("sequence %s of %s (epoch %d) was acknowledged, is not in %s, and did not come again: it is lost", spell(r), key.Producer, key.Epoch, key.Stream),
+			Hint:    "the poller keeps what is acknowledged for about an hour, and was away, or has a new outbox; another primary may have it",
+		},
+	}
 }
 
 func overflow(key LedgerKey, base uint64) Finding {

@@ -25,7 +25,10 @@ type Ledger struct {
 	Settled    uint64 // everything from Base to here was compared with Low
 	Received   Ranges
 	Tombstones Ranges // given up on purpose by the producer
-	Lost       Ranges // found missing and named
+	Lost       Ranges // found missing and named, and not come since
+
+	Site    event.Site // of the newest message
+	Doubled uint64     // messages that came again
 }
 
 const (
@@ -69,7 +72,10 @@ func tombstones(m *Message) []event.Tombstone {
 func (k *Known) account(ch *Changes, m *Message) bool {
 	key := ledgerKey(m)
 	l := k.ledger(ch, key)
-	l.High, l.Low = max(l.High, m.Sequence), max(l.Low, m.Low)
+	if m.Sequence > l.High {
+		l.High, l.Site = m.Sequence, m.Site
+	}
+	l.Low = max(l.Low, m.Low)
 	if m.Stream == event.StreamState {
 		return true
 	}
@@ -77,6 +83,14 @@ func (k *Known) account(ch *Changes, m *Message) bool {
 	fresh := !l.Received.Has(m.Sequence)
 	if fresh {
 		l.Received.Add(m.Sequence, m.Sequence)
+		if l.Lost.Has(m.Sequence) {
+			l.Lost.Remove(m.Sequence, m.Sequence)
+			if len(l.Lost) == 0 {
+				ch.find(filled(key, m))
+			}
+		}
+	} else {
+		l.Doubled++
 	}
 	for _, t := range tombstones(m) {
 		if t.From > 0 {

@@ -49,6 +49,33 @@ func (r *Ranges) Add(from, to uint64) {
 	*r = slices.Replace(s, lo, hi, Range{from, to})
 }
 
+// Remove takes from…to out of the set.
+func (r *Ranges) Remove(from, to uint64) {
+	s := *r
+	var out Ranges
+	for _, x := range s {
+		if x.To < from || x.From > to {
+			out = append(out, x)
+			continue
+		}
+		if x.From < from {
+			out = append(out, Range{x.From, from - 1})
+		}
+		if x.To > to {
+			out = append(out, Range{to + 1, x.To})
+		}
+	}
+	*r = out
+}
+
+// Count is how many sequences are in the set.
+func (r Ranges) Count() (n uint64) {
+	for _, x := range r {
+		n += x.To - x.From + 1
+	}
+	return n
+}
+
 // Missing appends to out what of from…to is in none of the sets.
 func Missing(out Ranges, from, to uint64, sets ...Ranges) Ranges {
 	for next := from; next <= to; {

@@ -42,6 +42,7 @@ type Config struct {
 // Store is asked for what was folded.
 type Store interface {
 	store.Inventory
+	store.Accounts
 	store.EventLog
 	store.Troubles
 }
@@ -119,6 +120,7 @@ func (s *Service) handlers() map[string]api.Handler {
 		api.DeviceList:    answer(s.store.Devices),
 		api.InterfaceList: answer(s.store.Interfaces),
 		api.CheckList:     answer(s.store.Checks),
+		api.LedgerList:    answer(s.store.Accounts),
 		api.DeviceGet:     answer(s.device),
 		api.DeviceChanges: answer(s.store.DeviceChanges),
 		api.EventList:     answer(s.events),

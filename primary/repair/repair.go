@@ -4,6 +4,7 @@
 // stood for a while is compared with the store; when they differ, the control plane
 // is asked to have the poller send its states of that device again.
 //
+// gaps.go asks for messages that were acknowledged and are missing, by the loss ledger.
 // lane.go says when a device is compared and when its poller is asked, compare.go
 // compares; both are pure. sweep.go compares every device once after a start, ask.go
 // asks. It may import store and fold, but no implementation of the store.

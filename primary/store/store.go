@@ -143,6 +143,24 @@ type Lanes interface {
 	Beating(ctx context.Context, after DeviceLane, limit int) ([]DeviceLane, error)
 }
 
+// Gap is what is missing of one producer in one epoch and stream.
+type Gap struct {
+	Tenant event.Tenant
+	fold.LedgerKey
+	Missing fold.Ranges
+}
+
+// Accounts is the loss ledger. What belongs to a deleted tenant is in none of the
+// answers.
+type Accounts interface {
+	// Accounts returns one page by tenant, site and id. What waits in outboxes is not
+	// known here, and left out.
+	Accounts(ctx context.Context, req api.ListRequest) (api.Page[api.Account], error)
+
+	// Gaps returns all that was found missing and has not come since.
+	Gaps(ctx context.Context) ([]Gap, error)
+}
+
 // EventLog is the log of all tenants' events, by position.
 type EventLog interface {
 	// Events returns one page of the log, oldest first, without the line for

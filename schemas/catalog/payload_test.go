@@ -68,6 +68,10 @@ var payloads = map[event.Type]payload{
 	event.TypeLedgerState:  ledger(event.StreamState),
 	event.TypeLedgerMetric: ledger(event.StreamMetrics),
 
+	event.TypeOverflow: {event.Overflow{Epoch: 1, GivenUp: []event.GivenUp{{Stream: event.StreamEvents, Reason: "full", Messages: 1, From: 1, To: 1}}},
+		event.Overflow{Epoch: math.MaxInt64, From: at, Until: at, Message: "m", GivenUp: []event.GivenUp{
+			{Stream: event.StreamMetrics, Reason: "thinned", Messages: math.MaxUint64, From: 1, To: math.MaxUint64, Oldest: at, Newest: at}}}},
+
 	event.TypeAlarm: {event.Alarm{Alarm: "gap", Source: "s"}, event.Alarm{Alarm: "purged-ahead", Source: "primary-1", Stream: "EVENTS", Message: "m", Hint: "h", From: 1, To: math.MaxUint64}},
 }
 

@@ -20,7 +20,7 @@ func NewGet(sh *shell.Shell) *cobra.Command {
 		Use:   "get KIND",
 		Short: "List what there is",
 		Long: `Lists tenants, sites, pollers, devices, interfaces, checks, events, streams,
-limits, schemas or the audit log. Singular names work too ("get device r1").
+the loss ledger, limits, schemas or the audit log. Singular names work too ("get device r1").
 
 With -o json or yaml every field is printed, as one array and nothing else;
 times are RFC 3339 UTC, sizes bytes, speeds bits per second. With -o name it is
@@ -42,7 +42,7 @@ all.`,
 	get.PersistentFlags().BoolVar(&sh.Out.NoHeaders, "no-headers", false, "rows only, without lines, title and names of columns")
 	get.AddCommand(
 		newList(sh, tenantsKind), newList(sh, sitesKind), newList(sh, pollersKind), newList(sh, devicesKind), newList(sh, interfacesKind),
-		newList(sh, checksKind), newEventList(sh), newList(sh, streamsKind), newList(sh, limitsKind), newList(sh, schemasKind), newAuditList(sh),
+		newList(sh, checksKind), newEventList(sh), newList(sh, streamsKind), newList(sh, ledgerKind), newList(sh, limitsKind), newList(sh, schemasKind), newAuditList(sh),
 	)
 	return get
 }
@@ -66,6 +66,9 @@ type list[T any] struct {
 	// stored prints what was declared of one thing, as the text of its file; nil
 	// for a kind that has none.
 	stored func(context.Context, *connect.Client, string) ([]byte, error)
+
+	// add fills in what another service knows of the rows; nil: nothing.
+	add func(context.Context, *connect.Client, api.ListRequest, []T)
 }
 
 // printNames prints kind/name, one a line.
@@ -118,6 +121,9 @@ func newList[T any](sh *shell.Shell, l list[T]) *cobra.Command {
 					if rows = l.pick(rows, given[0]); len(rows) == 0 {
 						return fault.WithHint(fault.New(fault.NotFound, "no %s %q", singular, given[0]), "see: midplane get %s", l.noun)
 					}
+				}
+				if l.add != nil {
+					l.add(cmd.Context(), c, req, rows)
 				}
 				if sh.Out.Format == output.Name {
 					return printNames(sh.Out, singular, rows, func(r T) string { return l.key(r).Full(l.global) })

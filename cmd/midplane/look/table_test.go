@@ -22,6 +22,7 @@ func TestTablesFitEightyColumns(t *testing.T) {
 	outputtest.Fits(t, checksKind.columns, "Tenant", "Site", "Device", "Check", "Status", "Message")
 	outputtest.Fits(t, eventColumns, "Time", "Entity", "Message")
 	outputtest.Fits(t, streamsKind.columns, "Tenant", "Stream", "Full", "Held by")
+	outputtest.Fits(t, ledgerKind.columns, "Tenant", "Producer", "Stream", "Missing")
 	outputtest.Fits(t, limitsKind.columns, "Tenant", "Producer", "Limit")
 	outputtest.Fits(t, schemasKind.columns, "Tenant", "Type", "Kind")
 	outputtest.Fits(t, auditColumns, "Time", "Who", "Verb", "Target", "Result")

@@ -144,10 +144,18 @@ func (c *Channel) polls(t *registry.Tenant, u registry.User, req api.ConfigReque
 	if !slices.Contains(req.Reads, api.ReadsPolls) || c.cfg.Registry.InUse().Formats.Number(api.FormatPolls) < 2 {
 		return nil
 	}
-	return &api.Polls{
+	out := &api.Polls{
 		MaxMessage: int(t.Spec.Quota.MessageSize), State: t.Account.Incarnations[event.StreamState],
-		Resend: c.cfg.Registry.Resends(string(t.ID), u.Name, time.Now()),
+		Ledger: c.cfg.Registry.InUse().Formats.Number(api.FormatPolls) >= api.PollsWithLedger,
 	}
+	for _, r := range c.cfg.Registry.Resends(string(t.ID), u.Name, time.Now()) {
+		if r.Messages == nil { // an older poller reads only these
+			out.Resend = append(out.Resend, r)
+		} else {
+			out.Missing = append(out.Missing, r)
+		}
+	}
+	return out
 }
 
 // catchUp returns the tenant as the registry has it at revision want at least.
@@ -198,12 +206,14 @@ func (c *Channel) status(ctx context.Context, t *registry.Tenant, u registry.Use
 	req.Problem, req.Version = registry.Clip(req.Problem, maxProblem), registry.Clip(req.Version, maxVersion)
 	understands := api.Understands{Formats: req.Formats, Types: req.Types}.KnownTo(c.cfg.Understands)
 	req.Formats, req.Types = understands.Formats, understands.Types
+	req.Outgoing = slices.DeleteFunc(req.Outgoing, func(o api.Outgoing) bool { return event.KindOfStream(o.Stream) == "" })
+	req.Outgoing = req.Outgoing[:min(len(req.Outgoing), len(event.Kinds))]
 	key := registry.PollerKey(string(t.ID), u.Name)
 	old, seen, ok := registry.Get[registry.PollerStatus](c.cfg.Registry, key)
 	if req.Held != nil && !slices.Contains(api.Limits, req.Held.Limit) {
 		return nil, fault.New(fault.Invalid, "no limit is named %q", registry.Clip(req.Held.Limit, maxVersion))
 	}
-	unchanged := ok && old.PollerReport.Revision == req.Revision && old.Problem == req.Problem && old.Version == req.Version && (old.Held == nil) == (req.Held == nil) && (old.Thinned == nil) == (req.Thinned == nil) &&
+	unchanged := ok && old.PollerReport.Revision == req.Revision && old.Problem == req.Problem && old.Version == req.Version && (old.Held == nil) == (req.Held == nil) && (old.Thinned == nil) == (req.Thinned == nil) && (old.Overflow == nil) == (req.Overflow == nil) &&
 		maps.Equal(old.Formats, req.Formats) && maps.Equal(old.Types, req.Types)
 	if unchanged && time.Since(seen) < reportEvery || !c.stored.Due(key, time.Second) {
 		return nil, nil

@@ -11,14 +11,20 @@ import (
 	"midplane/tenants/account"
 )
 
-// Resend keeps that a poller is to send all states of some devices again, and has it
-// ask now. Devices that it does not watch are left out: nothing would come of them.
+// Resend keeps that a poller is to send all states of some devices again, or some
+// messages once more, and has it ask now. Devices that it does not watch are left out:
+// nothing would come of them.
 func (p *Primaries) Resend(ctx context.Context, _ string, req api.ResendRequest) (any, error) {
-	if len(req.Devices) == 0 || len(req.Devices) > api.MaxResend {
-		return nil, fault.New(fault.Invalid, "states of %d devices are asked for, want 1 to %d", len(req.Devices), api.MaxResend)
+	if n := len(req.Devices) + len(req.Messages); n == 0 || n > api.MaxResend {
+		return nil, fault.New(fault.Invalid, "%d devices and ranges of messages are asked for, want 1 to %d", n, api.MaxResend)
 	}
 	for _, d := range req.Devices {
 		if err := event.CheckEntity(d); err != nil {
+			return nil, err
+		}
+	}
+	for _, m := range req.Messages {
+		if err := m.Check(); err != nil {
 			return nil, err
 		}
 	}
@@ -29,11 +35,21 @@ func (p *Primaries) Resend(ctx context.Context, _ string, req api.ResendRequest)
 	if u, ok := t.Users[req.Poller]; !ok || u.Role != account.RolePoller || !u.Live() {
 		return nil, fault.New(fault.NotFound, "tenant %s has no poller %q", t.ID, registry.Clip(req.Poller, 63))
 	}
-	devices := watched(t, req)
-	if len(devices) == 0 {
+	// An older node would lose the messages from what is kept.
+	if n := p.cfg.Registry.InUse().Formats.Number(api.FormatPolls); len(req.Messages) > 0 && n < api.PollsWithLedger {
+		return nil, fault.WithHint(fault.New(fault.Conflict, "messages are not asked for once more before the upgrade is ended"), "midplane upgrade status")
+	}
+	var want []api.Resend
+	for _, d := range watched(t, req) {
+		want = append(want, api.Resend{Device: d})
+	}
+	for _, m := range req.Messages {
+		want = append(want, api.Resend{Messages: &m})
+	}
+	if len(want) == 0 {
 		return nil, nil
 	}
-	fresh, err := p.cfg.Registry.AskResend(ctx, string(t.ID), req.Poller, devices, time.Now().UTC())
+	fresh, err := p.cfg.Registry.AskResend(ctx, string(t.ID), req.Poller, want, time.Now().UTC())
 	if err == nil && fresh {
 		p.hint(t, req.Poller)
 	}

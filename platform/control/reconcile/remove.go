@@ -69,7 +69,7 @@ func (w *Walk) remove(ctx context.Context, t *registry.Tenant) error {
 // forget deletes everything STATUS says of a tenant.
 func (w *Walk) forget(ctx context.Context, id event.Tenant) error {
 	keys := []string{registry.TenantKey(string(id)), registry.DeclaredKey(id), accounts.DriftKey(id)}
-	for _, prefix := range []string{"cursor.", "poller.", "resend.", registry.RemovedPrefix} {
+	for _, prefix := range []string{"cursor.", "poller.", "resend.", "held.", registry.RemovedPrefix} {
 		for rest := range registry.Collect[json.RawMessage](w.cfg.Registry, prefix+string(id)+".") {
 			keys = append(keys, prefix+string(id)+"."+rest)
 		}

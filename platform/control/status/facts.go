@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sort"
+	"strings"
 	"time"
 
 	"midplane/api"
@@ -16,6 +17,7 @@ import (
 	"midplane/platform/control/lease"
 	"midplane/platform/control/primaries"
 	"midplane/platform/control/secrets"
+	"midplane/platform/node"
 	"midplane/platform/registry"
 	"midplane/streams"
 	"midplane/tenants"
@@ -84,10 +86,26 @@ func (s *Status) tenantFacts(t *registry.Tenant, held []api.HeldProducer) api.Te
 	}
 	out.Held = s.held(t, pollers, held)
 	for _, st := range s.cfg.Server.Streams(t.Account.Key) {
-		_, slowest, _ := streams.Floor(primaries.Cursors(s.cfg.Registry, t, st.Name))
-		out.Streams = append(out.Streams, api.StreamFacts{Name: st.Name, Leader: st.Leader, Bytes: st.Bytes, MaxBytes: shareOf(t, st.Name), Above: streams.TrimAbove, Slowest: slowest})
+		out.Streams = append(out.Streams, s.streamFacts(t, st))
 	}
 	return out
+}
+
+// streamFacts is what this node sees of one stream.
+func (s *Status) streamFacts(t *registry.Tenant, st node.Stream) api.StreamFacts {
+	f := api.StreamFacts{Name: st.Name, Leader: st.Leader, Bytes: st.Bytes, MaxBytes: shareOf(t, st.Name), Above: streams.TrimAbove}
+	read, slowest, ok := streams.Floor(primaries.Cursors(s.cfg.Registry, t, st.Name))
+	if f.Slowest = slowest; ok && read < st.Last {
+		f.Unread = st.Last - max(read, min(st.First, st.Last+1)-1)
+	}
+	if _, seen, known := registry.Get[time.Time](s.cfg.Registry, registry.PrimaryKey(strings.TrimPrefix(slowest, "primary "))); known && time.Since(seen) >= s.cfg.PrimarySilent {
+		seen = seen.UTC()
+		f.Away = &seen
+	}
+	if held, _, known := registry.Get[registry.Held](s.cfg.Registry, registry.HeldKey(string(t.ID), st.Name)); known {
+		f.Window = &held.Until
+	}
+	return f
 }
 
 // unset is what a tenant's file refers to and has no value.

@@ -53,7 +53,7 @@ func (s *Status) Pollers(_ context.Context, req api.ListRequest) (out []service.
 }
 
 func (s *Status) pollerRow(t *registry.Tenant, site event.Site, id event.Producer, embedded bool) api.Poller {
-	r := api.Poller{ID: string(id), Tenant: string(t.ID), Site: string(site), Embedded: embedded, Status: api.PollerPending}
+	r := api.Poller{ID: string(id), Tenant: string(t.ID), Site: string(site), Embedded: embedded, Status: api.PollerPending, Unsent: []api.Unsent{}}
 	r.Devices = t.Spec.CountWatched(id)
 	report, seen, ok := registry.Get[registry.PollerStatus](s.cfg.Registry, registry.PollerKey(string(t.ID), string(id)))
 	if u, known := t.Users[string(id)]; known && !u.Live() {
@@ -63,7 +63,15 @@ func (s *Status) pollerRow(t *registry.Tenant, site event.Site, id event.Produce
 		return r
 	}
 	at := report.At.UTC()
-	r.Thinned = report.Thinned
+	r.Thinned, r.Overflow, r.Epoch = report.Thinned, report.Overflow, report.Epoch
+	for _, o := range report.Outgoing {
+		u := api.Unsent{Stream: o.Stream, Messages: o.Waiting}
+		if o.Waiting > 0 {
+			oldest := at.Add(-time.Duration(o.OldestMS) * time.Millisecond)
+			u.Oldest = &oldest
+		}
+		r.Unsent = append(r.Unsent, u)
+	}
 	r.LastSeen, r.Version, r.Revision, r.Outbox, r.Problem = &at, report.Version, report.PollerReport.Revision, report.Outbox, report.Problem
 	if report.Formats.Number(api.FormatChannel) < api.ChannelWithParts && t.PartNames != nil && r.Revision < t.SpecRevision && r.Problem == "" {
 		cfg, _ := t.Spec.PollerConfig(id) // without a declaration it has no devices

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -54,6 +55,7 @@ type Config struct {
 	Every      time.Duration // sizes are looked at
 	Age        time.Duration // and age
 	Duplicates time.Duration // nothing younger is trimmed; 0: see young
+	Settled    time.Duration // a poller is done with a message for good; 0: see settled
 }
 
 // Trimmer trims for one term of leading.
@@ -61,10 +63,18 @@ type Trimmer struct {
 	cfg      Config
 	aged     once.Every // tenants whose streams were looked at for their age
 	backlogs once.Every // alarms about backlogs, by id
+
+	mu   sync.Mutex
+	lows lows
 }
 
 // New returns a Trimmer; Run trims.
-func New(cfg Config) *Trimmer { return &Trimmer{cfg: cfg} }
+func New(cfg Config) *Trimmer {
+	if cfg.Settled == 0 {
+		cfg.Settled = settled
+	}
+	return &Trimmer{cfg: cfg, lows: lows{}}
+}
 
 // Run trims until ctx ends.
 func (r *Trimmer) Run(ctx context.Context) {
@@ -184,7 +194,19 @@ func (r *Trimmer) stream(ctx context.Context, t *registry.Tenant, js jetstream.J
 		plan.Share = min(in.Share, int64(in.Bytes))
 	}
 	d := plan.Plan()
+	r.noteLows(t, k.Stream(), now)
+	if d.HeldBy == streams.HeldByWindow && k != event.KindDead {
+		goal := plan
+		goal.DupFloor = goal.Last + 1
+		if plan.DoneFloor, err = r.doneFloor(ctx, t, js, k.Stream(), in.First, goal.Plan().PurgeTo); err != nil {
+			return err
+		}
+		d = plan.Plan()
+	}
 	r.raiseBacklog(ctx, t, in, d)
+	if err := r.hold(ctx, t, js, in, d, r.young(info.Config)); err != nil {
+		return err
+	}
 	if d.PurgeTo == 0 {
 		return nil
 	}

@@ -131,7 +131,9 @@ func migrate(ctx context.Context, db *sql.DB) error {
 		return fault.WithHint(fault.New(fault.Invalid, "the database has schema %d, this program knows %d", current, target),
 			"run the newer program, or move the database away: the primary reads everything again")
 	}
-	_, err = p.Up(ctx)
+	if _, err = p.Up(ctx); err == nil {
+		_, err = db.ExecContext(ctx, ledgerNotes)
+	}
 	return err
 }
 

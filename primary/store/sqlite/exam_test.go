@@ -36,7 +36,7 @@ func dump(t *testing.T, dir string) string {
 	defer db.Close()
 	var b strings.Builder
 	for _, q := range []string{
-		"SELECT * FROM cursors ORDER BY 1, 2", "SELECT * FROM ledgers ORDER BY 1, 2, 3, 4", "SELECT * FROM states ORDER BY 1, 2, 3, 4",
+		"SELECT * FROM cursors ORDER BY 1, 2", "SELECT * FROM ledgers ORDER BY 1, 2, 3, 4", "SELECT * FROM ledger_notes", "SELECT * FROM states ORDER BY 1, 2, 3, 4",
 		"SELECT * FROM devices ORDER BY 1, 2, 3", "SELECT * FROM events ORDER BY pos", "SELECT * FROM alarms",
 		"SELECT site, entity, type, time, \"values\" FROM series JOIN samples ON id = series ORDER BY 1, 2, 3, 4",
 	} {

@@ -70,13 +70,17 @@ func (t *tx) ledger(ctx context.Context, key fold.LedgerKey) (*fold.Ledger, erro
 	var l fold.Ledger
 	var received, tombstones, lost []byte
 	err := t.st.ledger.QueryRowContext(ctx, string(t.tenant), string(key.Producer), key.Epoch, key.Stream).
-		Scan(&l.High, &l.Low, &l.Base, &l.Settled, &received, &tombstones, &lost)
+		Scan(&l.High, &l.Low, &l.Base, &l.Settled, &received, &tombstones, &lost, (*string)(&l.Site), &l.Doubled)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
+	if t.notes == nil {
+		t.notes = map[fold.LedgerKey]note{}
+	}
+	t.notes[key] = note{l.Site, l.Doubled}
 	for _, x := range []struct {
 		into *fold.Ranges
 		from []byte

@@ -9,8 +9,8 @@ import (
 )
 
 // Reader answers questions, several at once, beside a transaction that is under
-// way. It implements store.Inventory, store.Lanes, store.EventLog
-// and store.Troubles.
+// way. It implements store.Inventory, store.Lanes, store.Accounts,
+// store.EventLog and store.Troubles.
 type Reader struct {
 	db    *sql.DB
 	grown *growth

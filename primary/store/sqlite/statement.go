@@ -51,11 +51,11 @@ func (m multi) exec(ctx context.Context, args []any) (last int64, err error) {
 type statements struct {
 	cursors, ledger, lanes, seriesID *sql.Stmt // read
 
-	putCursor, putMarks, putLedger, putState, setWinner *sql.Stmt
-	putDeclared, putReach, putInventory                 *sql.Stmt
-	putSeries, putSample, trimSeries                    *sql.Stmt
-	putDead, putAlarm, putFolded                        *sql.Stmt
-	putEvents, putSeen                                  multi
+	putCursor, putMarks, putLedger, putNote, putState, setWinner *sql.Stmt
+	putDeclared, putReach, putInventory                          *sql.Stmt
+	putSeries, putSample, trimSeries                             *sql.Stmt
+	putDead, putAlarm, putFolded                                 *sql.Stmt
+	putEvents, putSeen                                           multi
 
 	all []*sql.Stmt
 }
@@ -66,8 +66,9 @@ func (st *statements) prepare(ctx context.Context, c *sql.Conn) error {
 		text string
 	}{
 		{&st.cursors, selectCursors},
-		{&st.ledger, `SELECT high, low, base, settled, received, tombstones, lost FROM ledgers
-			WHERE tenant = ? AND producer = ? AND epoch = ? AND stream = ?`},
+		{&st.ledger, `SELECT high, low, base, settled, received, tombstones, lost, coalesce(site, ''), coalesce(doubled, 0)
+			FROM ledgers l LEFT JOIN ledger_notes n USING (tenant, producer, epoch, stream)
+			WHERE l.tenant = ? AND l.producer = ? AND l.epoch = ? AND l.stream = ?`},
 		{&st.lanes, `SELECT producer, stock, winner, epoch, seq, incarnation, stream_seq, received, time, since, data
 			FROM states WHERE tenant = ? AND type = ? AND site = ? AND entity = ?`},
 		{&st.seriesID, `SELECT id FROM series WHERE tenant = ? AND site = ? AND entity = ? AND type = ?`},
@@ -82,6 +83,8 @@ func (st *statements) prepare(ctx context.Context, c *sql.Conn) error {
 			ON CONFLICT (tenant, producer, epoch, stream) DO UPDATE SET high = excluded.high, low = excluded.low,
 			base = excluded.base, settled = excluded.settled, received = excluded.received,
 			tombstones = excluded.tombstones, lost = excluded.lost`},
+		{&st.putNote, `INSERT INTO ledger_notes (tenant, producer, epoch, stream, site, doubled) VALUES (?, ?, ?, ?, ?, ?)
+			ON CONFLICT (tenant, producer, epoch, stream) DO UPDATE SET site = excluded.site, doubled = excluded.doubled`},
 		{&st.putState, `INSERT INTO states (tenant, type, site, entity, device, producer, stock, winner, epoch, seq, incarnation,
 			stream_seq, received, time, since, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (tenant, type, site, entity, producer, stock) DO UPDATE SET winner = excluded.winner,

@@ -64,6 +64,7 @@ func (w *Writer) wipe(ctx context.Context, t event.Tenant) error {
 		"DELETE FROM states WHERE tenant = ?",
 		"DELETE FROM devices WHERE tenant = ?",
 		"DELETE FROM ledgers WHERE tenant = ?",
+		"DELETE FROM ledger_notes WHERE tenant = ?",
 		"DELETE FROM cursors WHERE tenant = ?",
 		"DELETE FROM marks WHERE tenant = ?",
 		"DELETE FROM dead WHERE tenant = ?",

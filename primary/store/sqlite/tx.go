@@ -17,9 +17,10 @@ type tx struct {
 	source string    // event.Alarm.Source of findings
 	now    time.Time // when it began
 
-	series     seriesIDs // known before
-	fresh      seriesIDs // found or made here; known to others once this is committed
-	lastFolded int64     // the newest time in table folded
+	notes      map[fold.LedgerKey]note // of accounts, as they were
+	series     seriesIDs               // known before
+	fresh      seriesIDs               // found or made here; known to others once this is committed
+	lastFolded int64                   // the newest time in table folded
 }
 
 // save writes what a batch changed. It returns the end of the event log when
@@ -33,6 +34,9 @@ func (t *tx) save(ctx context.Context, known *fold.Known, ch *fold.Changes) (pos
 	for key, l := range ch.Ledgers {
 		if _, err := t.st.putLedger.ExecContext(ctx, string(t.tenant), string(key.Producer), key.Epoch, key.Stream, int64(l.High), int64(l.Low),
 			int64(l.Base), int64(l.Settled), l.Received.Bytes(), l.Tombstones.Bytes(), l.Lost.Bytes()); err != nil {
+			return 0, err
+		}
+		if err := t.putNote(ctx, key, l); err != nil {
 			return 0, err
 		}
 	}

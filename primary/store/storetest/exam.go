@@ -28,6 +28,7 @@ type Writer interface {
 type Reader interface {
 	store.Inventory
 	store.Lanes
+	store.Accounts
 	store.EventLog
 	store.Troubles
 }
@@ -56,6 +57,7 @@ func Run(t *testing.T, e Exam) {
 	}{
 		{"Devices", devices},
 		{"TwoPollers", twoPollers},
+		{"Accounts", accounts},
 		{"Metrics", metrics},
 		{"Runs", runs},
 		{"CountersList", countersList},

@@ -17,6 +17,9 @@ func CursorKey(tenant, primary string) string { return "cursor." + tenant + "." 
 func PrimaryKey(primary string) string        { return "primary." + primary }
 func PollerKey(tenant, poller string) string  { return "poller." + tenant + "." + poller }
 
+// DrainKey is of a node that an operator drains.
+func DrainKey(node string) string { return "drain." + node }
+
 // KeyLease is the lease of the control plane's leader.
 const KeyLease = "lease"
 
@@ -37,6 +40,12 @@ type CursorStatus struct {
 type TenantStatus struct {
 	Revision   uint64          `json:"revision"` // of the spec it looked at
 	Conditions []api.Condition `json:"conditions"`
+}
+
+// Drain says who drains a node.
+type Drain struct {
+	By string    `json:"by"`
+	At time.Time `json:"at"`
 }
 
 // Lease names the leader.

@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -24,6 +26,8 @@ const (
 	StreamList   = "stream.list"    // ListRequest → Page[Stream]
 	SchemaList   = "schema.list"    // ListRequest → Page[Schema]
 	NodeStatus   = "node.status"    // {} → ClusterStatus
+	NodeDrain    = "node.drain"     // NodeRef → {}: it is to have no clients and to lead nothing
+	NodeUndrain  = "node.undrain"   // NodeRef → {}
 	PrimaryDrop  = "primary.forget" // PrimaryRef → {}
 )
 
@@ -90,6 +94,32 @@ type Node struct {
 	Revision uint64    `json:"revision"` // of the registry that its ingress has loaded
 	Tenants  int       `json:"tenants"`  // doors open
 	Version  string    `json:"version"`
+	Leads    int       `json:"leads"`   // streams and consumers that it leads
+	Clients  int       `json:"clients"` // connections of users, operators' excepted
+	Used     uint64    `json:"used"`    // bytes of its store
+	// Drained says that it is to have no clients and to lead nothing.
+	Drained bool `json:"drained,omitempty"`
+	// Behind is what of its replicas is not whole; null: nothing.
+	Behind *BehindReplicas `json:"behind,omitempty"`
+}
+
+// BehindReplicas are those of a node that are not whole, or why it does not know.
+type BehindReplicas struct {
+	Count int      `json:"count"`
+	Some  []string `json:"some"` // the first of them: TENANT/STREAM
+	Why   string   `json:"why,omitempty"`
+}
+
+// String says which.
+func (b *BehindReplicas) String() string {
+	if b.Count == 0 {
+		return b.Why
+	}
+	list := strings.Join(b.Some, ", ")
+	if more := b.Count - len(b.Some); more > 0 {
+		list += fmt.Sprintf(" and %d more", more)
+	}
+	return fmt.Sprintf("%d of its replicas are behind: %s", b.Count, list)
 }
 
 // PrimaryState says when a primary last reported to the control plane.

@@ -9,9 +9,10 @@ import (
 // ClusterFacts are what a node of the control plane sees. Problems decides what
 // of it is wrong.
 type ClusterFacts struct {
-	Node      string // the node that collected these facts
-	Quorum    bool   // whether that node could store its own presence lately
-	MetaLead  string // the meta leader of JetStream
+	Node      string   // the node that collected these facts
+	Quorum    bool     // whether that node could store its own presence lately
+	CutOff    []string // other nodes that it hears nothing of; known only without a quorum
+	MetaLead  string   // the meta leader of JetStream
 	Nodes     []NodeFacts
 	Primaries []PrimaryState
 	Audit     *AuditFacts // nil: this node has no replica of the audit log
@@ -57,10 +58,10 @@ const auditWarns = 80
 func (f ClusterFacts) Problems() []Problem {
 	out := []Problem{}
 	if !f.Quorum {
-		out = append(out, wrong(CodeNoQuorum, "", f.Node, "", "the registry takes no writes: node %s is without a quorum", f.Node))
+		return f.cutOff()
 	}
 	for _, n := range f.Nodes {
-		out = append(out, n.problems(f.Quorum)...)
+		out = append(out, n.problems()...)
 	}
 	for _, p := range f.Primaries {
 		if !p.Live {
@@ -81,12 +82,33 @@ func (f ClusterFacts) Problems() []Problem {
 	return out
 }
 
-func (n NodeFacts) problems(quorum bool) (out []Problem) {
-	if !n.Live {
-		if quorum {
-			out = append(out, nodeDown(n.Node))
+// cutOff is what a node knows that can store nothing: that, and what is wrong with
+// itself. All else that it has of the others is old, and follows from this.
+func (f ClusterFacts) cutOff() []Problem {
+	out := []Problem{}
+	if len(f.CutOff) == 0 {
+		out = append(out, wrong(CodeNoQuorum, "", f.Node, "", "the registry takes no writes: node %s is without a quorum", f.Node))
+	} else {
+		out = append(out, wrong(CodeNoQuorum, "", f.Node, "", "this node, %s, is cut off from %s: they are down or it does not reach them, and it can store nothing", f.Node, strings.Join(f.CutOff, ", ")))
+	}
+	for _, n := range f.Nodes {
+		if n.ID == f.Node {
+			out = append(out, n.problems()...)
 		}
-		return out
+	}
+	SortProblems(out)
+	return out
+}
+
+func (n NodeFacts) problems() (out []Problem) {
+	if !n.Live {
+		return append(out, nodeDown(n.Node))
+	}
+	if n.Behind != nil {
+		out = append(out, wrong(CodeNodeBehind, "", n.ID, "", "node %s: %s", n.ID, n.Behind))
+	}
+	if n.Drained {
+		out = append(out, wrong(CodeNodeDrained, "", n.ID, "stop it, or take it back with: midplane node undrain "+n.ID, "node %s is drained: it has %d clients and leads %d streams and consumers", n.ID, n.Clients, n.Leads))
 	}
 	if n.Problem != "" {
 		out = append(out, wrong(CodeNodeProblem, "", n.ID, "", "node %s: %s", n.ID, n.Problem))

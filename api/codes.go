@@ -9,6 +9,8 @@ const (
 	CodeNoLeader          Code = "no-leader"
 	CodeNoMetaLeader      Code = "no-meta-leader"
 	CodeNodeDown          Code = "node-down"
+	CodeNodeBehind        Code = "node-behind"
+	CodeNodeDrained       Code = "node-drained"
 	CodeNodeProblem       Code = "node-problem"
 	CodeVersionsDiffer    Code = "versions-differ"
 	CodeVersionTooOld     Code = "version-too-old"
@@ -54,10 +56,13 @@ const (
 var Codes = []CodeRow{
 	{CodeClusterSilent, ScopeSystem, event.Critical, "no control plane answers", "start the nodes: two of the three are needed, and 10 seconds to elect a leader"},
 	{CodeNoQuorum, ScopeSystem, event.Critical, "the node that answers cannot store anything; which other nodes live is not known",
-		"two of the three nodes must be up and reach each other; until then pollers keep what they see, and nothing is lost"},
+		"see which nodes run and reach each other: two of the three must; clients of this node are moved to others, pollers keep what they see, and nothing is lost"},
 	{CodeNoLeader, ScopeSystem, event.Critical, "no node leads the control plane", "a leader is elected within seconds; if not, see that a majority of the nodes runs"},
 	{CodeNoMetaLeader, ScopeSystem, event.Critical, "JetStream has no meta leader", "are two of the three nodes running and connected?"},
 	{CodeNodeDown, ScopeSystem, event.Critical, "a node is not live", "start it again: the others carry on, but the next failure would stop the cluster"},
+	{CodeNodeBehind, ScopeSystem, event.Warning, "replicas of a node are not whole: while they catch up, there are fewer copies",
+		"wait, and stop no other node before that: it catches up by itself; if it does not, see its log and the runbook node-replace"},
+	{CodeNodeDrained, ScopeSystem, event.Notice, "a node is drained: it has no clients and leads nothing", "stop it, or take it back with: midplane node undrain NAME"},
 	{CodeNodeProblem, ScopeSystem, event.Error, "a node says that something is wrong with it", "see its log"},
 	{CodeStoreFull, ScopeSystem, event.Critical, "a node's store is full but for what the control plane needs: nothing of tenants is taken, pollers keep what they see",
 		"let the readers that hold streams back catch up (midplane get streams), lower quotas, or give the node more disk and --max-store"},

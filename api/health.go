@@ -23,14 +23,18 @@ type Facts struct {
 // the HTTP API and the page show what it returns and decide nothing. It is pure.
 func Health(f Facts) []Problem {
 	out := []Problem{}
+	alone := false
 	if f.Cluster != nil {
 		out = append(out, clusterHealth(f.Cluster)...)
+		alone = lonely(out)
 	} else {
 		out = append(out, wrong(CodeClusterSilent, "", "", "", "no control plane answers%s", because(f.ClusterTrouble)))
 	}
-	if f.Primary != nil {
+	switch {
+	case f.Primary != nil:
 		out = append(out, primaryHealth(f.Primary)...)
-	} else {
+	case alone: // primaries are with the nodes that have a quorum
+	default:
 		out = append(out, wrong(CodePrimaryMissing, "", "", "", "no primary answers: nothing is read, `get devices` and `get events` fail%s", because(f.PrimaryTrouble)))
 	}
 	SortProblems(out)
@@ -56,7 +60,7 @@ func clusterHealth(c *ClusterStatus) []Problem {
 			out = append(out, nodeDown(n))
 		}
 	}
-	if c.Leader == "" {
+	if c.Leader == "" && !lonely(out) {
 		out = append(out, wrong(CodeNoLeader, "", "", "", "the control plane has no leader"))
 	}
 	return out

@@ -61,19 +61,24 @@ func TestNothingIsWrong(t *testing.T) {
 }
 
 // What a node without a quorum remembers of the others does not count, on
-// either side.
-func TestWithoutQuorumNoNodeIsDown(t *testing.T) {
-	nodes := []NodeFacts{{Node: Node{ID: "n1", Live: true}}, {Node: Node{ID: "n2"}}, {Node: Node{ID: "n3"}}}
-	got := ClusterFacts{Node: "n1", MetaLead: "n1", Nodes: nodes}.Problems()
+// either side: it knows that it is cut off, and what is wrong with itself.
+func TestNodeWithoutQuorumSpeaksOfItselfAlone(t *testing.T) {
+	full := &Store{Limit: 100, Used: 99}
+	nodes := []NodeFacts{{Node: Node{ID: "n1", Live: true}, Store: full}, {Node: Node{ID: "n2"}, Store: full}, {Node: Node{ID: "n3"}}}
+	got := ClusterFacts{Node: "n1", Nodes: nodes, CutOff: []string{"n2", "n3"}, Primaries: []PrimaryState{{ID: "core-1"}}, Audit: &AuditFacts{},
+		Isolation: IsolationFacts{Unproven: time.Hour}, Tenants: []TenantFacts{{ID: "acme", Streams: []StreamFacts{{Name: "STATE"}}}}}.Problems()
 	f := well()
-	f.Cluster.Problems = got
+	f.Cluster.Problems, f.Cluster.Leader, f.Primary = got, "", nil
 	for _, n := range nodes {
 		f.Cluster.Nodes = append(f.Cluster.Nodes, n.Node)
 	}
 	for what, list := range map[string][]Problem{"node": got, "client": Health(f)} {
-		if diff := cmp.Diff([]string{"no-quorum n1"}, codes(list)); diff != "" {
+		if diff := cmp.Diff([]string{"no-quorum n1", "store-full n1"}, codes(list)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", what, diff)
 		}
+	}
+	if !strings.Contains(got[0].Message, "cut off from n2, n3") {
+		t.Errorf("%q", got[0].Message)
 	}
 }
 
@@ -93,7 +98,7 @@ func everything() []Facts {
 	late := noon.Add(time.Hour)
 	cluster := ClusterFacts{
 		Node: "n1", Quorum: true, Primaries: []PrimaryState{{ID: "core-2", LastSeen: noon}}, Audit: &AuditFacts{},
-		Nodes: []NodeFacts{{Node: Node{ID: "n1", Live: true}, Problem: "no route", Certificates: "client.crt ends soon", Unrecorded: 3,
+		Nodes: []NodeFacts{{Node: Node{ID: "n1", Live: true, Drained: true, Behind: &BehindReplicas{Count: 2, Some: []string{"acme/STATE"}}}, Problem: "no route", Certificates: "client.crt ends soon", Unrecorded: 3,
 			Store: &Store{Limit: 100, Used: 95}}, {Node: Node{ID: "n3", Live: true}, Store: &Store{Limit: 100, Used: 85}}, {Node: Node{ID: "n4", Live: true}, Store: &Store{Limit: 100, Used: 84}}, {Node: Node{ID: "n2", LastSeen: noon}}},
 		Isolation: IsolationFacts{Leaks: []Leak{{"acme", "globex", noon}}, Unproven: time.Hour, Missing: []string{"acme"}},
 		Upgrade:   newer("n2"),
@@ -118,13 +123,15 @@ func everything() []Facts {
 	one.Primary.Tenants = append(one.Primary.Tenants, TenantReport{Tenant: "b", Problem: "the cursor is ahead", Streams: []StreamReport{{Stream: "STATE", Lag: BehindMany}, {Stream: "EVENTS", Waiting: &Waiting{From: 3, To: 9, Why: "n3 may have them"}}}},
 		TenantReport{Tenant: "c", Sites: []SiteReport{{Site: "syd", Down: bad, Critical: bad, Warning: bad}}})
 	two := well()
-	two.Cluster.Problems = append(ClusterFacts{Node: "n1", MetaLead: "n1", Audit: &AuditFacts{Leader: "n1", Bytes: 99, MaxBytes: 100}}.Problems(),
+	two.Cluster.Problems = append(ClusterFacts{Quorum: true, MetaLead: "n1", Audit: &AuditFacts{Leader: "n1", Bytes: 99, MaxBytes: 100}}.Problems(),
 		ClusterFacts{Quorum: true, MetaLead: "n1", Audit: &AuditFacts{Leader: "n1", Dropped: 4, MaxBytes: 100}, Upgrade: newer()}.Problems()...)
 	ended := newer("n2")
 	ended.Open = false
 	three := well()
 	three.Cluster.Problems = ClusterFacts{Quorum: true, MetaLead: "n1", Upgrade: ended}.Problems()
-	return []Facts{one, two, three, {}}
+	four := well()
+	four.Cluster.Problems = ClusterFacts{Node: "n1"}.Problems()
+	return []Facts{one, two, three, four, {}}
 }
 
 // Every code of the table is produced, every code that is produced is in the

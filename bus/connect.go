@@ -36,6 +36,14 @@ type Config struct {
 	Options []nats.Option // applied last
 }
 
+// A node that stands still, or is beyond a network that drops everything, keeps the
+// connection open and answers nothing. It is left when a third ping is due and none
+// was answered: after 12 seconds at most.
+const (
+	pingEvery = 4 * time.Second
+	pingsOut  = 2
+)
+
 // Connect opens a connection that reconnects for ever and uses the user's own
 // inbox. While the connection is down a publish fails at once, and nothing is
 // buffered: a program that must not lose messages has an outbox. With MaxWait
@@ -52,8 +60,8 @@ func Connect(cfg Config, tel telemetry.Telemetry) (*nats.Conn, error) {
 		nats.ReconnectWait(250 * time.Millisecond),
 		nats.ReconnectJitter(250*time.Millisecond, time.Second),
 		nats.ReconnectBufSize(-1),
-		nats.PingInterval(10 * time.Second),
-		nats.MaxPingsOutstanding(2),
+		nats.PingInterval(pingEvery),
+		nats.MaxPingsOutstanding(pingsOut),
 		nats.IgnoreAuthErrorAbort(),
 		nats.Timeout(5 * time.Second),
 		nats.ErrorHandler(l.trouble),

@@ -3,6 +3,7 @@ package platform
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -31,6 +32,7 @@ type instance struct {
 	// set before serving
 	reg     *registry.Registry
 	doors   *ingress.Ingress
+	control *control.Control
 	serving atomic.Bool // all parts have started, and none is being stopped
 	closed  atomic.Bool // most doors have been closed for a while that should be open
 }
@@ -45,6 +47,9 @@ func (i *instance) run(ctx context.Context) error {
 		err = g.Wait(ctx)
 		i.of.pauses()
 		i.serving.Store(false)
+		if ctx.Err() != nil {
+			i.leave()
+		}
 	}
 	if ctx.Err() != nil {
 		err = nil
@@ -56,6 +61,13 @@ func (i *instance) run(ctx context.Context) error {
 		err = stop // with a part that still runs there is no new start
 	}
 	return err
+}
+
+// leave hands over what this node leads and has its clients leave while its doors
+// are still open, so that a planned stop refuses nothing.
+func (i *instance) leave() {
+	node.Duties{Of: i.node}.HandOverAll()
+	i.control.Leave()
 }
 
 func (i *instance) start(ctx context.Context, g *run.Group) error {
@@ -74,8 +86,8 @@ func (i *instance) start(ctx context.Context, g *run.Group) error {
 	if err != nil {
 		return err
 	}
-	opened := i.of.wait("the registry: it takes "+i.of.quorum(), "start the other nodes; if they run, can they reach each other?")
-	reg, err := registry.Open(ctx, js, i.of.sealer, i.of.cfg.Replicas, func(kv jetstream.KeyValue) *registry.Mirror {
+	opened := i.of.wait("the registry: it takes "+i.of.quorum()+i.short(), "start the other nodes; if they run, can they reach each other?")
+	reg, err := registry.Open(ctx, js, i.of.sealer, i.of.cfg.Replicas, i.of.refuse, func(kv jetstream.KeyValue) *registry.Mirror {
 		return registry.NewMirror(kv, func() uint64 { return i.replica(kv.Bucket()) }, i.of.tel)
 	})
 	if err != nil {
@@ -119,6 +131,16 @@ func (i *instance) start(ctx context.Context, g *run.Group) error {
 	return i.startServices(ctx, g, reg, log, dialer)
 }
 
+// short says that this node's store is too small for what the cluster keeps of itself;
+// "" when it is not.
+func (i *instance) short() string {
+	limit := i.node.Store().Limit
+	if limit == 0 || limit >= registry.ControlReserved {
+		return ""
+	}
+	return fmt.Sprintf("; this node's store may hold %d MiB, and the registry and the audit log need %d MiB: give it more disk, or a larger --max-store", limit>>20, registry.ControlReserved>>20)
+}
+
 // recovered ends the instance when the server has to be started again. A second
 // start that does not recover the streams either goes on without them: a third
 // would do no better, and the other tenants are served.
@@ -152,14 +174,14 @@ func (i *instance) startServices(ctx context.Context, g *run.Group, reg *registr
 	}
 	ctl, err := control.New(control.Config{
 		Node: i.of.cfg.Node.Name, ClientURL: url, Version: i.of.cfg.Version, Replicas: i.of.cfg.Replicas, Registry: reg, Dialer: dialer,
-		Server: i.node, Doors: doors, Signer: i.of.signer, Control: i.of.cfg.Secrets.Control, System: i.of.cfg.Secrets.System.Public, Enrol: i.of.cfg.Secrets.Enrol,
+		Server: i.node, Duties: node.Duties{Of: i.node}, Doors: doors, Signer: i.of.signer, Control: i.of.cfg.Secrets.Control, System: i.of.cfg.Secrets.System.Public, Enrol: i.of.cfg.Secrets.Enrol,
 		SystemKeys: i.of.cfg.Secrets.System, Audit: log,
 		Certificates: i.of.cfg.Certificates, Pace: i.of.cfg.Pace, Overcommit: i.of.cfg.Overcommit,
 	}, i.of.tel)
 	if err != nil {
 		return err
 	}
-	i.reg, i.doors = reg, doors
+	i.reg, i.doors, i.control = reg, doors, ctl
 	if err := g.Start(ctx, run.Part{Name: "ingress", Run: doors.Run}); err != nil {
 		return err
 	}

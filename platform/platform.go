@@ -69,6 +69,8 @@ type Platform struct {
 	signer *account.Signer
 	now    atomic.Pointer[instance]
 	waits  atomic.Pointer[string]
+	// refusal is why what it waits for was refused last.
+	refusal atomic.Pointer[string]
 
 	mu    sync.Mutex
 	ready chan struct{} // closed while the node serves
@@ -177,8 +179,9 @@ func (p *Platform) ClientURL() string { return p.now.Load().node.ClientURL() }
 // own parts do (nats.InProcessConnProvider).
 func (p *Platform) InProcessConn() (net.Conn, error) { return p.now.Load().node.InProcessConn() }
 
-// Healthy reports why the node should not be sent clients, nil when it should:
-// no meta leader, behind, or doors that are closed though they should be open.
+// Healthy reports why the node should not be sent clients, nil when it should: no
+// meta leader, replicas that are behind, or doors that are closed though they should
+// be open.
 func (p *Platform) Healthy(context.Context) error {
 	i := p.now.Load()
 	if !i.serving.Load() {
@@ -196,5 +199,5 @@ func (p *Platform) Healthy(context.Context) error {
 	case m.Leader == "":
 		return fault.New(fault.Unavailable, "node %s: JetStream has no meta leader", p.cfg.Node.Name)
 	}
-	return nil
+	return fault.Wrap(fault.Unavailable, i.control.Whole(), "node %s", p.cfg.Node.Name)
 }

@@ -3,6 +3,7 @@ package platform_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -11,6 +12,7 @@ import (
 
 	"midplane/internal/local"
 	"midplane/internal/ports"
+	"midplane/internal/testwait"
 	"midplane/telemetry"
 )
 
@@ -92,5 +94,34 @@ func TestOneOfThreeSaysWhatItWaitsFor(t *testing.T) {
 	log.await(t, "no longer "+what)
 	if err := c.Node(names[0]).Ready(ctx); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestStoreThatIsTooSmallSaysSo: a node with too little room waits for the registry as
+// one without a quorum does, and must say why.
+func TestStoreThatIsTooSmallSaysSo(t *testing.T) {
+	var reserved ports.Reserved
+	t.Cleanup(func() { _ = reserved.Close() }) // nothing was connected to it
+	c, err := local.New(local.Config{Dir: t.TempDir(), Client: "127.0.0.1:0", Admin: "admin", Primary: "primary-1", NoSync: true, Ports: reserved.Reserve, MaxStore: 100 << 20}, telemetry.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	for _, name := range c.Names() {
+		if err := c.Start(ctx, name); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Stop(name) })
+	}
+	for _, name := range c.Names() {
+		for _, want := range []string{"this node's store may hold 100 MiB, and the registry and the audit log need 640 MiB", "refused: "} {
+			testwait.Until(t, name+" says why", func() error {
+				if err := c.Node(name).Healthy(ctx); err == nil || !strings.Contains(err.Error(), want) {
+					return fmt.Errorf("%w", err)
+				}
+				return nil
+			})
+		}
 	}
 }

@@ -39,11 +39,12 @@ type fake struct {
 	flaky   bool
 	follows int
 	waiting map[int]chan struct{}
+	drained map[string]int // how often each node was asked for since it was drained
 }
 
 func startFake(dir string) (*fake, error) {
 	f := &fake{specs: map[string]json.RawMessage{}, revs: map[string]uint64{"acme": 7, "globex": 9}, looks: map[string]int{},
-		users: map[string]api.CreateUser{}, secrets: map[string]api.Secret{}, waiting: map[int]chan struct{}{}}
+		users: map[string]api.CreateUser{}, secrets: map[string]api.Secret{}, waiting: map[int]chan struct{}{}, drained: map[string]int{}}
 	if err := f.startServer(dir); err != nil {
 		return nil, err
 	}

@@ -28,7 +28,9 @@ func (f *fake) admin(_ context.Context, verb string, body []byte) (any, error) {
 	case api.TenantList, api.SiteList, api.PollerList, api.StreamList, api.LimitList, api.SchemaList:
 		return f.page(verb, body)
 	case api.NodeStatus:
-		return json.RawMessage(cannedCluster), nil
+		return f.cluster()
+	case api.NodeDrain, api.NodeUndrain:
+		return nil, f.drain(verb, body)
 	case api.TenantSpec:
 		return api.SpecAnswer{Spec: f.specs[ref.Tenant], Revision: f.revs[ref.Tenant]}, nil
 	case api.TenantCheck:

@@ -48,7 +48,7 @@ environment, the environment over the file. See: midplane config view`,
 		&cobra.Group{ID: shell.GroupOther, Title: "Other:"},
 	)
 	node := serve.NewNode(sh)
-	node.AddCommand(change.NewForgetNode(sh))
+	node.AddCommand(change.NewDrainNode(sh), change.NewUndrainNode(sh), change.NewReplaceNode(sh), change.NewForgetNode(sh))
 	primary := serve.NewPrimary(sh)
 	primary.AddCommand(change.NewForgetPrimary(sh))
 	rotate := change.NewRotate(sh)

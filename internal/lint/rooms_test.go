@@ -44,7 +44,7 @@ var folders = map[string]map[string]roomOf{
 
 // controlRooms are the rooms of the control plane.
 var controlRooms = map[string]roomOf{
-	".":           {rooms: []string{"accounts", "alarm", "auditlog", "canary", "channel", "connections", "dial", "lease", "load", "missing", "primaries", "reconcile", "secrets", "service", "specs", "status", "trim", "upgrade", "users"}, bodies: []string{"platform/registry"}},
+	".":           {rooms: []string{"accounts", "alarm", "auditlog", "canary", "channel", "connections", "dial", "drain", "lease", "load", "missing", "primaries", "reconcile", "secrets", "service", "specs", "status", "trim", "upgrade", "users"}, bodies: []string{"platform/registry"}},
 	"accounts":    {rooms: []string{"service"}, bodies: []string{"platform/registry"}},
 	"alarm":       {bodies: []string{"platform/registry"}},
 	"auditlog":    {bodies: []string{"platform/node", "platform/registry"}},
@@ -52,6 +52,7 @@ var controlRooms = map[string]roomOf{
 	"channel":     {rooms: []string{"users"}, bodies: []string{"platform/registry"}},
 	"connections": {rooms: []string{"dial"}, bodies: []string{"platform/node", "platform/registry"}},
 	"dial":        {bodies: []string{"platform/registry"}},
+	"drain":       {bodies: []string{"platform/node", "platform/registry"}},
 	"lease":       {bodies: []string{"platform/registry"}},
 	"load":        {rooms: []string{"dial"}, bodies: []string{"platform/node", "platform/registry"}},
 	"missing":     {rooms: []string{"dial"}, bodies: []string{"platform/node", "platform/registry"}},

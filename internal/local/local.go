@@ -45,6 +45,10 @@ type Config struct {
 	// Ports picks n free ports of loopback; nil: ports.Free. Tests that stop nodes
 	// and start them again give one whose ports nothing else takes in between.
 	Ports func(n int) ([]int, error)
+	// Between returns the address at which one node, by its number, reaches another's
+	// route, and for itself the one that it gives to the others; nil: the route's own.
+	// Tests put something between them.
+	Between func(from, to int, addr string) (string, error)
 }
 
 // Cluster is the nodes of one process.
@@ -188,7 +192,16 @@ func (c *Cluster) Start(ctx context.Context, name string) error {
 		cfg.Node.Route, cfg.Node.Peer = c.routes[i], c.routes[i]
 	}
 	for j := range c.summary.Nodes {
-		cfg.Node.Peers = append(cfg.Node.Peers, c.routes[j])
+		route := c.routes[j]
+		if c.cfg.Between != nil && cfg.Node.Route != "" {
+			if route, err = c.cfg.Between(i, j, route); err != nil {
+				return err
+			}
+			if j == i {
+				cfg.Node.Peer = route
+			}
+		}
+		cfg.Node.Peers = append(cfg.Node.Peers, route)
 		if j != i {
 			cfg.PeerClients = append(cfg.PeerClients, c.Servers()[j])
 		}

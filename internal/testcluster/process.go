@@ -106,11 +106,16 @@ func (p *Process) Pid() int { return p.cmd.Process.Pid }
 // Signal sends a signal.
 func (p *Process) Signal(s syscall.Signal) error { return p.cmd.Process.Signal(s) }
 
+// Process returns a running process by its name, nil when there is none.
+func (m *Machine) Process(name string) *Process {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.running[name]
+}
+
 // Signal sends a signal to a process by its name.
 func (m *Machine) Signal(name string, s syscall.Signal) error {
-	m.mu.Lock()
-	p := m.running[name]
-	m.mu.Unlock()
+	p := m.Process(name)
 	if p == nil {
 		return fault.New(fault.NotFound, "no process %s runs", name)
 	}

@@ -38,6 +38,8 @@ type Options struct {
 	// MaxStore is what each node may store, in bytes. 0: as much as any test declares;
 	// then quotas are not compared with it.
 	MaxStore int64
+	// Cuts lets the test cut nodes off from each other: see Cluster.Network.
+	Cuts bool
 }
 
 // Cluster is a running cluster with an admin's connection.
@@ -46,10 +48,12 @@ type Cluster struct {
 	Dir   string
 	Admin *api.Admin
 	Conn  *nats.Conn // the admin's
-	tel   telemetry.Telemetry
-	stop  context.CancelFunc
-	done  chan error
-	ports *ports.Reserved
+	// Network is between the nodes; nil without Options.Cuts.
+	Network *Network
+	tel     telemetry.Telemetry
+	stop    context.CancelFunc
+	done    chan error
+	ports   *ports.Reserved
 }
 
 // What the tests' tenants declare is promised and hardly used, so a test must
@@ -94,13 +98,20 @@ func New(ctx context.Context, dir string, opts Options) (*Cluster, error) {
 		opts.Pace.Drift = -1 // see Raw and ChangeAccount
 	}
 	reserved := &ports.Reserved{}
-	lc, err := local.New(local.Config{Dir: dir, Client: "127.0.0.1:0", Nodes: opts.Nodes, TLS: opts.TLS, NoSync: opts.NoSync, Version: "test",
+	var network *Network
+	var between func(from, to int, addr string) (string, error)
+	if opts.Cuts {
+		network = newNetwork()
+		between = network.between
+	}
+	lc, err := local.New(local.Config{Between: between,
+		Dir: dir, Client: "127.0.0.1:0", Nodes: opts.Nodes, TLS: opts.TLS, NoSync: opts.NoSync, Version: "test",
 		Admin: Admin, Primary: Primary, Pace: opts.Pace, Ports: reserved.Reserve, MaxStore: cmp.Or(opts.MaxStore, maxStore), Overcommit: opts.MaxStore == 0}, tel)
 	if err != nil {
 		return nil, errors.Join(err, reserved.Close())
 	}
 	rctx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	c := &Cluster{Cluster: lc, Dir: dir, tel: tel, stop: stop, done: make(chan error, 1), ports: reserved}
+	c := &Cluster{Cluster: lc, Dir: dir, Network: network, tel: tel, stop: stop, done: make(chan error, 1), ports: reserved}
 	go func() { c.done <- lc.Run(rctx) }()
 	if err := lc.Ready(ctx); err != nil {
 		stop()
@@ -127,8 +138,15 @@ func (c *Cluster) Close() error {
 	if c.Conn != nil {
 		c.Conn.Close()
 	}
+	if c.Network != nil {
+		c.Network.Cut() // a node that is cut off stops no faster for it
+	}
 	c.stop()
-	return errors.Join(<-c.done, c.ports.Close())
+	err := errors.Join(<-c.done, c.ports.Close())
+	if c.Network != nil {
+		err = errors.Join(err, c.Network.Close())
+	}
+	return err
 }
 
 // CAFile returns the CA of the clients, "" without TLS.

@@ -53,7 +53,7 @@ func Open(t *testing.T) *Node {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
 	n.Ctx = ctx
-	n.Registry, err = registry.Open(ctx, n.js, sealer, 1, func(kv jetstream.KeyValue) *registry.Mirror { return registry.NewMirror(kv, nil, telemetry.Nop()) })
+	n.Registry, err = registry.Open(ctx, n.js, sealer, 1, nil, func(kv jetstream.KeyValue) *registry.Mirror { return registry.NewMirror(kv, nil, telemetry.Nop()) })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"midplane/platform/control/accounts"
 	"midplane/platform/control/connections"
 	"midplane/platform/control/dial"
+	"midplane/platform/control/drain"
 	"midplane/platform/control/lease"
 	"midplane/platform/control/load"
 	"midplane/platform/control/missing"
@@ -27,9 +28,17 @@ import (
 type Server interface {
 	accounts.HubServer
 	connections.Server
+	connections.MoverServer
 	load.Server
 	missing.Server
 	status.Server
+}
+
+// Duties are what this node does for others.
+type Duties interface {
+	Move(client uint64) error
+	drain.Server
+	status.ReplicaServer
 }
 
 // Doors is what the rooms ask this node's ingress.
@@ -48,6 +57,7 @@ type Config struct {
 	Registry  *registry.Registry
 	Dialer    *dial.Dialer
 	Server    Server
+	Duties    Duties
 	Doors     Doors
 	Signer    *account.Signer
 	Control   account.Keys // of the CONTROL account
@@ -102,6 +112,7 @@ func (c *Control) Run(ctx context.Context) error {
 	}
 	defer func() { _ = metrics.Unregister() }() // nothing is asked of a stopped node
 	c.hub.Bring()                               // before clients are let in; what fails is tried again
+	c.replicas.Look()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return c.presence.Run(ctx) })
 	g.Go(func() error { return c.upgrade.Watch(ctx) })
@@ -109,6 +120,9 @@ func (c *Control) Run(ctx context.Context) error {
 	g.Go(func() error { return c.hub.Run(ctx) })
 	g.Go(func() error { return c.tokenConnections.Run(ctx) })
 	g.Go(func() error { return c.limiter.Run(ctx) })
+	g.Go(func() error { return c.mover.Run(ctx) })
+	g.Go(func() error { return c.replicas.Run(ctx) })
+	g.Go(func() error { return c.drain.Run(ctx) })
 	g.Go(func() error {
 		return lease.Candidate{Node: c.cfg.Node, Registry: c.cfg.Registry, Log: c.tel.Log}.Run(ctx, c.lead)
 	})
@@ -118,6 +132,12 @@ func (c *Control) Run(ctx context.Context) error {
 // Ready waits until this node's services answer and its doors are as the
 // registry says.
 func (c *Control) Ready(ctx context.Context) error { return c.presence.Ready(ctx) }
+
+// Whole returns an error that says which of this node's replicas are behind.
+func (c *Control) Whole() error { return c.replicas.Whole() }
+
+// Leave has every client of this node leave: it is about to stop.
+func (c *Control) Leave() { c.mover.All() }
 
 // closeGone closes this node's connections into accounts that are gone.
 func (c *Control) closeGone(ctx context.Context) error {

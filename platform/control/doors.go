@@ -34,6 +34,8 @@ func (r rooms) adminVerbs() map[string]api.Handler {
 		api.UpgradeStatus: service.Handle(r.upgrade.Status),
 		api.UpgradeFinish: service.Handle(r.upgrade.Finish),
 		api.NodeDrop:      service.Handle(r.upgrade.Forget),
+		api.NodeDrain:     service.Handle(r.drain.Drain),
+		api.NodeUndrain:   service.Handle(r.drain.Undrain),
 
 		api.SecretSet:    service.Handle(r.secrets.Set),
 		api.SecretList:   service.List(r.secrets.Rows),

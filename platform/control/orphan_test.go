@@ -53,7 +53,7 @@ func alone(t *testing.T) (l *leader, cut func()) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	t.Cleanup(cancel)
-	reg, err := registry.Open(ctx, js, sealer, 1, func(kv jetstream.KeyValue) *registry.Mirror { return registry.NewMirror(kv, nil, telemetry.Nop()) })
+	reg, err := registry.Open(ctx, js, sealer, 1, nil, func(kv jetstream.KeyValue) *registry.Mirror { return registry.NewMirror(kv, nil, telemetry.Nop()) })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,8 @@
 package control
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/otel/metric"
@@ -11,6 +13,7 @@ import (
 	"midplane/platform/control/canary"
 	"midplane/platform/control/channel"
 	"midplane/platform/control/connections"
+	"midplane/platform/control/drain"
 	"midplane/platform/control/load"
 	"midplane/platform/control/missing"
 	"midplane/platform/control/primaries"
@@ -32,6 +35,9 @@ type rooms struct {
 	system           *connections.System
 	tokenConnections *connections.Tokens
 	limiter          *connections.Limiter
+	mover            *connections.Mover
+	drain            drain.Room
+	replicas         *status.Replicas
 
 	accounts  *accounts.Accounts
 	rotations *accounts.Rotations
@@ -75,6 +81,14 @@ func newRooms(cfg Config, tel telemetry.Telemetry) (r rooms, err error) {
 		return r, err
 	}
 
+	r.replicas = status.NewReplicas(cfg.Duties, cfg.Registry, cfg.Control.Public)
+	r.drain = drain.Room{Node: cfg.Node, Registry: cfg.Registry, Server: cfg.Duties, Log: tel.Log}
+	r.mover = connections.NewMover(connections.MoverConfig{
+		Server: cfg.Server, Move: cfg.Duties.Move, Control: cfg.Control, Enrol: cfg.Enrol.Public, Log: tel.Log,
+		Tenants: func() []string { return slices.Collect(maps.Keys(cfg.Registry.View().ByKey)) },
+		Drained: func() bool { return r.drain.ClientsLeave(r.replicas.Leads()) },
+	})
+
 	r.accounts = accounts.New(accounts.Config{
 		Registry: cfg.Registry, Signer: cfg.Signer, Control: cfg.Control.Public, System: cfg.System, Life: cfg.Pace.Life,
 	})
@@ -104,7 +118,7 @@ func newRooms(cfg Config, tel telemetry.Telemetry) (r rooms, err error) {
 	})
 	r.presence = status.NewPresence(status.PresenceConfig{
 		Node: cfg.Node, Client: cfg.ClientURL, Understands: r.upgrade.Mine, Registry: cfg.Registry, Server: cfg.Server, Doors: cfg.Doors,
-		Unrecorded: r.audit.Unrecorded, Certificates: cfg.Certificates, Log: tel.Log,
+		Replicas: r.replicas, Clients: r.mover.Clients, Unrecorded: r.audit.Unrecorded, Certificates: cfg.Certificates, Log: tel.Log,
 	})
 	r.metrics = &status.Metrics{Node: cfg.Node, Registry: cfg.Registry, Server: cfg.Server, Doors: cfg.Doors}
 

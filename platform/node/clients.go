@@ -58,7 +58,7 @@ func (n *Node) Load(accountKey string) (here, elsewhere int) {
 func (n *Node) Kick(client uint64) error {
 	srv := n.srv.Load()
 	if srv == nil {
-		return fault.New(fault.Unavailable, "node %s has not started", n.cfg.Name)
+		return notStarted(n)
 	}
 	return fault.Wrap(fault.NotFound, srv.DisconnectClientByID(client), "node %s: connection %d", n.cfg.Name, client)
 }
@@ -81,4 +81,8 @@ func (n *Node) KickClients(accountKey string) (closed int) {
 		}
 	}
 	return closed
+}
+
+func notStarted(n *Node) error {
+	return fault.New(fault.Unavailable, "node %s has not started", n.cfg.Name)
 }

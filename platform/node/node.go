@@ -198,13 +198,7 @@ func (n *Node) ClientAddr() string {
 	return net.JoinHostPort(host, at.Port())
 }
 
-// handOverWithin is how long a stopping node waits for others to take over what
-// it leads; the server itself allows them a second.
-const handOverWithin = 1200 * time.Millisecond
-
-// handOver lets others lead what the server leads. Without it every stream that
-// it led, the registry's buckets too, would be without a leader until an
-// election: 4 to 9 seconds.
+// handOver lets others lead what the server still leads, JetStream's meta group too.
 func handOver(srv *server.Server) {
 	done := make(chan struct{})
 	go func() { defer close(done); srv.LameDuckShutdown() }()

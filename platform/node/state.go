@@ -71,7 +71,9 @@ func (n *Node) CurrentBytes(accountKey string) map[string]uint64 {
 type Meta struct {
 	Leader  string // of JetStream's meta group; "" when there is none
 	Size    int
-	Current bool // this node is a member that keeps up
+	Quorum  bool     // this node has a leader that a majority of the nodes follows
+	Unheard []string // without a quorum: the nodes that this one hears nothing of
+	Current bool     // this node is a member that keeps up
 	Version string
 	Healthy bool
 	Problem string
@@ -79,38 +81,20 @@ type Meta struct {
 
 // Meta returns what the server knows of the cluster.
 func (n *Node) Meta() Meta {
-	m := Meta{Version: server.VERSION}
 	srv := n.srv.Load()
 	if srv == nil {
-		m.Problem = "the server has not started"
-		return m
+		return Meta{Version: server.VERSION, Problem: "the server has not started"}
 	}
-	m.Current = srv.JetStreamIsCurrent()
-	m.Leader, m.Size = metaLeader(srv)
+	m := Meta{Leader: n.cfg.Name, Size: 1, Quorum: true} // alone there is no group
+	if n.cfg.Route != "" {
+		m = metaState(srv)
+	}
+	m.Version, m.Current = server.VERSION, srv.JetStreamIsCurrent()
 	h := srv.Healthz(&server.HealthzOptions{JSServerOnly: true})
 	m.Healthy = h.StatusCode == 200
 	m.Problem = h.Error
 	return m
 }
-
-// metaLeader asks the meta group itself: Jsz adds up every stream of every account
-// before it answers, and it is asked every second.
-func metaLeader(srv *server.Server) (leader string, size int) {
-	status := srv.Raftz(&server.RaftzOptions{GroupFilter: metaGroup})
-	if status == nil {
-		return "", 0
-	}
-	for _, groups := range *status {
-		g := groups[metaGroup]
-		if leader = g.Peers[g.Leader].Name; g.Leader == g.ID {
-			leader = srv.Name()
-		}
-		return leader, g.Size
-	}
-	return "", 0
-}
-
-const metaGroup = "_meta_" // the server's name for it
 
 // Connections returns how many connections of users the server has.
 func (n *Node) Connections() int {

@@ -38,6 +38,12 @@ type Presence struct {
 	Formats api.Formats `json:"formats,omitempty"`
 	// Store is what it has on disk, nil of an older node.
 	Store *api.Store `json:"store,omitempty"`
+	// Behind is what of its replicas is not whole; nil: nothing, or an older node.
+	Behind *api.BehindReplicas `json:"behind,omitempty"`
+	// Leads and Clients are how many streams and consumers it leads, and how many
+	// connections of users it has.
+	Leads   int `json:"leads,omitempty"`
+	Clients int `json:"clients,omitempty"`
 }
 
 // Alive reports whether a node counts as running.
@@ -59,6 +65,12 @@ func (r *Registry) LiveNodes() []Presence {
 		}
 	}
 	return out
+}
+
+// Drained reports whether a node is to have no clients and to lead nothing.
+func Drained(r *Registry, node string) bool {
+	_, _, ok := Get[Drain](r, DrainKey(node))
+	return ok
 }
 
 // WaitLoaded blocks until the ingress of every live node has loaded revision rev

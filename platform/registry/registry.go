@@ -51,8 +51,9 @@ type Registry struct {
 }
 
 // Open makes the buckets when they are not there, replicated over replicas
-// nodes, and retries until ctx ends: right after a start there is no leader yet.
-func Open(ctx context.Context, js jetstream.JetStream, sealer *account.Sealer, replicas int, newMirror func(jetstream.KeyValue) *Mirror) (*Registry, error) {
+// nodes, and retries until ctx ends: right after a start there is no leader yet. failed
+// gets every refusal, unless it is nil.
+func Open(ctx context.Context, js jetstream.JetStream, sealer *account.Sealer, replicas int, failed func(error), newMirror func(jetstream.KeyValue) *Mirror) (*Registry, error) {
 	bucketOf := func(name string, size int64) (jetstream.KeyValue, error) {
 		for {
 			// Short: a request that finds no leader is never answered.
@@ -66,6 +67,10 @@ func Open(ctx context.Context, js jetstream.JetStream, sealer *account.Sealer, r
 			cancel()
 			if err == nil {
 				return kv, nil
+			}
+			var refused jetstream.JetStreamError
+			if failed != nil && errors.As(err, &refused) && refused.APIError() != nil {
+				failed(err)
 			}
 			if wait.For(ctx, 100*time.Millisecond) != nil {
 				return nil, fault.Wrap(fault.Unavailable, err, "bucket %s", name)

@@ -19,6 +19,9 @@ func PollerKey(tenant, poller string) string  { return "poller." + tenant + "." 
 
 func HeldKey(tenant, stream string) string { return "held." + tenant + "." + stream }
 
+// DrainKey is of a node that an operator drains.
+func DrainKey(node string) string { return "drain." + node }
+
 // KeyLease is the lease of the control plane's leader.
 const KeyLease = "lease"
 
@@ -44,6 +47,12 @@ type Held struct {
 type TenantStatus struct {
 	Revision   uint64          `json:"revision"` // of the spec it looked at
 	Conditions []api.Condition `json:"conditions"`
+}
+
+// Drain says who drains a node.
+type Drain struct {
+	By string    `json:"by"`
+	At time.Time `json:"at"`
 }
 
 // Lease names the leader.

@@ -103,7 +103,7 @@ func open(t testing.TB, js jetstream.JetStream, master string) *Registry {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := Open(testContext(t), js, sealer, 1, func(kv jetstream.KeyValue) *Mirror { return NewMirror(kv, nil, telemetry.Nop()) })
+	r, err := Open(testContext(t), js, sealer, 1, nil, func(kv jetstream.KeyValue) *Mirror { return NewMirror(kv, nil, telemetry.Nop()) })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -84,7 +84,7 @@ var checkScopes = map[string][]api.Scope{
 func readStatus(ctx context.Context, c *connect.Client) (statusReport, error) {
 	s, err := statusOf(ctx, c)
 	if fault.Is(err, fault.Unavailable) {
-		err = fault.WithHint(err, "%s is there, but no control plane answers: start the other nodes (a majority of them is needed), and give them 10 seconds to elect a leader", c.URL())
+		err = fault.WithHint(err, "%s is there, but its control plane does not answer: it starts when a majority of the nodes runs and they reach each other, within 10 seconds; its /readyz says what it waits for", c.URL())
 	}
 	return s, err
 }

@@ -71,7 +71,7 @@ func (c *contest) enter(name string) *contender {
 	}
 	octx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	reg, err := registry.Open(octx, js, sealer, 1, func(kv jetstream.KeyValue) *registry.Mirror { return registry.NewMirror(kv, nil, telemetry.Nop()) })
+	reg, err := registry.Open(octx, js, sealer, 1, nil, func(kv jetstream.KeyValue) *registry.Mirror { return registry.NewMirror(kv, nil, telemetry.Nop()) })
 	if err != nil {
 		c.t.Fatal(err)
 	}

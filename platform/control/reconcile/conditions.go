@@ -18,14 +18,28 @@ func (l *Loop) report(ctx context.Context, t *registry.Tenant, nodes []registry.
 	if problem == "" {
 		problem = t.Problem
 	}
-	stored, _, _ := registry.Get[registry.TenantStatus](l.cfg.Registry, registry.TenantKey(string(t.ID)))
+	was, _, _ := registry.Get[registry.TenantStatus](l.cfg.Registry, registry.TenantKey(string(t.ID)))
+	stored := was
+	if stored.Revision != t.SpecRevision {
+		stored.Conditions = nil // of another spec
+	}
 	worked := s.revision == t.WorkRevision() && s.ok
-	if s.at.IsZero() && stored.Revision == t.SpecRevision {
-		// Not looked at in this term: what the leader before found still counts.
-		worked = holds(stored, api.StreamsReady)
+	if s.ok || s.at.IsZero() || s.unavailable {
+		// Not looked at in this term or since the account changed, or nobody answered:
+		// what was found before still counts.
+		worked = worked || holds(stored, api.StreamsReady)
 	}
 	status := registry.TenantStatus{Revision: t.SpecRevision, Conditions: l.conditions(t, nodes, worked, problem)}
-	if same(status, written) && same(status, stored) {
+	if len(nodes) == 0 {
+		// Without a quorum for some seconds no node's presence is stored. That says
+		// nothing about tenants.
+		for i, c := range status.Conditions {
+			if ofNodes[c.Type] && holds(stored, c.Type) {
+				status.Conditions[i] = api.Condition{Type: c.Type, OK: true}
+			}
+		}
+	}
+	if same(status, written) && same(status, was) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
@@ -37,6 +51,9 @@ func (l *Loop) report(ctx context.Context, t *registry.Tenant, nodes []registry.
 	l.written[t.ID] = status
 	l.mu.Unlock()
 }
+
+// ofNodes are the conditions that follow from what live nodes say.
+var ofNodes = map[string]bool{api.AccountPushed: true, api.SchemasBound: true, api.IngressOpen: true}
 
 func holds(s registry.TenantStatus, typ string) bool {
 	return slices.ContainsFunc(s.Conditions, func(c api.Condition) bool { return c.Type == typ && c.OK })

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"midplane/event"
+	"midplane/fault"
 	"midplane/internal/wait"
 	"midplane/platform/registry"
 )
@@ -58,6 +59,8 @@ type settled struct {
 	declared bool // taking a spec away raises no revision of what is left
 	at       time.Time
 	ok       bool
+	// unavailable says that it was not brought there because something did not answer.
+	unavailable bool
 }
 
 // New returns a Loop; Run works.
@@ -164,7 +167,7 @@ func (l *Loop) start(ctx context.Context, t *registry.Tenant) {
 		l.mu.Lock()
 		delete(l.busy, t.ID)
 		l.ended[t.ID] = true
-		l.settled[t.ID] = settled{revision: revision, declared: t.Spec != nil, at: time.Now(), ok: err == nil}
+		l.settled[t.ID] = settled{revision: revision, declared: t.Spec != nil, at: time.Now(), ok: err == nil, unavailable: fault.Is(err, fault.Unavailable)}
 		l.problems[t.ID] = ""
 		if err != nil {
 			l.problems[t.ID] = err.Error()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"midplane/api"
+	"midplane/fault"
 	"midplane/internal/testregistry"
 	"midplane/internal/testwait"
 	"midplane/platform/registry"
@@ -36,7 +37,7 @@ func TestANewLeaderKeepsWhatWasFound(t *testing.T) {
 	if _, err := reg.Accounts.Put(ctx, "acme", registry.Account{Incarnations: map[string]uint64{"EVENTS": 1}}, 0); err != nil {
 		t.Fatal(err)
 	}
-	before := registry.TenantStatus{Revision: rev, Conditions: []api.Condition{{Type: api.StreamsReady, OK: true}}}
+	before := registry.TenantStatus{Revision: rev, Conditions: []api.Condition{{Type: api.AccountPushed, OK: true}, {Type: api.StreamsReady, OK: true}}}
 	if _, err := reg.PutStatus(ctx, registry.TenantKey("acme"), before); err != nil {
 		t.Fatal(err)
 	}
@@ -71,6 +72,14 @@ func TestANewLeaderKeepsWhatWasFound(t *testing.T) {
 	})
 	if !streamsReady(reg) {
 		t.Error("the streams are said not to be ready before the new leader has looked")
+	}
+	if s, _, _ := registry.Get[registry.TenantStatus](reg, registry.TenantKey("acme")); !holds(s, api.AccountPushed) || holds(s, api.IngressOpen) {
+		t.Errorf("no node's presence is known, and the conditions changed: %+v", s.Conditions)
+	}
+	result <- fault.New(fault.Unavailable, "no leader answers")
+	<-working
+	if !streamsReady(reg) {
+		t.Error("the streams are said not to be ready because nobody answered")
 	}
 	result <- errors.New("no stream can be made")
 	testwait.Until(t, "the failure counts", func() error {

@@ -41,7 +41,8 @@ func (s *Status) facts() (api.ClusterFacts, *api.Isolation) {
 	// A node that cannot even store its own presence has no quorum.
 	_, seen, ok := registry.Get[registry.Presence](s.cfg.Registry, registry.NodeKey(s.cfg.Node))
 	proof, isolation := canary.Isolation(s.cfg.Registry, s.cfg.Started, s.cfg.Canary)
-	f := api.ClusterFacts{Node: s.cfg.Node, Quorum: ok && time.Since(seen) < registry.Live, MetaLead: s.cfg.Server.Meta().Leader,
+	meta := s.cfg.Server.Meta()
+	f := api.ClusterFacts{Node: s.cfg.Node, Quorum: ok && time.Since(seen) < registry.Live, CutOff: meta.Unheard, MetaLead: meta.Leader,
 		Primaries: []api.PrimaryState{}, Audit: auditlog.Facts(s.cfg.Server.Streams(s.cfg.Control)), Isolation: isolation, Upgrade: s.cfg.Upgrade()}
 	held := map[event.Tenant][]api.HeldProducer{}
 	for name, n := range s.cfg.Registry.Nodes() {
@@ -51,7 +52,9 @@ func (s *Status) facts() (api.ClusterFacts, *api.Isolation) {
 				held[h.Tenant] = append(held[h.Tenant], h)
 			}
 		}
-		f.Nodes = append(f.Nodes, nodeFacts(name, live, n))
+		one := nodeFacts(name, live, n)
+		one.Drained = registry.Drained(s.cfg.Registry, name)
+		f.Nodes = append(f.Nodes, one)
 	}
 	sort.Slice(f.Nodes, func(i, j int) bool { return f.Nodes[i].ID < f.Nodes[j].ID })
 	for name, p := range s.cfg.Registry.Primaries() {
@@ -65,8 +68,12 @@ func (s *Status) facts() (api.ClusterFacts, *api.Isolation) {
 }
 
 func nodeFacts(name string, live bool, n registry.Seen[registry.Presence]) api.NodeFacts {
-	out := api.NodeFacts{Node: api.Node{ID: name, Live: live, LastSeen: n.Seen.UTC(), Revision: n.Value.Revision, Tenants: n.Value.Tenants, Version: n.Value.Version},
+	out := api.NodeFacts{Node: api.Node{ID: name, Live: live, LastSeen: n.Seen.UTC(), Revision: n.Value.Revision, Tenants: n.Value.Tenants, Version: n.Value.Version,
+		Leads: n.Value.Leads, Clients: n.Value.Clients, Behind: n.Value.Behind},
 		Problem: n.Value.Problem, Certificates: n.Value.Certificates, Unrecorded: n.Value.Unrecorded, Store: n.Value.Store}
+	if out.Store != nil {
+		out.Used = out.Store.Used
+	}
 	if out.Problem == api.Unrecorded(out.Unrecorded) {
 		out.Problem = "" // the same, for older nodes
 	}

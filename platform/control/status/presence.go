@@ -27,6 +27,8 @@ type PresenceConfig struct {
 	Registry     *registry.Registry
 	Server       Server
 	Doors        Doors
+	Replicas     *Replicas
+	Clients      func() int   // connections of users to this node
 	Unrecorded   func() int64 // acts that are missing in the audit log
 	// Certificates returns what is wrong with this node's certificates, "" when
 	// nothing is; nil without TLS.
@@ -59,6 +61,7 @@ func (p *Presence) Run(ctx context.Context) error {
 			Problem: cmp.Or(meta.Problem, api.Unrecorded(unrecorded)), Unrecorded: unrecorded,
 			Certificates: p.certificates(&certs), Held: p.cfg.Doors.Held(),
 			Types: p.cfg.Understands.Types, Formats: p.cfg.Understands.Formats, Store: store,
+			Behind: p.cfg.Replicas.Behind(), Leads: p.cfg.Replicas.Leads(), Clients: p.cfg.Clients(),
 		})
 		cancel()
 		if err != nil && ctx.Err() == nil {

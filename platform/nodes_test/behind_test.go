@@ -1,0 +1,98 @@
+package nodes
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"midplane/api"
+	"midplane/event"
+	"midplane/internal/testcluster"
+	"midplane/internal/testwait"
+	"midplane/tenants/account"
+)
+
+// What the emptied node has to copy, and how fast it may: for some seconds it is
+// behind.
+const (
+	backlog   = 5_000
+	bytesASec = 256 << 10
+)
+
+// A node that was emptied is red until its replicas are whole, and so is the status.
+func TestEmptiedNodeIsRedUntilItIsWhole(t *testing.T) {
+	c, ctx := cluster(t, testcluster.Options{Cuts: true, NoSync: true})
+	creds := user(ctx, t, c, account.RoleProducer, producer)
+	p := connects(t, c, creds, producer, c.Servers()...)
+	var acks []jetstream.PubAckFuture
+	for n := range backlog {
+		f, err := p.js.PublishMsgAsync(metric(n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		acks = append(acks, f)
+	}
+	for _, f := range acks {
+		select {
+		case <-f.Ok():
+		case err := <-f.Err():
+			t.Fatal(err)
+		case <-ctx.Done():
+			t.Fatal(ctx.Err())
+		}
+	}
+
+	const name, number = "n3", 2
+	c.Stop(name)
+	if err := os.RemoveAll(filepath.Join(c.Dir, "nodes", name)); err != nil {
+		t.Fatal(err)
+	}
+	c.Network.Slow(number, bytesASec)
+	if err := c.Start(ctx, name); err != nil {
+		t.Fatal(err)
+	}
+	red, failing := 0, 0
+	testwait.Until(t, name+" is whole", func() error {
+		// In this order: what is whole when it is asked for stays so.
+		healthy := c.Node(name).Healthy(ctx)
+		replicas, err := testcluster.Replicas(ctx, c, tenant)
+		if err != nil {
+			return err
+		}
+		have := uint64(0)
+		for _, r := range replicas[event.StreamMetrics] {
+			if r.Node == name {
+				have = r.Messages
+			}
+		}
+		var s api.ClusterStatus
+		if err := c.Admin.Do(ctx, api.NodeStatus, struct{}{}, &s); err != nil {
+			return err
+		}
+		for _, p := range s.Problems {
+			if p.Code == api.CodeNodeBehind && p.Subject == name && strings.Contains(p.Message, tenant+"/"+event.StreamMetrics) && p.Urgent() {
+				failing++
+			}
+		}
+		if healthy == nil && have < backlog {
+			t.Fatalf("it is ready with %d of %d messages", have, backlog)
+		}
+		if healthy != nil && strings.Contains(healthy.Error(), "replicas are behind: ") {
+			red++
+		}
+		return healthy
+	})
+	if red == 0 || failing == 0 {
+		t.Errorf("it was red %d times because of its replicas, and the status %d times", red, failing)
+	}
+	testwait.Until(t, "nothing is behind", func() error {
+		if r := row(ctx, t, c, name); r.Behind != nil {
+			return fmt.Errorf("%+v", r.Behind)
+		}
+		return nil
+	})
+}

@@ -61,7 +61,9 @@ const CoreLoad = "load"
 
 // AskedOfAll reports whether every node answers a request to the core service
 // with this verb, and not any one of them.
-func AskedOfAll(verb string) bool { return verb == CoreLoad }
+func AskedOfAll(verb string) bool {
+	return verb == CoreLoad || verb == CoreReplicas || verb == CoreReplicaVerify || verb == CoreReplicaRepair
+}
 
 // LoadRequest names the tenants to report about.
 type LoadRequest struct {

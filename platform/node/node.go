@@ -16,6 +16,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 
+	"midplane/api"
 	"midplane/fault"
 	"midplane/internal/pulse"
 	"midplane/telemetry"
@@ -51,6 +52,11 @@ type Config struct {
 	// Merge asks the peers for their account JWTs before the server starts;
 	// nil when there are none to ask.
 	Merge *Merge
+
+	// Whole asks the other nodes whether they hold all of a stream; nil when there
+	// are none. Repair are replicas that are removed before the start, if they do.
+	Whole  Whole
+	Repair map[api.ReplicaRef]api.ReplicaDamage
 }
 
 // Node is a running server.
@@ -59,6 +65,7 @@ type Node struct {
 	opts     *server.Options
 	accounts *accountStore
 	recovery recovery
+	replicas *Replicas
 	gate     gate
 	tel      telemetry.Telemetry
 	srv      atomic.Pointer[server.Server]
@@ -76,6 +83,7 @@ func New(cfg Config, tel telemetry.Telemetry) (*Node, error) {
 		return nil, fault.Wrap(fault.Other, err, "node %s", cfg.Name)
 	}
 	n := &Node{cfg: cfg, tel: tel, fatal: make(chan error, 1), started: make(chan struct{})}
+	n.replicas = newReplicas(cfg, &n.srv, tel.Log)
 	var err error
 	if n.opts, err = options(cfg); err != nil {
 		return nil, err
@@ -103,6 +111,9 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	if err := n.recovery.begin(known, n.opts.StoreDir); err != nil {
 		return fault.Wrap(fault.Other, err, "node %s: look at the streams on disk", n.cfg.Name)
+	}
+	if err := n.replicas.prepare(ctx); err != nil {
+		return fault.Wrap(fault.Other, err, "node %s: verify the streams on disk", n.cfg.Name)
 	}
 	srv, err := server.NewServer(n.opts)
 	if err != nil {
@@ -171,6 +182,9 @@ func (n *Node) Ready(ctx context.Context) error {
 		return ctx.Err()
 	}
 }
+
+// Replicas are this node's copies of streams.
+func (n *Node) Replicas() *Replicas { return n.replicas }
 
 // Name returns the node's name.
 func (n *Node) Name() string { return n.cfg.Name }

@@ -167,7 +167,7 @@ func TestTruncatedBlocks(t *testing.T) {
 		for _, size := range []int{0, 1, 22, len(good) / 3, len(good) / 2, len(good) - 1} {
 			write(t, path, good[:size])
 			r, got := held(t, s)
-			v := blocks.Verify(s, nil)
+			v := blocks.Verify(s, blocks.Scope{})
 			if v.Whole() && !v.Behind {
 				t.Errorf("%s of %d bytes: the server's note says that there was more, and nothing is said", path, size)
 			}
@@ -223,7 +223,7 @@ func TestReadsWhileTheServerWrites(t *testing.T) {
 		default:
 		}
 		for _, name := range []string{"EVENTS", "STATE"} {
-			if r := blocks.Verify(w.replica(name), nil); !r.Whole() {
+			if r := blocks.Verify(w.replica(name), blocks.Scope{}); !r.Whole() {
 				t.Fatalf("%s: %v", name, r.Damage)
 			}
 		}
@@ -248,7 +248,7 @@ func BenchmarkRead(b *testing.B) {
 	w.stop()
 	replica := w.replica("EVENTS")
 	for b.Loop() {
-		r := blocks.Verify(replica, nil)
+		r := blocks.Verify(replica, blocks.Scope{})
 		if !r.Whole() || r.Size < 20<<20 {
 			b.Fatalf("%+v", r)
 		}

@@ -29,19 +29,25 @@ type Verified struct {
 	Marks  Marks // of the blocks that are whole now
 }
 
-// Verify checks every record of a replica, except in blocks that are as they were
-// when they were marked. Messages, Bytes and Deleted are not counted. What cannot
-// be read is damage. A running server may replace a block while it is read, so
-// damage counts when it is found twice.
-func Verify(s Stream, known Marks) Verified {
-	v := verify(s, known)
+// Scope is what of a replica is read.
+type Scope struct {
+	Known  Marks       // blocks that are passed over while they are as they were
+	Sealed bool        // not the newest block, to which a running server appends
+	Pause  func(int64) // called after each block with the bytes that were read
+}
+
+// Verify checks the records of a replica. Messages, Bytes and Deleted are not
+// counted. What cannot be read is damage. A running server may replace a block
+// while it is read, so damage counts when it is found twice.
+func Verify(s Stream, of Scope) Verified {
+	v := verify(s, of)
 	if !v.Whole() {
-		v = verify(s, known)
+		v = verify(s, of)
 	}
 	return v
 }
 
-func verify(s Stream, known Marks) Verified {
+func verify(s Stream, of Scope) Verified {
 	v := Verified{Marks: Marks{}}
 	unreadable := func(err error) Verified {
 		v.Damage = append(v.Damage, Damage{What: err.Error(), From: 1})
@@ -62,7 +68,13 @@ func verify(s Stream, known Marks) Verified {
 	}
 	var last uint64
 	for i, number := range numbers {
-		b, marked := v.marked(s, number, known)
+		b, marked := marked(s, number, of.Known)
+		if of.Sealed && i == len(numbers)-1 {
+			if marked {
+				v.Marks[number] = of.Known[number]
+			}
+			break
+		}
 		if !marked {
 			b, err = s.readBlock(number, last, cfg.gapless(), func(record) {})
 		}
@@ -82,18 +94,21 @@ func verify(s Stream, known Marks) Verified {
 		}
 		if !marked {
 			v.Read += b.Size
+			if of.Pause != nil {
+				of.Pause(b.Size)
+			}
 		}
 		if len(b.Damage) == 0 && !b.Torn {
 			v.Marks[number] = Mark{Size: b.Size, ModTime: b.ModTime, First: b.First, Last: b.Last, Known: b.Known}
 		}
 		last = v.add(b, last, i == len(numbers)-1)
 	}
-	v.Behind = noted > v.Last
+	v.Behind = noted > v.Last && !of.Sealed
 	return v
 }
 
 // marked returns a block that is as it was when it was marked.
-func (v *Verified) marked(s Stream, number int, known Marks) (Block, bool) {
+func marked(s Stream, number int, known Marks) (Block, bool) {
 	m, ok := known[number]
 	if !ok {
 		return Block{}, false

@@ -1,0 +1,107 @@
+package api
+
+import "time"
+
+// Replica is one row of "get replicas": what one node holds of one stream.
+type Replica struct {
+	Tenant   string `json:"tenant"` // "" for a stream of the control plane
+	Stream   string `json:"stream"`
+	Node     string `json:"node"`
+	Messages uint64 `json:"messages"`
+	First    uint64 `json:"first"`
+	Last     uint64 `json:"last"`
+	Deleted  uint64 `json:"deleted"` // sequences between first and last that it does not hold
+	Bytes    uint64 `json:"bytes"`
+	State    string `json:"state"` // current, behind, diverged, repairing, missing
+	// ComparedAt is when it was last held against the others at the same last
+	// sequence; null when it has not been.
+	ComparedAt *time.Time `json:"comparedAt"`
+	Problem    string     `json:"problem,omitempty"`
+}
+
+// The states of a replica.
+const (
+	ReplicaCurrent   = "current"
+	ReplicaBehind    = "behind"    // it has not everything yet
+	ReplicaDiverged  = "diverged"  // it holds something else than the others, or its files are damaged
+	ReplicaRepairing = "repairing" // it was removed, and is taken over from the others
+	ReplicaMissing   = "missing"   // its node does not answer, or does not have it
+)
+
+// ReplicaRef names one stream of an account.
+type ReplicaRef struct {
+	Account string `json:"account"` // public key
+	Stream  string `json:"stream"`
+}
+
+func (r ReplicaRef) String() string { return r.Account + "/" + r.Stream }
+
+// HeldReplica is what a node says of its own replica of a stream.
+type HeldReplica struct {
+	ReplicaRef
+	Messages uint64 `json:"messages"`
+	Bytes    uint64 `json:"bytes"`
+	First    uint64 `json:"first"`
+	Last     uint64 `json:"last"`
+	Deleted  uint64 `json:"deleted"`
+	Leads    bool   `json:"leads,omitempty"`   // this node leads the stream
+	Current  bool   `json:"current,omitempty"` // it keeps up with its leader
+	// Damage is what is wrong with its files, nil when nothing was found.
+	Damage *ReplicaDamage `json:"damage,omitempty"`
+	// Removed is why it was removed when the node started; nil when it was not, or
+	// when it has been found equal to the others since.
+	Removed *ReplicaDamage `json:"removed,omitempty"`
+}
+
+// ReplicaDamage is what was found in a replica's files.
+type ReplicaDamage struct {
+	What string    `json:"what"`
+	From uint64    `json:"from,omitempty"` // sequences that may be lost there; To 0: all from From on
+	To   uint64    `json:"to,omitempty"`
+	At   time.Time `json:"at"`
+}
+
+// Requests to every node, core.<node>.…: only nodes may ask them.
+const (
+	CoreReplicas      = "replicas"       // struct{} → NodeReplicas
+	CoreReplicaVerify = "replica-verify" // ReplicaVerify → ReplicaVerified
+	CoreReplicaRepair = "replica-repair" // ReplicaRepair → ReplicaVerified of the node that is meant
+)
+
+// NodeReplicas is what a node holds.
+type NodeReplicas struct {
+	Node     string        `json:"node"`
+	Replicas []HeldReplica `json:"replicas"`
+}
+
+// ReplicaVerify asks nodes to read their files of some streams, whole.
+type ReplicaVerify struct {
+	Streams []ReplicaRef `json:"streams"`
+	// Equal are streams that the asker has found equal on all nodes: their repair is
+	// over.
+	Equal []ReplicaRef `json:"equal,omitempty"`
+}
+
+// ReplicaVerified is what a node found.
+type ReplicaVerified struct {
+	Node    string            `json:"node"`
+	Streams []VerifiedReplica `json:"streams"`
+}
+
+// VerifiedReplica is what a node found in its files of a stream.
+type VerifiedReplica struct {
+	ReplicaRef
+	Bytes      int64          `json:"bytes"`                // that were read
+	Unreadable bool           `json:"unreadable,omitempty"` // they are encrypted, or it has none
+	Damage     *ReplicaDamage `json:"damage,omitempty"`
+}
+
+// Whole reports whether the files were read and nothing is wrong with them.
+func (v VerifiedReplica) Whole() bool { return !v.Unreadable && v.Damage == nil }
+
+// ReplicaRepair has a node take a stream over from the others, whole.
+type ReplicaRepair struct {
+	Node string `json:"node"`
+	ReplicaRef
+	Damage ReplicaDamage `json:"damage"` // why
+}

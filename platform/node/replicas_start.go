@@ -1,0 +1,156 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"midplane/api"
+	"midplane/fault"
+	"midplane/internal/atomicfile"
+	"midplane/platform/node/blocks"
+)
+
+// againWithin is for how long blocks are read before a start that were whole
+// before and look untouched. What has changed is always read.
+const againWithin = 5 * time.Second
+
+// prepare verifies all replicas before the server starts, and removes those that
+// are damaged, or that it was asked to repair, when the other nodes hold all of
+// them.
+func (r *Replicas) prepare(ctx context.Context) error {
+	r.mu.Lock()
+	err := r.memory.load()
+	r.mu.Unlock()
+	if err != nil {
+		r.log.Warn("what was kept about replicas cannot be read; all their blocks are read", "error", err)
+	}
+	if err := r.finishRemoving(); err != nil {
+		return fault.Wrap(fault.Other, err, "remove a replica")
+	}
+	found, err := r.find()
+	if err != nil {
+		return err
+	}
+	if err := r.examine(ctx, found); err != nil {
+		return err
+	}
+	if err := r.remove(ctx); err != nil {
+		return fault.Wrap(fault.Other, err, "remove a replica")
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clear(r.asked) // what was not removed is asked for again
+	return r.memory.save()
+}
+
+// examine reads the replicas' files.
+func (r *Replicas) examine(ctx context.Context, found []blocks.Stream) error {
+	began := time.Now()
+	for _, s := range found {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		v := r.verify(s, blocks.Scope{Known: r.known(s)})
+		if v.Behind && v.Whole() {
+			// The server would take the messages between for deleted. Without its
+			// note it reads the blocks, and gets the rest from its Raft log or the leader.
+			r.log.Warn("the server's note of a stream knows of messages that are not in its blocks; the note is removed", "account", s.Account, "stream", s.Name)
+			if err := s.Forget(); err != nil {
+				return err
+			}
+		}
+	}
+	for _, s := range found {
+		if time.Since(began) > againWithin || ctx.Err() != nil {
+			break
+		}
+		r.verify(s, blocks.Scope{})
+	}
+	r.log.Info("replicas verified", "streams", len(found), "took", time.Since(began).Round(time.Millisecond))
+	return nil
+}
+
+// remove removes damaged replicas that the other nodes hold whole.
+func (r *Replicas) remove(ctx context.Context) error {
+	r.mu.Lock()
+	bad := maps.Clone(r.damage)
+	for ref, why := range r.asked {
+		if _, ok := bad[ref]; !ok {
+			bad[ref] = why
+		}
+	}
+	r.mu.Unlock()
+	if len(bad) == 0 || r.whole == nil {
+		return nil
+	}
+	not := r.whole(ctx, slices.SortedFunc(maps.Keys(bad), func(a, b api.ReplicaRef) int { return cmpRef(a, b) }))
+	for ref, why := range bad {
+		err := not[ref]
+		if err == nil && r.group(ref) == "" {
+			err = fault.New(fault.Unavailable, "its Raft group is not known")
+		}
+		if err != nil {
+			r.log.Error("a damaged replica is kept: the other nodes do not surely hold all of it", "account", ref.Account, "stream", ref.Stream, "error", err)
+			continue
+		}
+		r.mu.Lock()
+		r.memory.Removing = append(r.memory.Removing, ref)
+		err = r.memory.save() // before the first file goes
+		r.removed[ref] = why
+		delete(r.damage, ref)
+		r.mu.Unlock()
+		if err != nil {
+			return err
+		}
+		r.log.Warn("a damaged replica is removed; it is taken over from the other nodes", "account", ref.Account, "stream", ref.Stream, "damage", why.What)
+	}
+	return r.finishRemoving()
+}
+
+func (r *Replicas) group(ref api.ReplicaRef) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.memory.Groups[ref.String()]
+}
+
+// finishRemoving removes the messages and the Raft group of replicas. Both go, or
+// the group would say that the messages are there.
+func (r *Replicas) finishRemoving() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, ref := range r.memory.Removing {
+		group := r.memory.Groups[ref.String()]
+		stream := filepath.Join(r.store, ref.Account, "streams", ref.Stream)
+		err := os.RemoveAll(filepath.Join(stream, "msgs"))
+		if err == nil && group != "" {
+			err = os.RemoveAll(filepath.Join(r.store, r.system, "_js_", group))
+		}
+		if err == nil {
+			err = errors.Join(syncThere(stream), syncThere(filepath.Join(r.store, r.system, "_js_")))
+		}
+		if err != nil {
+			return err
+		}
+		delete(r.memory.Groups, ref.String())
+		delete(r.memory.Marks, ref.String())
+	}
+	if len(r.memory.Removing) == 0 {
+		return nil
+	}
+	r.memory.Removing = nil
+	return r.memory.save()
+}
+
+// syncThere syncs a folder, if it is there.
+func syncThere(dir string) error {
+	err := atomicfile.SyncDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}

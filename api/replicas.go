@@ -63,10 +63,18 @@ type ReplicaDamage struct {
 
 // Requests to every node, core.<node>.…: only nodes may ask them.
 const (
-	CoreReplicas      = "replicas"       // struct{} → NodeReplicas
+	CoreReplicas      = "replicas"       // ReplicasRequest → NodeReplicas
 	CoreReplicaVerify = "replica-verify" // ReplicaVerify → ReplicaVerified
 	CoreReplicaRepair = "replica-repair" // ReplicaRepair → ReplicaVerified of the node that is meant
 )
+
+// ReplicasRequest asks nodes what they hold.
+type ReplicasRequest struct {
+	Streams []ReplicaRef `json:"streams,omitempty"` // only these; empty: all
+	// Equal are streams that the asker has found equal on all nodes: a repair of
+	// one of them is over.
+	Equal []ReplicaRef `json:"equal,omitempty"`
+}
 
 // NodeReplicas is what a node holds.
 type NodeReplicas struct {
@@ -77,9 +85,6 @@ type NodeReplicas struct {
 // ReplicaVerify asks nodes to read their files of some streams, whole.
 type ReplicaVerify struct {
 	Streams []ReplicaRef `json:"streams"`
-	// Equal are streams that the asker has found equal on all nodes: their repair is
-	// over.
-	Equal []ReplicaRef `json:"equal,omitempty"`
 }
 
 // ReplicaVerified is what a node found.
@@ -104,4 +109,59 @@ type ReplicaRepair struct {
 	Node string `json:"node"`
 	ReplicaRef
 	Damage ReplicaDamage `json:"damage"` // why
+}
+
+// Verbs of the admin service about replicas.
+const (
+	ReplicaList       = "replica.list"   // ListRequest → Page[Replica]
+	ReplicaVerifyVerb = "replica.verify" // ReplicaTarget → ReplicaVerdicts
+	ReplicaRepairVerb = "replica.repair" // ReplicaTarget → {}
+)
+
+// ReplicaTarget names a stream, and for a repair whose replica of it.
+type ReplicaTarget struct {
+	Tenant string `json:"tenant,omitempty"` // "": a stream of the control plane
+	Stream string `json:"stream"`
+	Node   string `json:"node,omitempty"`
+}
+
+// ReplicaVerdicts is what all nodes found in their files of a stream.
+type ReplicaVerdicts struct {
+	Items []ReplicaVerdict `json:"items"`
+}
+
+// ReplicaVerdict is what one node found.
+type ReplicaVerdict struct {
+	Node    string `json:"node"`
+	Result  string `json:"result"` // whole, damaged, unreadable, silent
+	Bytes   int64  `json:"bytes"`  // that were read
+	Problem string `json:"problem,omitempty"`
+}
+
+// Results of reading a replica's files.
+const (
+	VerdictWhole      = "whole"
+	VerdictDamaged    = "damaged"
+	VerdictUnreadable = "unreadable" // it has none
+	VerdictSilent     = "silent"     // the node does not answer
+)
+
+// ReplicaFacts are of a replica that differs from the others.
+type ReplicaFacts struct {
+	Tenant, Stream, Node string
+	Damage               ReplicaDamage
+	Repairing            bool
+	Waits                string // why it is not repaired
+}
+
+func (f ReplicaFacts) problem() Problem {
+	subject := f.Stream + "/" + f.Node
+	if f.Repairing {
+		return wrong(CodeReplicaRepairing, f.Tenant, subject, "", "node %s takes its replica of %s over from the other nodes: %s", f.Node, f.Stream, f.Damage.What)
+	}
+	message := "the replica of " + f.Stream + " on node " + f.Node + " is not whole: " + f.Damage.What
+	if f.Waits != "" {
+		message += "; it is not repaired: " + f.Waits
+	}
+	return wrong(CodeReplicaDiverged, f.Tenant, subject, "", "%s", message)
 }

@@ -15,6 +15,7 @@ import (
 	"midplane/platform/control/dial"
 	"midplane/platform/control/lease"
 	"midplane/platform/control/load"
+	"midplane/platform/control/replicas"
 	"midplane/platform/control/service"
 	"midplane/platform/control/status"
 	"midplane/platform/registry"
@@ -46,11 +47,15 @@ type Config struct {
 	Registry  *registry.Registry
 	Dialer    *dial.Dialer
 	Server    Server
-	Doors     Doors
-	Signer    *account.Signer
-	Control   account.Keys // of the CONTROL account
-	System    string       // public key of the SYS account
-	Enrol     account.Keys // of the ENROL account
+	// Replicated are this node's replicas of streams, as files.
+	Replicated replicas.Own
+	// AskBeforeRepair has an operator decide whether a damaged replica is repaired.
+	AskBeforeRepair bool
+	Doors           Doors
+	Signer          *account.Signer
+	Control         account.Keys // of the CONTROL account
+	System          string       // public key of the SYS account
+	Enrol           account.Keys // of the ENROL account
 	// SystemKeys are of the SYS account: its servers are asked who is connected.
 	SystemKeys account.Keys
 	Audit      *registry.Audit
@@ -88,6 +93,7 @@ func (c *Control) Run(ctx context.Context) error {
 	defer c.cfg.Dialer.Close()
 	defer c.system.Close()
 	defer c.load.Close()
+	defer c.replicas.Close()
 	services, err := service.Serve(ctx, nc, c.cfg.Node, c.doors())
 	if err != nil {
 		return err
@@ -104,6 +110,7 @@ func (c *Control) Run(ctx context.Context) error {
 	g.Go(func() error { return c.upgrade.Watch(ctx) })
 	g.Go(func() error { return c.closeGone(ctx) })
 	g.Go(func() error { return c.hub.Run(ctx) })
+	g.Go(func() error { c.replicas.Guard(ctx, c.cfg.Dialer); return nil })
 	g.Go(func() error { return c.tokenConnections.Run(ctx) })
 	g.Go(func() error { return c.limiter.Run(ctx) })
 	g.Go(func() error {

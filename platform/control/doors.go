@@ -60,9 +60,13 @@ func (r rooms) adminVerbs() map[string]api.Handler {
 		api.SiteList:     service.List(r.status.Sites),
 		api.PollerList:   service.List(r.status.Pollers),
 		api.StreamList:   service.List(r.status.Streams),
+		api.ReplicaList:  service.List(r.replicas.Rows),
 		api.LimitList:    service.Handle(r.status.Limits),
 		api.SchemaList:   service.List(r.status.Schemas),
 		api.PrimaryDrop:  service.Handle(r.primaries.Drop),
+
+		api.ReplicaVerifyVerb: service.Handle(r.replicas.Verify),
+		api.ReplicaRepairVerb: service.Handle(r.replicas.Repair),
 
 		api.AuditList:   service.Handle(r.audit.List),
 		api.AuditFollow: service.Handle(r.audit.Follow),
@@ -80,6 +84,11 @@ func (r rooms) coreVerbs() map[string]api.Handler {
 		api.CoreResend:      service.Handle(r.primaries.Resend),
 		api.CoreUnderstands: service.Handle(r.upgrade.Understood),
 		api.CoreLoad:        service.Handle(r.load.Here),
-		api.AuditReport:     service.Handle(r.audit.Report),
+
+		api.CoreReplicas:      service.Handle(r.replicas.Here),
+		api.CoreReplicaVerify: service.Handle(r.replicas.VerifyHere),
+		api.CoreReplicaRepair: service.Handle(r.replicas.RepairHere),
+
+		api.AuditReport: service.Handle(r.audit.Report),
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"midplane/platform/control/connections"
 	"midplane/platform/control/load"
 	"midplane/platform/control/primaries"
+	"midplane/platform/control/replicas"
 	"midplane/platform/control/secrets"
 	"midplane/platform/control/service"
 	"midplane/platform/control/specs"
@@ -47,6 +48,7 @@ type rooms struct {
 	primaries *primaries.Primaries
 
 	load     *load.Room
+	replicas *replicas.Room
 	status   *status.Status
 	presence *status.Presence
 	metrics  *status.Metrics
@@ -94,9 +96,12 @@ func newRooms(cfg Config, tel telemetry.Telemetry) (r rooms, err error) {
 	r.load = load.New(load.Config{
 		Node: cfg.Node, Registry: cfg.Registry, Dialer: cfg.Dialer, Control: cfg.Control, Doors: cfg.Doors, Server: cfg.Server, Connections: r.limiter,
 	})
+	r.replicas = replicas.New(replicas.Config{
+		Node: cfg.Node, Registry: cfg.Registry, Dialer: cfg.Dialer, Control: cfg.Control, Own: cfg.Replicated, Log: tel.Log,
+	})
 	r.status = status.New(status.Config{
-		Loads: r.load,
-		Node:  cfg.Node, Registry: cfg.Registry, Server: cfg.Server, Dialer: cfg.Dialer, Control: cfg.Control.Public, Started: time.Now(),
+		Loads: r.load, Replicas: r.replicas.Facts,
+		Node: cfg.Node, Registry: cfg.Registry, Server: cfg.Server, Dialer: cfg.Dialer, Control: cfg.Control.Public, Started: time.Now(),
 		PrimarySilent: cfg.Pace.PrimarySilent, PollerSilent: cfg.Pace.PollerSilent, Canary: cfg.Pace.Canary, Upgrade: r.upgrade.Look,
 	})
 	r.presence = status.NewPresence(status.PresenceConfig{

@@ -54,9 +54,11 @@ type Config struct {
 	Merge *Merge
 
 	// Whole asks the other nodes whether they hold all of a stream; nil when there
-	// are none. Repair are replicas that are removed before the start, if they do.
-	Whole  Whole
-	Repair map[api.ReplicaRef]api.ReplicaDamage
+	// are none. Repair are replicas that are removed before the start, if they do;
+	// with AskBeforeRepair only these are.
+	Whole           Whole
+	Repair          map[api.ReplicaRef]api.ReplicaDamage
+	AskBeforeRepair bool
 }
 
 // Node is a running server.

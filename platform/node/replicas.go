@@ -29,6 +29,7 @@ type Replicas struct {
 	system string // public key of SYS, in whose folder the Raft groups are
 	key    string // of an encrypted store
 	whole  Whole
+	ask    bool // only what was asked for is removed
 	log    *slog.Logger
 	srv    *atomic.Pointer[server.Server]
 
@@ -48,7 +49,7 @@ type Whole func(ctx context.Context, streams []api.ReplicaRef) map[api.ReplicaRe
 
 func newReplicas(cfg Config, srv *atomic.Pointer[server.Server], log *slog.Logger) *Replicas {
 	r := &Replicas{
-		store: filepath.Join(cfg.Dir, storeFolder, server.JetStreamStoreDir), system: cfg.System, key: cfg.StoreKey, whole: cfg.Whole, log: log, srv: srv,
+		store: filepath.Join(cfg.Dir, storeFolder, server.JetStreamStoreDir), system: cfg.System, key: cfg.StoreKey, whole: cfg.Whole, ask: cfg.AskBeforeRepair, log: log, srv: srv,
 		memory: memory{path: filepath.Join(cfg.Dir, memoryFile)},
 		damage: map[api.ReplicaRef]api.ReplicaDamage{}, removed: map[api.ReplicaRef]api.ReplicaDamage{}, asked: map[api.ReplicaRef]api.ReplicaDamage{},
 		repair: make(chan struct{}, 1),
@@ -61,20 +62,21 @@ func newReplicas(cfg Config, srv *atomic.Pointer[server.Server], log *slog.Logge
 
 func refOf(s blocks.Stream) api.ReplicaRef { return api.ReplicaRef{Account: s.Account, Stream: s.Name} }
 
-// Held returns what this node's server holds of every stream, and what was found
-// in its files.
-func (r *Replicas) Held() []api.HeldReplica {
+// Held returns what this node's server holds of some streams, of all when none is
+// named, and what was found in its files.
+func (r *Replicas) Held(streams []api.ReplicaRef) []api.HeldReplica {
 	out := []api.HeldReplica{}
 	srv := r.srv.Load()
 	if srv == nil {
 		return out
 	}
-	for _, a := range details(srv) {
+	for _, a := range details(srv, streams) {
 		for _, s := range a.Streams {
-			if s.Cluster == nil {
+			ref := api.ReplicaRef{Account: a.Name, Stream: s.Name}
+			if s.Cluster == nil || len(streams) > 0 && !slices.Contains(streams, ref) {
 				continue
 			}
-			h := api.HeldReplica{ReplicaRef: api.ReplicaRef{Account: a.Name, Stream: s.Name}, Messages: s.State.Msgs, Bytes: s.State.Bytes,
+			h := api.HeldReplica{ReplicaRef: ref, Messages: s.State.Msgs, Bytes: s.State.Bytes,
 				First: s.State.FirstSeq, Last: s.State.LastSeq, Leads: s.Cluster.Leader == srv.Name()}
 			if h.Messages > 0 && h.Last >= h.First {
 				h.Deleted = h.Last - h.First + 1 - h.Messages
@@ -94,14 +96,28 @@ func (r *Replicas) Held() []api.HeldReplica {
 	return out
 }
 
-// details returns the server's streams of all accounts.
-func details(srv *server.Server) []*server.AccountDetail {
-	const all = 1 << 20
-	info, err := srv.Jsz(&server.JSzOptions{Accounts: true, Streams: true, Limit: all})
-	if err != nil {
-		return nil // not enabled yet
+// details returns the server's streams, of all accounts or of those that some
+// streams are of.
+func details(srv *server.Server, streams []api.ReplicaRef) (out []*server.AccountDetail) {
+	if len(streams) == 0 {
+		const all = 1 << 20
+		info, err := srv.Jsz(&server.JSzOptions{Accounts: true, Streams: true, Limit: all})
+		if err != nil {
+			return nil // not enabled yet
+		}
+		return info.AccountDetails
 	}
-	return info.AccountDetails
+	asked := map[string]bool{}
+	for _, ref := range streams {
+		if asked[ref.Account] {
+			continue
+		}
+		asked[ref.Account] = true
+		if d, err := srv.JszAccount(&server.JSzOptions{Account: ref.Account, Streams: true}); err == nil {
+			out = append(out, d)
+		}
+	}
+	return out
 }
 
 // Verify reads the files of some streams, whole.
@@ -125,7 +141,7 @@ func (r *Replicas) find() ([]blocks.Stream, error) { return blocks.Find(r.store,
 // verify verifies one replica and remembers what it found.
 func (r *Replicas) verify(s blocks.Stream, of blocks.Scope) blocks.Verified {
 	v := blocks.Verify(s, of)
-	if v.Encrypted {
+	if v.Encrypted || v.Ended != nil {
 		return v
 	}
 	ref, d := refOf(s), damageOf(v.Report)

@@ -62,7 +62,7 @@ func (r *Replicas) look(ctx context.Context) {
 
 // scrub reads everything, at scrubRate, and begins again.
 func (r *Replicas) scrub(ctx context.Context) {
-	pause := func(n int64) { _ = wait.For(ctx, time.Duration(n)*time.Second/scrubRate) }
+	pause := func(n int64) error { return wait.For(ctx, time.Duration(n)*time.Second/scrubRate) }
 	for wait.For(ctx, time.Second) == nil {
 		found, _ := r.find() // look says so
 		for _, s := range found {
@@ -79,19 +79,21 @@ func (r *Replicas) save() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if srv != nil {
-		there := map[string]bool{}
-		for _, a := range details(srv) {
+		for _, a := range details(srv, nil) {
 			for _, s := range a.Streams {
 				ref := api.ReplicaRef{Account: a.Name, Stream: s.Name}.String()
-				there[ref] = true
 				if s.Cluster != nil && s.Cluster.RaftGroup != "" && r.memory.Groups[ref] != s.Cluster.RaftGroup {
 					r.memory.Groups[ref], r.changed = s.Cluster.RaftGroup, true
 				}
 			}
 		}
-		if len(there) > 0 {
-			r.changed = r.memory.keep(there) || r.changed
+	}
+	if found, err := r.find(); err == nil {
+		there := map[string]bool{}
+		for _, s := range found {
+			there[refOf(s).String()] = true
 		}
+		r.changed = r.memory.keep(there) || r.changed
 	}
 	if !r.changed {
 		return
@@ -106,4 +108,3 @@ func (r *Replicas) save() {
 func cmpRef(a, b api.ReplicaRef) int {
 	return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Stream, b.Stream))
 }
-

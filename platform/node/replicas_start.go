@@ -78,9 +78,9 @@ func (r *Replicas) examine(ctx context.Context, found []blocks.Stream) error {
 // remove removes damaged replicas that the other nodes hold whole.
 func (r *Replicas) remove(ctx context.Context) error {
 	r.mu.Lock()
-	bad := maps.Clone(r.damage)
-	for ref, why := range r.asked {
-		if _, ok := bad[ref]; !ok {
+	bad := maps.Clone(r.asked)
+	for ref, why := range r.damage {
+		if _, ok := bad[ref]; ok || !r.ask {
 			bad[ref] = why
 		}
 	}

@@ -42,7 +42,7 @@ all.`,
 	get.PersistentFlags().BoolVar(&sh.Out.NoHeaders, "no-headers", false, "rows only, without lines, title and names of columns")
 	get.AddCommand(
 		newList(sh, tenantsKind), newList(sh, sitesKind), newList(sh, pollersKind), newList(sh, devicesKind), newList(sh, interfacesKind),
-		newList(sh, checksKind), newEventList(sh), newList(sh, streamsKind), newList(sh, limitsKind), newList(sh, schemasKind), newAuditList(sh),
+		newList(sh, checksKind), newEventList(sh), newList(sh, streamsKind), newList(sh, replicasKind), newList(sh, limitsKind), newList(sh, schemasKind), newAuditList(sh),
 	)
 	return get
 }

@@ -40,7 +40,7 @@ func (s *Status) facts() (api.ClusterFacts, *api.Isolation) {
 	_, seen, ok := registry.Get[registry.Presence](s.cfg.Registry, registry.NodeKey(s.cfg.Node))
 	proof, isolation := canary.Isolation(s.cfg.Registry, s.cfg.Started, s.cfg.Canary)
 	f := api.ClusterFacts{Node: s.cfg.Node, Quorum: ok && time.Since(seen) < registry.Live, MetaLead: s.cfg.Server.Meta().Leader,
-		Primaries: []api.PrimaryState{}, Audit: auditlog.Facts(s.cfg.Server.Streams(s.cfg.Control)), Isolation: isolation, Upgrade: s.cfg.Upgrade()}
+		Primaries: []api.PrimaryState{}, Audit: auditlog.Facts(s.cfg.Server.Streams(s.cfg.Control)), Isolation: isolation, Upgrade: s.cfg.Upgrade(), Replicas: s.cfg.Replicas()}
 	held := map[event.Tenant][]api.HeldProducer{}
 	for name, n := range s.cfg.Registry.Nodes() {
 		live := registry.Alive(n) || name == s.cfg.Node

@@ -27,13 +27,16 @@ type Verified struct {
 	// blocks hold: a server that starts with this note takes them for deleted.
 	Behind bool
 	Marks  Marks // of the blocks that are whole now
+	Ended  error // what Pause returned
 }
 
 // Scope is what of a replica is read.
 type Scope struct {
-	Known  Marks       // blocks that are passed over while they are as they were
-	Sealed bool        // not the newest block, to which a running server appends
-	Pause  func(int64) // called after each block with the bytes that were read
+	Known  Marks // blocks that are passed over while they are as they were
+	Sealed bool  // not the newest block, to which a running server appends
+	// Pause is called after each block with the bytes that were read; an error ends
+	// the reading.
+	Pause func(int64) error
 }
 
 // Verify checks the records of a replica. Messages, Bytes and Deleted are not
@@ -41,7 +44,7 @@ type Scope struct {
 // while it is read, so damage counts when it is found twice.
 func Verify(s Stream, of Scope) Verified {
 	v := verify(s, of)
-	if !v.Whole() {
+	if !v.Whole() && v.Ended == nil {
 		v = verify(s, of)
 	}
 	return v
@@ -95,7 +98,9 @@ func verify(s Stream, of Scope) Verified {
 		if !marked {
 			v.Read += b.Size
 			if of.Pause != nil {
-				of.Pause(b.Size)
+				if v.Ended = of.Pause(b.Size); v.Ended != nil {
+					return v
+				}
 			}
 		}
 		if len(b.Damage) == 0 && !b.Torn {

@@ -17,7 +17,7 @@ import (
 func TestEveryKindAsksItsDoor(t *testing.T) {
 	src := newFake()
 	url := open(t, Config{}, src)
-	for _, k := range []string{"tenants", "sites", "pollers", "devices", "interfaces", "checks", "events", "streams", "limits", "schemas"} {
+	for _, k := range []string{"tenants", "sites", "pollers", "devices", "interfaces", "checks", "events", "streams", "replicas", "limits", "schemas"} {
 		status, h, body := ask(t, url+"/api/v1/"+k)
 		if status != http.StatusOK || body != "[]\n" || h.Get("Content-Type") != "application/json; charset=utf-8" {
 			t.Errorf("%s: %d %q", k, status, body)
@@ -28,7 +28,7 @@ func TestEveryKindAsksItsDoor(t *testing.T) {
 	}
 	want := []string{
 		"admin tenant.list", "admin site.list", "admin poller.list", "query device.list", "query interface.list",
-		"query check.list", "query event.list", "admin stream.list", "admin limits.list", "admin schema.list",
+		"query check.list", "query event.list", "admin stream.list", "admin replica.list", "admin limits.list", "admin schema.list",
 	}
 	var got []string
 	for i, a := range src.requests() {

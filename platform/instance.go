@@ -68,7 +68,7 @@ func (i *instance) start(ctx context.Context, g *run.Group) error {
 	if err := g.Start(ctx, run.Part{Name: "recovery", Run: i.recovered}); err != nil {
 		return err
 	}
-	if err := g.Start(ctx, run.Part{Name: "replicas", Run: i.node.Replicas().Run}); err != nil {
+	if err := g.Start(ctx, run.Part{Name: "replicas", Run: i.node.Replicas.Run}); err != nil {
 		return err
 	}
 	dialer := &dial.Dialer{Dial: i.node.Dial(), Node: i.of.cfg.Node.Name, Tel: i.of.tel}
@@ -158,7 +158,7 @@ func (i *instance) startServices(ctx context.Context, g *run.Group, reg *registr
 	}
 	ctl, err := control.New(control.Config{
 		Node: i.of.cfg.Node.Name, ClientURL: url, Version: i.of.cfg.Version, Replicas: i.of.cfg.Replicas, Registry: reg, Dialer: dialer,
-		Server: i.node, Replicated: i.node.Replicas(), AskBeforeRepair: i.of.cfg.AskBeforeRepair, Doors: doors, Signer: i.of.signer, Control: i.of.cfg.Secrets.Control, System: i.of.cfg.Secrets.System.Public, Enrol: i.of.cfg.Secrets.Enrol,
+		Server: i.node, Replicated: i.node.Replicas, AskBeforeRepair: i.of.cfg.AskBeforeRepair, Doors: doors, Signer: i.of.signer, Control: i.of.cfg.Secrets.Control, System: i.of.cfg.Secrets.System.Public, Enrol: i.of.cfg.Secrets.Enrol,
 		SystemKeys: i.of.cfg.Secrets.System, Audit: log,
 		Certificates: i.of.cfg.Certificates, Pace: i.of.cfg.Pace, Overcommit: i.of.cfg.Overcommit,
 	}, i.of.tel)

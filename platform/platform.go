@@ -145,7 +145,7 @@ func (p *Platform) Run(ctx context.Context) error {
 		}
 		cfg := p.cfg.Node
 		cfg.Client = i.node.ClientAddr() // clients come back to where they were
-		cfg.Repair = i.node.Replicas().Asked()
+		cfg.Repair = i.node.Replicas.Asked()
 		n, err2 := node.New(cfg, p.tel)
 		if err2 != nil {
 			return err2

@@ -63,11 +63,12 @@ type Config struct {
 
 // Node is a running server.
 type Node struct {
+	Replicas *Replicas // this node's copies of streams
+
 	cfg      Config
 	opts     *server.Options
 	accounts *accountStore
 	recovery recovery
-	replicas *Replicas
 	gate     gate
 	tel      telemetry.Telemetry
 	srv      atomic.Pointer[server.Server]
@@ -85,7 +86,7 @@ func New(cfg Config, tel telemetry.Telemetry) (*Node, error) {
 		return nil, fault.Wrap(fault.Other, err, "node %s", cfg.Name)
 	}
 	n := &Node{cfg: cfg, tel: tel, fatal: make(chan error, 1), started: make(chan struct{})}
-	n.replicas = newReplicas(cfg, &n.srv, tel.Log)
+	n.Replicas = newReplicas(cfg, &n.srv, tel.Log)
 	var err error
 	if n.opts, err = options(cfg); err != nil {
 		return nil, err
@@ -114,7 +115,7 @@ func (n *Node) Run(ctx context.Context) error {
 	if err := n.recovery.begin(known, n.opts.StoreDir); err != nil {
 		return fault.Wrap(fault.Other, err, "node %s: look at the streams on disk", n.cfg.Name)
 	}
-	if err := n.replicas.prepare(ctx); err != nil {
+	if err := n.Replicas.prepare(ctx); err != nil {
 		return fault.Wrap(fault.Other, err, "node %s: verify the streams on disk", n.cfg.Name)
 	}
 	srv, err := server.NewServer(n.opts)
@@ -184,9 +185,6 @@ func (n *Node) Ready(ctx context.Context) error {
 		return ctx.Err()
 	}
 }
-
-// Replicas are this node's copies of streams.
-func (n *Node) Replicas() *Replicas { return n.replicas }
 
 // Name returns the node's name.
 func (n *Node) Name() string { return n.cfg.Name }

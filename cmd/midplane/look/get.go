@@ -20,7 +20,7 @@ func NewGet(sh *shell.Shell) *cobra.Command {
 		Use:   "get KIND",
 		Short: "List what there is",
 		Long: `Lists tenants, sites, pollers, devices, interfaces, checks, events, streams,
-limits, schemas or the audit log. Singular names work too ("get device r1").
+replicas, limits, schemas or the audit log. Singular names work too ("get device r1").
 
 With -o json or yaml every field is printed, as one array and nothing else;
 times are RFC 3339 UTC, sizes bytes, speeds bits per second. With -o name it is

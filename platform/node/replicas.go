@@ -191,6 +191,7 @@ func (r *Replicas) Equal(streams []api.ReplicaRef) {
 // Repair has the server started again without this node's replica of a stream,
 // which is then taken over from the others.
 func (r *Replicas) Repair(ref api.ReplicaRef, why api.ReplicaDamage) error {
+	r.learn()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.whole == nil {

@@ -19,7 +19,7 @@ const (
 	// a core.
 	scrubRate = 4 << 20
 	// saveEvery is how often what was found is kept.
-	saveEvery = 30 * time.Second
+	saveEvery = 10 * time.Second
 )
 
 // Run reads the replicas' files while the server runs, again and again and slowly,
@@ -32,7 +32,6 @@ func (r *Replicas) Run(ctx context.Context) error {
 	defer func() { stop(); g.Wait(); r.save() }()
 	tick := time.NewTicker(saveEvery)
 	defer tick.Stop()
-	r.save()
 	for {
 		select {
 		case <-ctx.Done():
@@ -40,6 +39,7 @@ func (r *Replicas) Run(ctx context.Context) error {
 		case <-r.repair:
 			return ErrRepair
 		case <-tick.C:
+			r.learn()
 			r.save()
 		}
 	}
@@ -73,22 +73,31 @@ func (r *Replicas) scrub(ctx context.Context) {
 	}
 }
 
-// save learns the streams' Raft groups and writes what is known, if it has changed.
-func (r *Replicas) save() {
+// learn notes the streams' Raft groups, which only a running server knows.
+func (r *Replicas) learn() {
 	srv := r.srv.Load()
+	if srv == nil {
+		return
+	}
+	list := details(srv, nil)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if srv != nil {
-		for _, a := range details(srv, nil) {
-			for _, s := range a.Streams {
-				ref := api.ReplicaRef{Account: a.Name, Stream: s.Name}.String()
-				if s.Cluster != nil && s.Cluster.RaftGroup != "" && r.memory.Groups[ref] != s.Cluster.RaftGroup {
-					r.memory.Groups[ref], r.changed = s.Cluster.RaftGroup, true
-				}
+	for _, a := range list {
+		for _, s := range a.Streams {
+			ref := api.ReplicaRef{Account: a.Name, Stream: s.Name}.String()
+			if s.Cluster != nil && s.Cluster.RaftGroup != "" && r.memory.Groups[ref] != s.Cluster.RaftGroup {
+				r.memory.Groups[ref], r.changed = s.Cluster.RaftGroup, true
 			}
 		}
 	}
-	if found, err := r.find(); err == nil {
+}
+
+// save writes what is known, if it has changed, but for streams that are gone.
+func (r *Replicas) save() {
+	found, err := r.find()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err == nil {
 		there := map[string]bool{}
 		for _, s := range found {
 			there[refOf(s).String()] = true

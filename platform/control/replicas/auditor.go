@@ -161,7 +161,8 @@ func (a *Auditor) judge(ctx context.Context, now time.Time, s seen) {
 	for _, ref := range s.equal {
 		delete(a.state.Late, ref.String())
 		for key, f := range a.state.Findings {
-			if f.ref() == ref {
+			// One that was found in this round is shown until the next.
+			if f.ref() == ref && f.Found.Before(now.UTC()) {
 				delete(a.state.Findings, key)
 				a.closed(ctx, f)
 			}

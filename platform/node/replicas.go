@@ -25,13 +25,12 @@ var ErrRepair = fault.New(fault.Unavailable, "a replica is repaired")
 // the server starts and while it runs, and removes a damaged one before a start,
 // when the other nodes hold everything.
 type Replicas struct {
-	store  string // folder of the accounts
-	system string // public key of SYS, in whose folder the Raft groups are
-	key    string // of an encrypted store
-	whole  Whole
-	ask    bool // only what was asked for is removed
-	log    *slog.Logger
-	srv    *atomic.Pointer[server.Server]
+	store string // folder of the accounts
+	key   string // of an encrypted store
+	whole Whole
+	ask   bool // only what was asked for is removed
+	log   *slog.Logger
+	srv   *atomic.Pointer[server.Server]
 
 	mu      sync.Mutex
 	memory  memory
@@ -49,7 +48,7 @@ type Whole func(ctx context.Context, streams []api.ReplicaRef) map[api.ReplicaRe
 
 func newReplicas(cfg Config, srv *atomic.Pointer[server.Server], log *slog.Logger) *Replicas {
 	r := &Replicas{
-		store: filepath.Join(cfg.Dir, storeFolder, server.JetStreamStoreDir), system: cfg.System, key: cfg.StoreKey, whole: cfg.Whole, ask: cfg.AskBeforeRepair, log: log, srv: srv,
+		store: filepath.Join(cfg.Dir, storeFolder, server.JetStreamStoreDir), key: cfg.StoreKey, whole: cfg.Whole, ask: cfg.AskBeforeRepair, log: log, srv: srv,
 		memory: memory{path: filepath.Join(cfg.Dir, memoryFile)},
 		damage: map[api.ReplicaRef]api.ReplicaDamage{}, removed: map[api.ReplicaRef]api.ReplicaDamage{}, asked: map[api.ReplicaRef]api.ReplicaDamage{},
 		repair: make(chan struct{}, 1),
@@ -191,14 +190,10 @@ func (r *Replicas) Equal(streams []api.ReplicaRef) {
 // Repair has the server started again without this node's replica of a stream,
 // which is then taken over from the others.
 func (r *Replicas) Repair(ref api.ReplicaRef, why api.ReplicaDamage) error {
-	r.learn()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.whole == nil {
 		return fault.New(fault.Invalid, "there is no other node to take stream %s over from", ref)
-	}
-	if r.memory.Groups[ref.String()] == "" {
-		return fault.New(fault.Unavailable, "the Raft group of stream %s is not known yet", ref)
 	}
 	r.asked[ref] = why
 	select {

@@ -19,8 +19,6 @@ const memoryFile = "replicas.json"
 type memory struct {
 	path string
 
-	// Groups are the Raft groups of the streams: only a running server knows them.
-	Groups map[string]string `json:"groups"`
 	// Marks are the blocks that were found whole.
 	Marks map[string]blocks.Marks `json:"marks"`
 	// Removing are replicas whose removal has begun; it is ended before the next
@@ -29,18 +27,14 @@ type memory struct {
 }
 
 // load reads the file. One that is missing or damaged is the same as none: then
-// everything is read before the start, and no group is known until the server
-// runs.
+// everything is read before the start.
 func (m *memory) load() error {
 	data, err := os.ReadFile(m.path)
 	if err == nil {
 		err = json.Unmarshal(data, m)
 	}
 	if err != nil {
-		m.Groups, m.Marks, m.Removing = nil, nil, nil
-	}
-	if m.Groups == nil {
-		m.Groups = map[string]string{}
+		m.Marks, m.Removing = nil, nil
 	}
 	if m.Marks == nil {
 		m.Marks = map[string]blocks.Marks{}
@@ -73,8 +67,7 @@ func (m *memory) mark(ref api.ReplicaRef, marks blocks.Marks) bool {
 // keep forgets what is not in a set of streams any more, and reports whether
 // there was something.
 func (m *memory) keep(there map[string]bool) bool {
-	before := len(m.Groups) + len(m.Marks)
-	maps.DeleteFunc(m.Groups, func(k, _ string) bool { return !there[k] })
+	before := len(m.Marks)
 	maps.DeleteFunc(m.Marks, func(k string, _ blocks.Marks) bool { return !there[k] })
-	return before != len(m.Groups)+len(m.Marks)
+	return before != len(m.Marks)
 }

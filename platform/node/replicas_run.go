@@ -39,7 +39,6 @@ func (r *Replicas) Run(ctx context.Context) error {
 		case <-r.repair:
 			return ErrRepair
 		case <-tick.C:
-			r.learn()
 			r.save()
 		}
 	}
@@ -68,25 +67,6 @@ func (r *Replicas) scrub(ctx context.Context) {
 		for _, s := range found {
 			if ctx.Err() == nil {
 				r.verify(s, blocks.Scope{Pause: pause})
-			}
-		}
-	}
-}
-
-// learn notes the streams' Raft groups, which only a running server knows.
-func (r *Replicas) learn() {
-	srv := r.srv.Load()
-	if srv == nil {
-		return
-	}
-	list := details(srv, nil)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, a := range list {
-		for _, s := range a.Streams {
-			ref := api.ReplicaRef{Account: a.Name, Stream: s.Name}.String()
-			if s.Cluster != nil && s.Cluster.RaftGroup != "" && r.memory.Groups[ref] != s.Cluster.RaftGroup {
-				r.memory.Groups[ref], r.changed = s.Cluster.RaftGroup, true
 			}
 		}
 	}

@@ -90,17 +90,13 @@ func (r *Replicas) remove(ctx context.Context) error {
 	}
 	not := r.whole(ctx, slices.SortedFunc(maps.Keys(bad), func(a, b api.ReplicaRef) int { return cmpRef(a, b) }))
 	for ref, why := range bad {
-		err := not[ref]
-		if err == nil && r.group(ref) == "" {
-			err = fault.New(fault.Unavailable, "its Raft group is not known")
-		}
-		if err != nil {
+		if err := not[ref]; err != nil {
 			r.log.Error("a damaged replica is kept: the other nodes do not surely hold all of it", "account", ref.Account, "stream", ref.Stream, "error", err)
 			continue
 		}
 		r.mu.Lock()
 		r.memory.Removing = append(r.memory.Removing, ref)
-		err = r.memory.save() // before the first file goes
+		err := r.memory.save() // before the first file goes
 		r.removed[ref] = why
 		delete(r.damage, ref)
 		r.mu.Unlock()
@@ -112,38 +108,48 @@ func (r *Replicas) remove(ctx context.Context) error {
 	return r.finishRemoving()
 }
 
-func (r *Replicas) group(ref api.ReplicaRef) string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.memory.Groups[ref.String()]
-}
-
 // finishRemoving removes the messages and the Raft group of replicas. Both go, or
-// the group would say that the messages are there.
+// the group would say that the messages are there. What else a stream has stays.
 func (r *Replicas) finishRemoving() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, ref := range r.memory.Removing {
-		group := r.memory.Groups[ref.String()]
-		stream := filepath.Join(r.store, ref.Account, "streams", ref.Stream)
-		err := os.RemoveAll(filepath.Join(stream, "msgs"))
-		if err == nil && group != "" {
-			err = os.RemoveAll(filepath.Join(r.store, r.system, "_js_", group))
-		}
-		if err == nil {
-			err = errors.Join(syncThere(stream), syncThere(filepath.Join(r.store, r.system, "_js_")))
-		}
+		stream := blocks.Stream{Dir: filepath.Join(r.store, ref.Account, "streams", ref.Stream), Account: ref.Account, Name: ref.Stream, Key: r.key}
+		groups, err := blocks.Groups(r.store, stream)
 		if err != nil {
 			return err
 		}
-		delete(r.memory.Groups, ref.String())
+		for _, dir := range append([]string{filepath.Join(stream.Dir, "msgs")}, groups...) {
+			if err := r.away(dir); err != nil {
+				return err
+			}
+		}
 		delete(r.memory.Marks, ref.String())
 	}
 	if len(r.memory.Removing) == 0 {
 		return nil
 	}
 	r.memory.Removing = nil
-	return r.memory.save()
+	return errors.Join(r.memory.save(), os.RemoveAll(r.removedDir()))
+}
+
+// removedDir is where removed folders go first: each is gone as a whole or not at all.
+func (r *Replicas) removedDir() string { return filepath.Join(filepath.Dir(r.memory.path), "removed") }
+
+// away removes a folder, durably.
+func (r *Replicas) away(dir string) error {
+	if err := os.MkdirAll(r.removedDir(), 0o700); err != nil {
+		return err
+	}
+	to, err := os.MkdirTemp(r.removedDir(), "replica-")
+	if err != nil {
+		return err
+	}
+	err = os.Rename(dir, filepath.Join(to, filepath.Base(dir)))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil // by the start before this one
+	}
+	return errors.Join(err, syncThere(filepath.Dir(dir)))
 }
 
 // syncThere syncs a folder, if it is there.

@@ -71,6 +71,10 @@ func newOnDisk(t *testing.T) *onDisk {
 	if err := os.MkdirAll(d.group(), 0o700); err != nil {
 		t.Fatal(err)
 	}
+	meta := `{"created":"2026-11-30T13:31:15Z","name":"` + testGroup + `","metadata":{"account":"TENANT","stream":"EVENTS","type":"stream"}}`
+	if err := os.WriteFile(filepath.Join(d.group(), "meta.inf"), []byte(meta), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	return d
 }
 
@@ -104,10 +108,7 @@ func (d *onDisk) knows(change func(m *memory)) {
 	if err := m.load(); err != nil {
 		d.t.Fatal(err)
 	}
-	m.Groups[d.ref.String()] = testGroup
-	if change != nil {
-		change(&m)
-	}
+	change(&m)
 	if err := m.save(); err != nil {
 		d.t.Fatal(err)
 	}
@@ -162,14 +163,10 @@ func TestWhatIsRemovedBeforeTheStart(t *testing.T) {
 			d.cfg.AskBeforeRepair, d.cfg.Repair = true, map[api.ReplicaRef]api.ReplicaDamage{d.ref: {What: "asked"}}
 		}, removed: true},
 		{what: "whole, and a repair was asked for", set: func(d *onDisk) { d.cfg.Repair = map[api.ReplicaRef]api.ReplicaDamage{d.ref: {What: "asked"}} }, removed: true},
-		{what: "damaged, and its Raft group is not known", set: func(d *onDisk) {
-			d.damage()
-			d.knows(func(m *memory) { clear(m.Groups) })
-		}, damaged: true},
 		{what: "a removal was interrupted", set: func(d *onDisk) {
 			d.cfg.Whole = nil
 			d.knows(func(m *memory) { m.Removing = []api.ReplicaRef{d.ref} })
-			if err := os.RemoveAll(d.group()); err != nil {
+			if err := os.RemoveAll(filepath.Join(d.stream(), "msgs")); err != nil {
 				d.t.Fatal(err)
 			}
 		}, removed: true},
@@ -177,7 +174,6 @@ func TestWhatIsRemovedBeforeTheStart(t *testing.T) {
 		t.Run(x.what, func(t *testing.T) {
 			d := newOnDisk(t)
 			d.cfg.Whole = others(nil)
-			d.knows(nil)
 			x.set(d)
 			r := d.prepare()
 			messages, group := d.there()

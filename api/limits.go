@@ -62,7 +62,11 @@ const CoreLoad = "load"
 // AskedOfAll reports whether every node answers a request to the core service
 // with this verb, and not any one of them.
 func AskedOfAll(verb string) bool {
-	return verb == CoreLoad || verb == CoreReplicas || verb == CoreReplicaVerify || verb == CoreReplicaRepair
+	switch verb {
+	case CoreLoad, CoreReplicas, CoreReplicaVerify, CoreReplicaRepair, CoreReplicaSum:
+		return true
+	}
+	return false
 }
 
 // LoadRequest names the tenants to report about.

@@ -66,6 +66,7 @@ const (
 	CoreReplicas      = "replicas"       // ReplicasRequest → NodeReplicas
 	CoreReplicaVerify = "replica-verify" // ReplicaVerify → ReplicaVerified
 	CoreReplicaRepair = "replica-repair" // ReplicaRepair → ReplicaVerified of the node that is meant
+	CoreReplicaSum    = "replica-sum"    // ReplicaRange → ReplicaSum
 )
 
 // ReplicasRequest asks nodes what they hold.
@@ -103,6 +104,25 @@ type VerifiedReplica struct {
 
 // Whole reports whether the files were read and nothing is wrong with them.
 func (v VerifiedReplica) Whole() bool { return !v.Unreadable && v.Damage == nil }
+
+// ReplicaRange asks nodes for a hash over what they hold of a stream, from their
+// files: from one sequence to another, or of all when To is 0.
+type ReplicaRange struct {
+	ReplicaRef
+	From uint64 `json:"from,omitempty"`
+	To   uint64 `json:"to,omitempty"`
+}
+
+// ReplicaSum is a node's hash over what it holds.
+type ReplicaSum struct {
+	Node     string `json:"node"`
+	OK       bool   `json:"ok"` // it has read all of the range, undamaged
+	Messages uint64 `json:"messages"`
+	Hash     uint64 `json:"hash"`
+	Read     int64  `json:"read"`  // bytes
+	First    uint64 `json:"first"` // of its replica, after it was read
+	Last     uint64 `json:"last"`  // the same; 0: it changed meanwhile
+}
 
 // ReplicaRepair has a node take a stream over from the others, whole.
 type ReplicaRepair struct {

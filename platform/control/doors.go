@@ -88,6 +88,7 @@ func (r rooms) coreVerbs() map[string]api.Handler {
 		api.CoreReplicas:      service.Handle(r.replicas.Here),
 		api.CoreReplicaVerify: service.Handle(r.replicas.VerifyHere),
 		api.CoreReplicaRepair: service.Handle(r.replicas.RepairHere),
+		api.CoreReplicaSum:    service.Handle(r.replicas.SumHere),
 
 		api.AuditReport: service.Handle(r.audit.Report),
 	}

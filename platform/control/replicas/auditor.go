@@ -34,6 +34,7 @@ type Auditor struct {
 	cfg      AuditorConfig
 	state    compared
 	repaired map[string]time.Time // when a node was last asked to repair, by Finding.key
+	next     place                // whose content is compared next
 }
 
 // NewAuditor returns an Auditor; Run compares.
@@ -86,6 +87,9 @@ func (a *Auditor) round(ctx context.Context) error {
 	}
 	before := maps.Clone(a.state.Findings)
 	a.judge(ctx, began, seen)
+	if len(seen.silent) == 0 && len(a.state.Findings) == 0 {
+		a.contents(ctx, began, seen)
+	}
 	a.repairOne(ctx, seen)
 	if len(seen.silent) > 0 && maps.Equal(before, a.state.Findings) {
 		return nil // nothing was compared on all nodes
@@ -162,7 +166,7 @@ func (a *Auditor) judge(ctx context.Context, now time.Time, s seen) {
 		delete(a.state.Late, ref.String())
 		for key, f := range a.state.Findings {
 			// One that was found in this round is shown until the next.
-			if f.ref() == ref && f.Found.Before(now.UTC()) {
+			if f.ref() == ref && f.Found.Before(now.UTC()) && (!f.Content || takenOver(s.last[ref], f.Node) || a.sameContent(ctx, f)) {
 				delete(a.state.Findings, key)
 				a.closed(ctx, f)
 			}
@@ -175,6 +179,11 @@ func (a *Auditor) judge(ctx context.Context, now time.Time, s seen) {
 	if len(s.equal) > 0 {
 		a.tellEqual(ctx, s.equal)
 	}
+}
+
+// takenOver reports whether a node has taken a replica over whole.
+func takenOver(list []at, node string) bool {
+	return slices.ContainsFunc(list, func(a at) bool { return a.node == node && a.Removed != nil })
 }
 
 // late notes which streams this round has not compared, and since when.

@@ -87,6 +87,10 @@ func compare(list []at) verdict {
 	return v
 }
 
+func cmpRef(a, b api.ReplicaRef) int {
+	return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Stream, b.Stream))
+}
+
 func atSameLast(list []at) map[uint64][]at {
 	out := map[uint64][]at{}
 	for _, a := range list {

@@ -103,3 +103,73 @@ func TestComparedAt(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// A range that one node holds differently from two others.
+func TestDiffering(t *testing.T) {
+	part, whole := api.ReplicaRange{From: 11, To: 20}, api.ReplicaRange{}
+	sums := func(change func(m map[string]api.ReplicaSum)) map[string]api.ReplicaSum {
+		m := map[string]api.ReplicaSum{}
+		for _, n := range []string{"n1", "n2", "n3"} {
+			m[n] = api.ReplicaSum{Node: n, OK: true, Messages: 10, Hash: 7, First: 1, Last: 50}
+		}
+		change(m)
+		return m
+	}
+	set := func(m map[string]api.ReplicaSum, n string, f func(s *api.ReplicaSum)) {
+		s := m[n]
+		f(&s)
+		m[n] = s
+	}
+	other := func(m map[string]api.ReplicaSum, n string, hash uint64) {
+		set(m, n, func(s *api.ReplicaSum) { s.Hash = hash })
+	}
+	for _, x := range []struct {
+		what   string
+		of     api.ReplicaRange
+		change func(m map[string]api.ReplicaSum)
+		want   []string
+	}{
+		{what: "equal", of: part, change: func(map[string]api.ReplicaSum) {}},
+		{what: "one differs", of: part, change: func(m map[string]api.ReplicaSum) { other(m, "n2", 8) }, want: []string{"n2"}},
+		{what: "all differ", of: part, change: func(m map[string]api.ReplicaSum) { other(m, "n2", 8); other(m, "n3", 9) }},
+		{what: "two nodes differ", of: part, change: func(m map[string]api.ReplicaSum) { other(m, "n2", 8); delete(m, "n3") }},
+		{what: "one could not read it", of: part, change: func(m map[string]api.ReplicaSum) { m["n2"] = api.ReplicaSum{Node: "n2"} }},
+		{what: "trimmed on one meanwhile", of: part, change: func(m map[string]api.ReplicaSum) {
+			set(m, "n2", func(s *api.ReplicaSum) { s.First, s.Hash = 15, 3 })
+		}},
+		{what: "a whole stream that stood still", of: whole, change: func(m map[string]api.ReplicaSum) { other(m, "n1", 8) }, want: []string{"n1"}},
+		{what: "a whole stream that did not", of: whole, change: func(m map[string]api.ReplicaSum) {
+			set(m, "n1", func(s *api.ReplicaSum) { s.Hash, s.Last = 8, 0 })
+		}},
+		{what: "at different places", of: whole, change: func(m map[string]api.ReplicaSum) {
+			set(m, "n1", func(s *api.ReplicaSum) { s.Hash, s.Last = 8, 51 })
+		}},
+	} {
+		if got := slices.Sorted(maps.Keys(differing(x.of, sums(x.change)))); !slices.Equal(got, x.want) {
+			t.Errorf("%s: %v, want %v", x.what, got, x.want)
+		}
+	}
+}
+
+// The ranges of a stream follow each other, and end at what all replicas hold.
+func TestNextRange(t *testing.T) {
+	long := func(l []at) {
+		for i := range l {
+			l[i].First, l[i].Last = uint64(100+i), uint64(25_000-i)
+		}
+	}
+	var got [][2]uint64
+	from, more := uint64(0), true
+	for more {
+		var of api.ReplicaRange
+		of, more = nextRange(three(event.StreamEvents, long), from)
+		got = append(got, [2]uint64{of.From, of.To})
+		from = of.To + 1
+	}
+	if diff := cmp.Diff([][2]uint64{{102, 10_101}, {10_102, 20_101}, {20_102, 24_998}}, got); diff != "" {
+		t.Error(diff)
+	}
+	if of, more := nextRange(three(event.StreamState), 0); more || of.To != 0 {
+		t.Errorf("STATE is compared whole: %+v", of)
+	}
+}

@@ -22,6 +22,8 @@ type Finding struct {
 	// Repairing says that the node has been asked to take the replica over, or has
 	// removed it.
 	Repairing bool `json:"repairing,omitempty"`
+	// Content says that it holds as many messages as the others, but not the same.
+	Content bool `json:"content,omitempty"`
 	// Waits is why it is not repaired.
 	Waits string `json:"waits,omitempty"`
 }

@@ -24,6 +24,7 @@ type Own interface {
 	Held(streams []api.ReplicaRef) []api.HeldReplica
 	Verify(ctx context.Context, streams []api.ReplicaRef) []api.VerifiedReplica
 	Repair(ref api.ReplicaRef, why api.ReplicaDamage) error
+	Sum(of api.ReplicaRange) (api.ReplicaSum, error)
 	Equal(streams []api.ReplicaRef)
 	Diverged() []api.ReplicaRef
 }
@@ -93,6 +94,7 @@ func (r *Room) RepairHere(_ context.Context, who string, req api.ReplicaRepair) 
 
 const (
 	askWithin    = 2 * time.Second // what nodes know
+	sumWithin    = time.Minute     // a part of what they have to read
 	verifyWithin = 5 * time.Minute // what they have to read
 )
 

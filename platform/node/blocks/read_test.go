@@ -230,6 +230,63 @@ func TestReadsWhileTheServerWrites(t *testing.T) {
 	}
 }
 
+// The sum of a range is that of the messages, not of how blocks are cut, and any
+// other message changes it.
+func TestSums(t *testing.T) {
+	w := newWorld(t, false)
+	w.stream(jetstream.StreamConfig{Name: "EVENTS", DenyDelete: true})
+	w.publish("EVENTS", 200, 7)
+	other := newWorld(t, true)
+	if _, err := other.js.CreateStream(other.ctx(), jetstream.StreamConfig{Name: "EVENTS", Subjects: []string{"EVENTS.>"}, DenyDelete: true}); err != nil {
+		t.Fatal(err)
+	}
+	other.publish("EVENTS", 200, 7)
+	sum := func(w *world, from, to uint64) blocks.Sum {
+		t.Helper()
+		got, ok, err := blocks.SumRange(w.replica("EVENTS"), nil, from, to)
+		if err != nil || !ok {
+			t.Fatal(ok, err)
+		}
+		got.Read = 0
+		return got
+	}
+	for _, x := range [][2]uint64{{1, 200}, {17, 123}, {200, 200}} {
+		if one, two := sum(w, x[0], x[1]), sum(other, x[0], x[1]); one != two || one.Messages != x[1]-x[0]+1 {
+			t.Errorf("%v: %+v and %+v", x, one, two)
+		}
+	}
+	if sum(w, 1, 100) == sum(w, 101, 200) {
+		t.Error("other messages have the same sum")
+	}
+	if _, ok, err := blocks.SumRange(w.replica("EVENTS"), nil, 150, 201); err != nil || ok {
+		t.Errorf("a range that is not there yet: %v %v", ok, err)
+	}
+	all, ok, err := blocks.SumAll(other.replica("EVENTS"))
+	if all.Read = 0; err != nil || !ok || all != sum(w, 1, 200) {
+		t.Errorf("all: %+v %v %v", all, ok, err)
+	}
+	known := blocks.Verify(w.replica("EVENTS"), blocks.Scope{}).Marks
+	part, ok, err := blocks.SumRange(w.replica("EVENTS"), known, 170, 180)
+	if err != nil || !ok || part.Messages != 11 || part.Read > 70_000 {
+		t.Errorf("known blocks are passed over: %+v %v %v", part, ok, err)
+	}
+}
+
+func BenchmarkSum(b *testing.B) {
+	w := newWorld(b, false)
+	w.stream(jetstream.StreamConfig{Name: "EVENTS", DenyDelete: true})
+	w.publish("EVENTS", 250, 7)
+	w.stop()
+	replica := w.replica("EVENTS")
+	for b.Loop() {
+		sum, ok, err := blocks.SumRange(replica, nil, 1, 250)
+		if !ok || err != nil {
+			b.Fatal(ok, err)
+		}
+		b.SetBytes(sum.Read)
+	}
+}
+
 func BenchmarkRead(b *testing.B) {
 	w := newWorld(b, false)
 	s, err := w.js.CreateStream(w.ctx(), jetstream.StreamConfig{Name: "EVENTS", Subjects: []string{"EVENTS.>"}, Storage: jetstream.FileStorage})

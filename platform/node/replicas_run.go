@@ -17,7 +17,7 @@ const (
 	lookEvery = 10 * time.Second
 	// scrubRate is how much is read in a second, in bytes: about half a percent of
 	// a core.
-	scrubRate = 4 << 20
+	scrubRate = 3 << 20
 	// saveEvery is how often what was found is kept.
 	saveEvery = 10 * time.Second
 )

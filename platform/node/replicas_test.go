@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"midplane/api"
+	"midplane/platform/node/blocks"
 )
 
 // onDisk is what a server left on a disk: a stream of 400 messages in several
@@ -247,4 +248,82 @@ func TestTheServersNoteDoesNotOutliveTheBlocks(t *testing.T) {
 	if _, err := os.Stat(note); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the note is still there: %v", err)
 	}
+}
+
+// What a node does for the comparison, with the streams of 100 tenants: answering
+// once what it holds, and looking once for blocks that have changed.
+func BenchmarkHundredTenants(b *testing.B) {
+	dir := b.TempDir()
+	o := &server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true, JetStream: true, StoreDir: filepath.Join(dir, storeFolder)}
+	for i := range 100 {
+		name := fmt.Sprintf("TENANT%d", i)
+		acc := server.NewAccount(name)
+		o.Accounts = append(o.Accounts, acc)
+		o.Users = append(o.Users, &server.User{Username: name, Password: "p", Account: acc})
+	}
+	srv, err := server.NewServer(o)
+	if err != nil {
+		b.Fatal(err)
+	}
+	srv.Start()
+	defer func() { srv.Shutdown(); srv.WaitForShutdown() }()
+	if !srv.ReadyForConnections(patience) {
+		b.Fatal("the server does not start")
+	}
+	for _, u := range o.Users {
+		acc, err := srv.LookupAccount(u.Username)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := acc.EnableJetStream(nil, nil); err != nil {
+			b.Fatal(err)
+		}
+		nc, err := nats.Connect(srv.ClientURL(), nats.UserInfo(u.Username, "p"))
+		if err != nil {
+			b.Fatal(err)
+		}
+		js, err := jetstream.New(nc)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, s := range []string{"EVENTS", "STATE", "METRICS", "DEAD"} {
+			if _, err := js.CreateStream(b.Context(), jetstream.StreamConfig{Name: s, Subjects: []string{s + ".>"}, DenyDelete: true}); err != nil {
+				b.Fatal(err)
+			}
+			for range 20 {
+				if _, err := js.Publish(b.Context(), s+".a", make([]byte, 300)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+		nc.Close()
+	}
+	var at atomic.Pointer[server.Server]
+	at.Store(srv)
+	r := newReplicas(Config{Name: "n1", Dir: dir}, &at, slog.New(slog.DiscardHandler))
+	if err := r.memory.load(); err != nil {
+		b.Fatal(err)
+	}
+	b.Run("answer", func(b *testing.B) {
+		for b.Loop() {
+			n := 0
+			for _, a := range details(srv, nil) {
+				n += len(a.Streams)
+			}
+			if n != 400 {
+				b.Fatal(n)
+			}
+		}
+	})
+	b.Run("look", func(b *testing.B) {
+		for b.Loop() {
+			found, err := r.find()
+			if err != nil || len(found) != 400 {
+				b.Fatal(len(found), err)
+			}
+			for _, s := range found {
+				r.verify(s, blocks.Scope{Known: r.known(s), Sealed: true})
+			}
+		}
+	})
 }

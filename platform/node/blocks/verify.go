@@ -56,7 +56,10 @@ func verify(s Stream, of Scope) Verified {
 		v.Damage = append(v.Damage, Damage{What: err.Error(), From: 1})
 		return v
 	}
-	noted := s.indexed()
+	noted := uint64(0)
+	if !of.Sealed {
+		noted = s.indexed()
+	}
 	cfg, ok, err := s.config()
 	if !ok && err == nil {
 		v.Encrypted = true
@@ -108,7 +111,7 @@ func verify(s Stream, of Scope) Verified {
 		}
 		last = v.add(b, last, i == len(numbers)-1)
 	}
-	v.Behind = noted > v.Last && !of.Sealed
+	v.Behind = noted > v.Last
 	return v
 }
 

@@ -19,6 +19,9 @@ import (
 // before and look untouched. What has changed is always read.
 const againWithin = 5 * time.Second
 
+// askWithin is how long a start waits for the other nodes to read their files.
+const askWithin = 2 * time.Minute
+
 // prepare verifies all replicas before the server starts, and removes those that
 // are damaged, or that it was asked to repair, when the other nodes hold all of
 // them.
@@ -88,6 +91,8 @@ func (r *Replicas) remove(ctx context.Context) error {
 	if len(bad) == 0 || r.whole == nil {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
 	not := r.whole(ctx, slices.SortedFunc(maps.Keys(bad), func(a, b api.ReplicaRef) int { return cmpRef(a, b) }))
 	for ref, why := range bad {
 		if err := not[ref]; err != nil {

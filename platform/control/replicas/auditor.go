@@ -33,13 +33,13 @@ type AuditorConfig struct {
 type Auditor struct {
 	cfg      AuditorConfig
 	state    compared
-	repaired map[string]time.Time // when a node was last asked to repair, by Finding.key
-	next     place                // whose content is compared next
+	repaired map[string]asked // by Finding.key
+	next     place            // whose content is compared next
 }
 
 // NewAuditor returns an Auditor; Run compares.
 func NewAuditor(cfg AuditorConfig) *Auditor {
-	return &Auditor{cfg: cfg, repaired: map[string]time.Time{}}
+	return &Auditor{cfg: cfg, repaired: map[string]asked{}}
 }
 
 const (
@@ -156,7 +156,7 @@ func (a *Auditor) judge(ctx context.Context, now time.Time, s seen) {
 			case bad && !open:
 				f.Damage = damage
 				a.opened(ctx, f)
-			case bad && was.Repairing && time.Since(a.repaired[was.key()]) > repairAgain:
+			case bad && was.Repairing && a.repaired[was.key()].over():
 				was.Repairing = false
 				a.state.Findings[was.key()] = was
 			}

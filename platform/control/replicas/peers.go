@@ -50,24 +50,10 @@ func (p Peers) connect() (nc *nats.Conn, err error) {
 	return nil, err
 }
 
-// holds checks one stream: equal in one of a few readings, then the files.
+// holds checks one stream: what the others hold, then their files.
 func (p Peers) holds(ctx context.Context, nc *nats.Conn, ref api.ReplicaRef) error {
-	equal := false
-	for range readings {
-		list, err := p.held(ctx, nc, ref)
-		if err != nil {
-			return err
-		}
-		if v := compare(list); v.equal || len(v.bad) > 0 {
-			equal = v.equal
-			break
-		}
-		if wait.For(ctx, readingEvery) != nil {
-			break
-		}
-	}
-	if !equal {
-		return fault.New(fault.Conflict, "the other replicas are not equal")
+	if err := p.agree(ctx, nc, ref); err != nil {
+		return err
 	}
 	var found []api.ReplicaVerified
 	_, err := ask(ctx, nc, verifyWithin, api.CoreReplicaVerify, api.ReplicaVerify{Streams: []api.ReplicaRef{ref}}, p.one(), func(a api.ReplicaVerified) (string, bool) {
@@ -80,6 +66,31 @@ func (p Peers) holds(ctx context.Context, nc *nats.Conn, ref api.ReplicaRef) err
 	for _, a := range found {
 		if !slices.ContainsFunc(a.Streams, func(v api.VerifiedReplica) bool { return v.ReplicaRef == ref && v.Whole() }) {
 			return fault.New(fault.Conflict, "the replica on node %s is not surely whole", a.Node)
+		}
+	}
+	return nil
+}
+
+// agree checks that the others' replicas are equal. Where messages flow, a reading
+// rarely finds them at the same last sequence: then they have to keep up.
+func (p Peers) agree(ctx context.Context, nc *nats.Conn, ref api.ReplicaRef) error {
+	var list []at
+	for n := range readings {
+		var err error
+		if list, err = p.held(ctx, nc, ref); err != nil {
+			return err
+		}
+		if compare(list).equal {
+			return nil
+		}
+		if n+1 < readings && wait.For(ctx, readingEvery) != nil {
+			return ctx.Err()
+		}
+	}
+	comparable := len(atSameLast(list)) == 1
+	for _, a := range list {
+		if comparable || a.Damage != nil || !a.Current {
+			return fault.New(fault.Conflict, "the other replicas are not equal")
 		}
 	}
 	return nil

@@ -13,9 +13,15 @@ import (
 	"midplane/fault"
 )
 
-// repairAgain is how long a repair may take before it is asked for again, when the
-// node has not even begun.
-const repairAgain = 2 * time.Minute
+// asked is that a node was asked to repair a replica.
+type asked struct {
+	at    time.Time
+	tries int
+}
+
+// over reports whether it is asked again: the replica is as bad as before. The first
+// time after two minutes, since the node starts its server again each time.
+func (a asked) over() bool { return time.Since(a.at) > time.Minute<<min(a.tries, 6) }
 
 // opened notes a finding and says so.
 func (a *Auditor) opened(ctx context.Context, f Finding) {
@@ -59,7 +65,7 @@ func (a *Auditor) repairOne(ctx context.Context, s seen) {
 			why = err.Error()
 		} else {
 			f.Repairing = true
-			a.repaired[key] = time.Now()
+			a.repaired[key] = asked{at: time.Now(), tries: a.repaired[key].tries + 1}
 		}
 		f.Waits = why
 		a.state.Findings[key] = f

@@ -71,7 +71,7 @@ func (r *Replicas) Held(streams []api.ReplicaRef) []api.HeldReplica {
 	}
 	for _, a := range details(srv, streams) {
 		for _, s := range a.Streams {
-			ref := api.ReplicaRef{Account: a.Name, Stream: s.Name}
+			ref := api.ReplicaRef{Account: a.Id, Stream: s.Name}
 			if s.Cluster == nil || len(streams) > 0 && !slices.Contains(streams, ref) {
 				continue
 			}
@@ -80,7 +80,7 @@ func (r *Replicas) Held(streams []api.ReplicaRef) []api.HeldReplica {
 			if h.Messages > 0 && h.Last >= h.First {
 				h.Deleted = h.Last - h.First + 1 - h.Messages
 			}
-			h.Current = srv.JetStreamIsStreamCurrent(a.Name, s.Name)
+			h.Current = srv.JetStreamIsStreamCurrent(a.Id, s.Name)
 			r.mu.Lock()
 			if d, ok := r.damage[h.ReplicaRef]; ok {
 				h.Damage = &d

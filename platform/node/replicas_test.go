@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"midplane/api"
+	"midplane/event"
 	"midplane/platform/node/blocks"
 )
 
@@ -286,7 +287,7 @@ func BenchmarkHundredTenants(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		for _, s := range []string{"EVENTS", "STATE", "METRICS", "DEAD"} {
+		for _, s := range event.Streams {
 			if _, err := js.CreateStream(b.Context(), jetstream.StreamConfig{Name: s, Subjects: []string{s + ".>"}, DenyDelete: true}); err != nil {
 				b.Fatal(err)
 			}

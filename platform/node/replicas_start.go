@@ -125,7 +125,7 @@ func (r *Replicas) finishRemoving() error {
 			return err
 		}
 		for _, dir := range append([]string{filepath.Join(stream.Dir, "msgs")}, groups...) {
-			if err := r.away(dir); err != nil {
+			if err := atomicfile.RemoveDir(dir, r.removedDir()); err != nil {
 				return err
 			}
 		}
@@ -140,28 +140,3 @@ func (r *Replicas) finishRemoving() error {
 
 // removedDir is where removed folders go first: each is gone as a whole or not at all.
 func (r *Replicas) removedDir() string { return filepath.Join(filepath.Dir(r.memory.path), "removed") }
-
-// away removes a folder, durably.
-func (r *Replicas) away(dir string) error {
-	if err := os.MkdirAll(r.removedDir(), 0o700); err != nil {
-		return err
-	}
-	to, err := os.MkdirTemp(r.removedDir(), "replica-")
-	if err != nil {
-		return err
-	}
-	err = os.Rename(dir, filepath.Join(to, filepath.Base(dir)))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil // by the start before this one
-	}
-	return errors.Join(err, syncThere(filepath.Dir(dir)))
-}
-
-// syncThere syncs a folder, if it is there.
-func syncThere(dir string) error {
-	err := atomicfile.SyncDir(dir)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	return err
-}

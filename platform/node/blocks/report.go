@@ -112,14 +112,13 @@ func (s Stream) walk(cfg config, out *Report, take func(record)) error {
 		case err != nil:
 			return err
 		}
-		newest := i == len(numbers)-1
-		last = out.add(b, last, newest)
+		last = out.add(b, last, i == len(numbers)-1, cfg.gapless())
 	}
 	return nil
 }
 
 // add adds one block and returns the highest sequence so far.
-func (r *Report) add(b Block, last uint64, newest bool) uint64 {
+func (r *Report) add(b Block, last uint64, newest, gapless bool) uint64 {
 	r.Blocks++
 	r.Size += b.Size
 	r.close(b.First)
@@ -127,7 +126,7 @@ func (r *Report) add(b Block, last uint64, newest bool) uint64 {
 	switch {
 	case b.Torn && newest:
 		r.Torn = true
-	case b.Size == 0 && !newest:
+	case b.Size == 0 && !newest && gapless: // of others one may be left that was compacted
 		r.Damage = append(r.Damage, Damage{Block: strconv.Itoa(b.Number) + ".blk", What: "the block is empty", From: last + 1})
 	case b.Torn:
 		r.Damage = append(r.Damage, Damage{Block: strconv.Itoa(b.Number) + ".blk", Offset: b.Size, What: "the block ends inside a record", From: max(last, b.Last) + 1})

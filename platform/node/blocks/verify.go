@@ -109,7 +109,7 @@ func verify(s Stream, of Scope) Verified {
 		if len(b.Damage) == 0 && !b.Torn {
 			v.Marks[number] = Mark{Size: b.Size, ModTime: b.ModTime, First: b.First, Last: b.Last, Known: b.Known}
 		}
-		last = v.add(b, last, i == len(numbers)-1)
+		last = v.add(b, last, i == len(numbers)-1, cfg.gapless())
 	}
 	v.Behind = noted > v.Last
 	return v

@@ -148,8 +148,8 @@ func TestOtherContentIsFound(t *testing.T) {
 		t.Fatalf("asked to repair: %v; %v", got, a.state.Findings)
 	}
 	w.round(a)
-	if len(a.state.Findings) != 1 {
-		t.Fatal("equal counts end a finding about content")
+	if got := w.repaired(events); len(a.state.Findings) != 1 || len(got) != 1 {
+		t.Fatalf("equal counts ended a finding about content: %v, asked %v", a.state.Findings, got)
 	}
 	w.owns["n3"].sums[events] = 7
 	w.round(a)

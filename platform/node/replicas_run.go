@@ -18,6 +18,8 @@ const (
 	// scrubRate is how much is read in a second, in bytes: about half a percent of
 	// a core.
 	scrubRate = 3 << 20
+	// answered is how long it takes until who asked for a repair has its answer.
+	answered = time.Second
 	// saveEvery is how often what was found is kept.
 	saveEvery = 10 * time.Second
 )
@@ -37,6 +39,10 @@ func (r *Replicas) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-r.repair:
+			_ = wait.For(ctx, answered) // ctx is looked at next
+			if ctx.Err() != nil {
+				return nil
+			}
 			return ErrRepair
 		case <-tick.C:
 			r.save()

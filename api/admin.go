@@ -132,7 +132,7 @@ type PrimaryState struct {
 
 // reads are the verbs that change nothing, however often they are requested.
 var reads = map[string]bool{
-	TenantList: true, TenantSpec: true, TenantParts: true, TenantCheck: true, SpaceCheck: true, TenantStatus: true, UpgradeStatus: true, SiteList: true, PollerList: true, StreamList: true, SchemaList: true, NodeStatus: true,
+	TenantList: true, TenantSpec: true, TenantParts: true, TenantCheck: true, SpaceCheck: true, TenantStatus: true, UpgradeStatus: true, SiteList: true, PollerList: true, StreamList: true, ReplicaList: true, ReplicaVerifyVerb: true, SchemaList: true, NodeStatus: true,
 	LimitList: true, AuditList: true, TokenList: true, SecretList: true, UserList: true, RotationList: true,
 }
 

@@ -19,6 +19,7 @@ type ClusterFacts struct {
 	Isolation IsolationFacts
 	Tenants   []TenantFacts
 	Upgrade   *Upgrade // nil: not known
+	Replicas  []ReplicaFacts
 }
 
 // NodeFacts are of one node.
@@ -72,6 +73,9 @@ func (f ClusterFacts) Problems() []Problem {
 	out = append(out, f.Upgrade.problems()...)
 	if f.MetaLead == "" {
 		out = append(out, wrong(CodeNoMetaLeader, "", "", "", "JetStream has no meta leader"))
+	}
+	for _, r := range f.Replicas {
+		out = append(out, r.problem())
 	}
 	out = append(out, f.Audit.problems()...)
 	out = append(out, f.Isolation.problems()...)

@@ -46,6 +46,8 @@ const (
 	CodeStoreFilling     Code = "store-filling"
 	CodeStoreFull        Code = "store-full"
 	CodeStreamNoLeader   Code = "stream-no-leader"
+	CodeReplicaDiverged  Code = "replica-diverged"
+	CodeReplicaRepairing Code = "replica-repairing"
 	CodeUnspecified      Code = "unspecified"
 	CodeDevicesDown      Code = "devices-down"
 	CodeChecksCritical   Code = "checks-critical"
@@ -105,6 +107,9 @@ var Codes = []CodeRow{
 	{CodeProducerShutOut, ScopeSystem, event.Error, "a producer did not wait when asked to, and its connections are closed for a while", `let the producer honour "retry in" of refusals with code 429`},
 	{CodeStreamFilling, ScopeSystem, event.Error, "a stream is nearly full of unread messages", "let the reader catch up, or raise quota.storage in the tenant's file"},
 	{CodeStreamNoLeader, ScopeSystem, event.Critical, "a stream of a tenant has no leader", "pollers keep what they see; a leader is elected within 10 seconds when two nodes are up"},
+	{CodeReplicaDiverged, ScopeSystem, event.Critical, "a node's replica of a stream is not whole: its files are damaged, or it holds less than the others; the subject is STREAM/NODE",
+		"it is repaired by itself when the other two are whole; see midplane get replicas and the runbook replica-diverged"},
+	{CodeReplicaRepairing, ScopeSystem, event.Warning, "a node takes its replica of a stream over from the others; the subject is STREAM/NODE", "wait, and let the other nodes run: until it is done there are two whole copies"},
 	{CodeUnspecified, ScopeSystem, event.Warning, "an older node reports a problem without a code; the severity is the node's own", "see the problem's text"},
 
 	{CodeDevicesDown, ScopeNetwork, event.Error, "devices of a site are down; the subject is the site", "midplane get devices shows why, device by device"},

@@ -102,6 +102,8 @@ func everything() []Facts {
 			Store: &Store{Limit: 100, Used: 95}}, {Node: Node{ID: "n3", Live: true}, Store: &Store{Limit: 100, Used: 85}}, {Node: Node{ID: "n4", Live: true}, Store: &Store{Limit: 100, Used: 84}}, {Node: Node{ID: "n2", LastSeen: noon}}},
 		Isolation: IsolationFacts{Leaks: []Leak{{"acme", "globex", noon}}, Unproven: time.Hour, Missing: []string{"acme"}},
 		Upgrade:   newer("n2"),
+		Replicas: []ReplicaFacts{{Tenant: "acme", Stream: "STATE", Node: "n2", Damage: ReplicaDamage{What: "1.blk at 12"}, Waits: "not all nodes answer"},
+			{Stream: "AUDIT", Node: "n1", Repairing: true}},
 		Tenants: []TenantFacts{
 			{ID: "gone", Undeclared: true, Leaving: true, Unreadable: "x"},
 			{ID: "newer", Undeclared: true, Unreadable: "unknown field"},
@@ -202,7 +204,7 @@ func TestProblemsOfATenant(t *testing.T) {
 			got = append(got, string(p.Code)+" "+p.Subject)
 		}
 	}
-	want := []string{"account-drift ", "stream-no-leader STATE", "outbox-full p2", "poller-offline p1", "producer-shut-out p3", "stream-filling STATE",
+	want := []string{"account-drift ", "replica-diverged STATE/n2", "stream-no-leader STATE", "outbox-full p2", "poller-offline p1", "producer-shut-out p3", "stream-filling STATE",
 		"metrics-thinned p2", "poller-problem p2", "producer-held-back p4", "secret-not-set north", "tenant-not-ready IngressOpen"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

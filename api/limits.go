@@ -61,7 +61,13 @@ const CoreLoad = "load"
 
 // AskedOfAll reports whether every node answers a request to the core service
 // with this verb, and not any one of them.
-func AskedOfAll(verb string) bool { return verb == CoreLoad || verb == CoreHolds }
+func AskedOfAll(verb string) bool {
+	switch verb {
+	case CoreLoad, CoreHolds, CoreReplicas, CoreReplicaVerify, CoreReplicaRepair, CoreReplicaSum:
+		return true
+	}
+	return false
+}
 
 // LoadRequest names the tenants to report about.
 type LoadRequest struct {

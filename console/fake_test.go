@@ -125,7 +125,7 @@ func (f *fake) answer(ctx context.Context, verb string, body []byte) (any, error
 		return pageOf(f.devices, list.Limit, list.After, f.pageMax)
 	case "admin tenant.list":
 		return pageOf(f.tenants, list.Limit, list.After, f.pageMax)
-	case "admin site.list", "admin poller.list", "admin stream.list", "admin limits.list", "admin schema.list", "query interface.list", "query check.list", "query ledger.list":
+	case "admin site.list", "admin poller.list", "admin stream.list", "admin replica.list", "admin limits.list", "admin schema.list", "query interface.list", "query check.list", "query ledger.list":
 		return map[string]any{}, nil
 	}
 	return nil, fmt.Errorf("unexpected verb %s", verb)

@@ -53,6 +53,7 @@ var kinds = []kind{
 	{"checks", parts, query(api.CheckList, func(c api.Check) string { return c.Tenant })},
 	{"events", logged, events},
 	{"streams", plain, admin(api.StreamList, func(s api.Stream) string { return s.Tenant })},
+	{"replicas", plain, admin(api.ReplicaList, func(r api.Replica) string { return r.Tenant })},
 	{"ledger", accounted, ledger},
 	{"limits", limited, admin(api.LimitList, func(l api.Limit) string { return l.Tenant })},
 	{"schemas", plain, admin(api.SchemaList, func(s api.Schema) string { return cmp.Or(s.Tenant, everybodys) })},

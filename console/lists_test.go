@@ -18,7 +18,7 @@ import (
 func TestEveryKindAsksItsDoor(t *testing.T) {
 	src := newFake()
 	url := open(t, Config{}, src)
-	for _, k := range []string{"tenants", "sites", "pollers", "devices", "interfaces", "checks", "events", "streams", "ledger", "limits", "schemas"} {
+	for _, k := range []string{"tenants", "sites", "pollers", "devices", "interfaces", "checks", "events", "streams", "replicas", "ledger", "limits", "schemas"} {
 		status, h, body := ask(t, url+"/api/v1/"+k)
 		if status != http.StatusOK || body != "[]\n" || h.Get("Content-Type") != "application/json; charset=utf-8" {
 			t.Errorf("%s: %d %q", k, status, body)
@@ -29,7 +29,7 @@ func TestEveryKindAsksItsDoor(t *testing.T) {
 	}
 	want := []string{
 		"admin tenant.list", "admin site.list", "admin poller.list", "query device.list", "query interface.list",
-		"query check.list", "query event.list", "admin stream.list", "query ledger.list", "admin limits.list", "admin schema.list",
+		"query check.list", "query event.list", "admin stream.list", "admin replica.list", "query ledger.list", "admin limits.list", "admin schema.list",
 	}
 	var got []string
 	for _, a := range src.requests() { // two of each, and pollers for the ledger

@@ -32,6 +32,7 @@ var matrix = map[string][7]int{
 	"GET /api/v1/events":                           {401, 200, 200, 200, 200, 200, 403},
 	"GET /api/v1/streams":                          {401, 200, 200, 200, 200, 200, 403},
 	"GET /api/v1/ledger":                           {401, 200, 200, 200, 200, 200, 403},
+	"GET /api/v1/replicas":                         {401, 200, 200, 200, 200, 200, 403},
 	"GET /api/v1/limits":                           {401, 200, 200, 200, 200, 200, 403},
 	"GET /api/v1/schemas":                          {401, 200, 200, 200, 200, 200, 403},
 	"GET /api/v1/devices/changes":                  {401, 200, 200, 200, 200, 200, 403},

@@ -57,7 +57,10 @@ func (i *instance) run(ctx context.Context) error {
 	if errors.Is(err, node.ErrRestart) {
 		i.of.tel.Log.Warn("restarting the server, once: it does not recover streams of an account that it did not know when it started", "error", err)
 	}
-	if stop := g.Stop(); stop != nil && (err == nil || errors.Is(err, node.ErrRestart)) {
+	if errors.Is(err, node.ErrRepair) {
+		i.of.tel.Log.Warn("restarting the server, to take replicas over from the other nodes")
+	}
+	if stop := g.Stop(); stop != nil && (err == nil || errors.Is(err, node.ErrRestart) || errors.Is(err, node.ErrRepair)) {
 		err = stop // with a part that still runs there is no new start
 	}
 	return err
@@ -75,6 +78,9 @@ func (i *instance) start(ctx context.Context, g *run.Group) error {
 		return err
 	}
 	if err := g.Start(ctx, run.Part{Name: "recovery", Run: i.recovered}); err != nil {
+		return err
+	}
+	if err := g.Start(ctx, run.Part{Name: "replicas", Run: i.node.Replicas.Run}); err != nil {
 		return err
 	}
 	dialer := &dial.Dialer{Dial: i.node.Dial(), Node: i.of.cfg.Node.Name, Tel: i.of.tel}
@@ -174,7 +180,7 @@ func (i *instance) startServices(ctx context.Context, g *run.Group, reg *registr
 	}
 	ctl, err := control.New(control.Config{
 		Node: i.of.cfg.Node.Name, ClientURL: url, Version: i.of.cfg.Version, Replicas: i.of.cfg.Replicas, Registry: reg, Dialer: dialer,
-		Server: i.node, Duties: node.Duties{Of: i.node}, Doors: doors, Signer: i.of.signer, Control: i.of.cfg.Secrets.Control, System: i.of.cfg.Secrets.System.Public, Enrol: i.of.cfg.Secrets.Enrol,
+		Server: i.node, Duties: node.Duties{Of: i.node}, Replicated: i.node.Replicas, AskBeforeRepair: i.of.cfg.AskBeforeRepair, Doors: doors, Signer: i.of.signer, Control: i.of.cfg.Secrets.Control, System: i.of.cfg.Secrets.System.Public, Enrol: i.of.cfg.Secrets.Enrol,
 		SystemKeys: i.of.cfg.Secrets.System, Audit: log,
 		Certificates: i.of.cfg.Certificates, Pace: i.of.cfg.Pace, Overcommit: i.of.cfg.Overcommit,
 	}, i.of.tel)

@@ -15,6 +15,7 @@ import (
 	"midplane/fault"
 	"midplane/internal/pulse"
 	"midplane/platform/control"
+	"midplane/platform/control/replicas"
 	"midplane/platform/deployment"
 	"midplane/platform/node"
 	"midplane/subject"
@@ -38,6 +39,9 @@ type Config struct {
 	Certificates func() string
 	Pace         control.Pace
 	Overcommit   bool // more storage may be promised to tenants than there is
+	// AskBeforeRepair has an operator decide whether a damaged replica of a stream is
+	// taken over again from the other nodes.
+	AskBeforeRepair bool
 }
 
 // Load returns the configuration of a node from its folder. data is where the
@@ -91,11 +95,16 @@ func New(cfg Config, tel telemetry.Telemetry) (*Platform, error) {
 	cfg.Node.Pulse = new(pulse.Pulse)
 	cfg.Node.Gated = len(cfg.PeerClients) > 0
 	if len(cfg.PeerClients) > 0 {
-		opts, err := systemUser(cfg.Secrets.System)
+		opts, err := nodeUser(cfg.Secrets.System, account.RoleNode)
 		if err != nil {
 			return nil, err
 		}
 		cfg.Node.Merge = &node.Merge{Servers: cfg.PeerClients, Options: append(opts, cfg.PeerOptions...)}
+		if opts, err = nodeUser(cfg.Secrets.Control, account.RoleCore); err != nil {
+			return nil, err
+		}
+		cfg.Node.Whole = replicas.Peers{Servers: cfg.PeerClients, Options: append(opts, cfg.PeerOptions...)}.Whole
+		cfg.Node.AskBeforeRepair = cfg.AskBeforeRepair
 	}
 	n, err := node.New(cfg.Node, tel)
 	if err != nil {
@@ -106,13 +115,14 @@ func New(cfg Config, tel telemetry.Telemetry) (*Platform, error) {
 	return p, nil
 }
 
-// systemUser returns the options to connect as the SYS account's node user.
-func systemUser(keys account.Keys) ([]nats.Option, error) {
+// nodeUser returns the options to connect under a node's name in an account of the
+// system.
+func nodeUser(keys account.Keys, role account.Role) ([]nats.Option, error) {
 	key, seed, err := account.NewUserKey()
 	if err != nil {
 		return nil, err
 	}
-	token, err := account.IssueUser(keys, account.RoleNode, account.User{Name: account.UserNode, Key: key})
+	token, err := account.IssueUser(keys, role, account.User{Name: account.UserNode, Key: key})
 	if err != nil {
 		return nil, err
 	}
@@ -127,22 +137,24 @@ func systemUser(keys account.Keys) ([]nats.Option, error) {
 }
 
 // Run runs the node until ctx ends. It starts all of it again, once, when the
-// server cannot recover streams otherwise.
+// server cannot recover streams otherwise, and for every repair of a replica, which
+// is removed before the server starts.
 func (p *Platform) Run(ctx context.Context) error {
-	first := p.now.Load()
-	err := first.run(ctx)
-	if !errors.Is(err, node.ErrRestart) {
-		return err
+	for i := p.now.Load(); ; {
+		err := i.run(ctx)
+		if !errors.Is(err, node.ErrRestart) && !errors.Is(err, node.ErrRepair) {
+			return err
+		}
+		cfg := p.cfg.Node
+		cfg.Client = i.node.ClientAddr() // clients come back to where they were
+		cfg.Repair = i.node.Replicas.Asked()
+		n, err2 := node.New(cfg, p.tel)
+		if err2 != nil {
+			return err2
+		}
+		i = &instance{of: p, node: n, mayRestart: i.mayRestart && errors.Is(err, node.ErrRepair)}
+		p.now.Store(i)
 	}
-	cfg := p.cfg.Node
-	cfg.Client = first.node.ClientAddr() // clients come back to where they were
-	n, err := node.New(cfg, p.tel)
-	if err != nil {
-		return err
-	}
-	next := &instance{of: p, node: n}
-	p.now.Store(next)
-	return next.run(ctx)
 }
 
 // serves and pauses are called when all parts have started, and when the first

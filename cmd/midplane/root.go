@@ -55,7 +55,7 @@ environment, the environment over the file. See: midplane config view`,
 	rotate.AddCommand(setup.NewRotateCerts(sh), setup.NewRotateCA(sh))
 	add(root, shell.GroupRun, serve.NewUp(sh), setup.NewInit(sh), node, primary, serve.NewPoller(sh))
 	add(root, shell.GroupLook, look.NewStatus(sh), look.NewGet(sh), look.NewDescribe(sh), look.NewEvents(sh), look.NewExplain(sh), look.NewWait(sh))
-	add(root, shell.GroupChange, change.NewValidate(sh), change.NewDiff(sh), change.NewApply(sh), change.NewEdit(sh), change.NewDelete(sh), rotate, change.NewUpgrade(sh), change.NewSecret(sh))
+	add(root, shell.GroupChange, change.NewValidate(sh), change.NewDiff(sh), change.NewApply(sh), change.NewEdit(sh), change.NewDelete(sh), rotate, change.NewUpgrade(sh), change.NewSecret(sh), change.NewReplica(sh))
 	add(root, shell.GroupChange, people.NewRevoke(sh), people.NewUser(sh), people.NewSubscription(sh), people.NewToken(sh), people.NewConsole(sh))
 	add(root, shell.GroupOther, people.NewContext(sh), setup.NewExport(sh), serve.NewHealthcheck(sh))
 	add(root, shell.GroupOther, newConfigCmd(sh), newVersionCmd(sh), newExitCodesTopic(), newEnvironmentTopic())

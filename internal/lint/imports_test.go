@@ -58,6 +58,8 @@ var gatekeepers = map[string][]string{
 	"github.com/hanwen/go-fuse":             {"internal/forgetfs"}, // for tests
 	"modernc.org/sqlite":                    {"primary/store/sqlite", "poller/outbox"},
 	"github.com/google/cel-go":              {},
+	"github.com/minio/highwayhash":          {"platform/node/blocks"}, // the checksum of the server's records
+	"github.com/klauspost/compress":         {"platform/node/blocks"},
 	"golang.org/x/crypto/argon2":            {"console/access"},
 	"golang.org/x/sys":                      {"cmd/midplane/shell/output"}, // the width of a terminal
 }

@@ -17,6 +17,7 @@ import (
 	"midplane/platform/control/lease"
 	"midplane/platform/control/load"
 	"midplane/platform/control/missing"
+	"midplane/platform/control/replicas"
 	"midplane/platform/control/service"
 	"midplane/platform/control/status"
 	"midplane/platform/registry"
@@ -58,11 +59,15 @@ type Config struct {
 	Dialer    *dial.Dialer
 	Server    Server
 	Duties    Duties
-	Doors     Doors
-	Signer    *account.Signer
-	Control   account.Keys // of the CONTROL account
-	System    string       // public key of the SYS account
-	Enrol     account.Keys // of the ENROL account
+	// Replicated are this node's replicas of streams, as files.
+	Replicated replicas.Own
+	// AskBeforeRepair has an operator decide whether a damaged replica is repaired.
+	AskBeforeRepair bool
+	Doors           Doors
+	Signer          *account.Signer
+	Control         account.Keys // of the CONTROL account
+	System          string       // public key of the SYS account
+	Enrol           account.Keys // of the ENROL account
 	// SystemKeys are of the SYS account: its servers are asked who is connected.
 	SystemKeys account.Keys
 	Audit      *registry.Audit
@@ -101,6 +106,7 @@ func (c *Control) Run(ctx context.Context) error {
 	defer c.system.Close()
 	defer c.load.Close()
 	defer c.missing.Close()
+	defer c.replicas.Close()
 	services, err := service.Serve(ctx, nc, c.cfg.Node, c.doors())
 	if err != nil {
 		return err
@@ -112,16 +118,17 @@ func (c *Control) Run(ctx context.Context) error {
 	}
 	defer func() { _ = metrics.Unregister() }() // nothing is asked of a stopped node
 	c.hub.Bring()                               // before clients are let in; what fails is tried again
-	c.replicas.Look()
+	c.current.Look()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return c.presence.Run(ctx) })
 	g.Go(func() error { return c.upgrade.Watch(ctx) })
 	g.Go(func() error { return c.closeGone(ctx) })
 	g.Go(func() error { return c.hub.Run(ctx) })
+	g.Go(func() error { c.replicas.Guard(ctx, c.cfg.Dialer); return nil })
 	g.Go(func() error { return c.tokenConnections.Run(ctx) })
 	g.Go(func() error { return c.limiter.Run(ctx) })
 	g.Go(func() error { return c.mover.Run(ctx) })
-	g.Go(func() error { return c.replicas.Run(ctx) })
+	g.Go(func() error { return c.current.Run(ctx) })
 	g.Go(func() error { return c.drain.Run(ctx) })
 	g.Go(func() error {
 		return lease.Candidate{Node: c.cfg.Node, Registry: c.cfg.Registry, Log: c.tel.Log}.Run(ctx, c.lead)
@@ -134,7 +141,7 @@ func (c *Control) Run(ctx context.Context) error {
 func (c *Control) Ready(ctx context.Context) error { return c.presence.Ready(ctx) }
 
 // Whole returns an error that says which of this node's replicas are behind.
-func (c *Control) Whole() error { return c.replicas.Whole() }
+func (c *Control) Whole() error { return c.current.Whole() }
 
 // Leave has every client of this node leave: it is about to stop.
 func (c *Control) Leave() { c.mover.All() }

@@ -62,9 +62,13 @@ func (r rooms) adminVerbs() map[string]api.Handler {
 		api.SiteList:     service.List(r.status.Sites),
 		api.PollerList:   service.List(r.status.Pollers),
 		api.StreamList:   service.List(r.status.Streams),
+		api.ReplicaList:  service.List(r.replicas.Rows),
 		api.LimitList:    service.Handle(r.status.Limits),
 		api.SchemaList:   service.List(r.status.Schemas),
 		api.PrimaryDrop:  service.Handle(r.primaries.Drop),
+
+		api.ReplicaVerifyVerb: service.Handle(r.replicas.Verify),
+		api.ReplicaRepairVerb: service.Handle(r.replicas.Repair),
 
 		api.AuditList:   service.Handle(r.audit.List),
 		api.AuditFollow: service.Handle(r.audit.Follow),
@@ -84,6 +88,12 @@ func (r rooms) coreVerbs() map[string]api.Handler {
 		api.CoreLoad:        service.Handle(r.load.Here),
 		api.CoreHolds:       service.Handle(r.missing.Here),
 		api.CoreMissing:     service.Handle(r.missing.Missing),
-		api.AuditReport:     service.Handle(r.audit.Report),
+
+		api.CoreReplicas:      service.Handle(r.replicas.Here),
+		api.CoreReplicaVerify: service.Handle(r.replicas.VerifyHere),
+		api.CoreReplicaRepair: service.Handle(r.replicas.RepairHere),
+		api.CoreReplicaSum:    service.Handle(r.replicas.SumHere),
+
+		api.AuditReport: service.Handle(r.audit.Report),
 	}
 }

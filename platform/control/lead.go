@@ -9,6 +9,7 @@ import (
 	"midplane/platform/control/accounts"
 	"midplane/platform/control/canary"
 	"midplane/platform/control/reconcile"
+	"midplane/platform/control/replicas"
 	"midplane/platform/control/specs"
 	"midplane/platform/control/trim"
 	"midplane/platform/registry"
@@ -33,12 +34,16 @@ func (c *Control) lead(ctx context.Context) {
 		Served: loop.Served, Leaks: c.leaks, Every: pace.Canary,
 	})
 	collector := specs.Collector{Registry: reg, Every: pace.Check, Kept: registry.PartKept, Log: c.tel.Log}
+	auditor := replicas.NewAuditor(replicas.AuditorConfig{
+		Registry: reg, Room: c.replicas, Alarms: c.alarms, Log: c.tel.Log, Every: pace.Compare, Ask: c.cfg.AskBeforeRepair,
+	})
 	var g sync.WaitGroup
 	g.Go(func() { c.begin(ctx) })
 	g.Go(func() { loop.Run(ctx) })
 	g.Go(func() { trimmer.Run(ctx) })
 	g.Go(func() { prover.Run(ctx) })
 	g.Go(func() { collector.Run(ctx) })
+	g.Go(func() { auditor.Run(ctx) })
 	g.Wait()
 }
 

@@ -19,6 +19,8 @@ type Pace struct {
 	// 1 minute; below 0: never, for tests that sign roles of their own.
 	Drift  time.Duration
 	Canary time.Duration // isolation is proven: 1 minute
+	// Compare is how often the nodes' replicas of streams are compared: 30 seconds.
+	Compare time.Duration
 	// Overlap is how long a replaced key of the system's own users still holds
 	// after every live node has moved: 15 seconds.
 	Overlap time.Duration
@@ -38,6 +40,7 @@ func (p Pace) withDefaults() Pace {
 		{&p.Life, 24 * time.Hour},
 		{&p.Drift, time.Minute},
 		{&p.Canary, time.Minute},
+		{&p.Compare, 30 * time.Second},
 		{&p.Overlap, 15 * time.Second},
 	} {
 		if *f.field == 0 || *f.field < 0 && f.field != &p.Drift {

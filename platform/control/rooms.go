@@ -17,6 +17,7 @@ import (
 	"midplane/platform/control/load"
 	"midplane/platform/control/missing"
 	"midplane/platform/control/primaries"
+	"midplane/platform/control/replicas"
 	"midplane/platform/control/secrets"
 	"midplane/platform/control/service"
 	"midplane/platform/control/specs"
@@ -37,7 +38,7 @@ type rooms struct {
 	limiter          *connections.Limiter
 	mover            *connections.Mover
 	drain            drain.Room
-	replicas         *status.Replicas
+	current          *status.Replicas
 
 	accounts  *accounts.Accounts
 	rotations *accounts.Rotations
@@ -55,6 +56,7 @@ type rooms struct {
 
 	load     *load.Room
 	missing  *missing.Room
+	replicas *replicas.Room
 	status   *status.Status
 	presence *status.Presence
 	metrics  *status.Metrics
@@ -81,12 +83,12 @@ func newRooms(cfg Config, tel telemetry.Telemetry) (r rooms, err error) {
 		return r, err
 	}
 
-	r.replicas = status.NewReplicas(cfg.Duties, cfg.Registry, cfg.Control.Public)
+	r.current = status.NewReplicas(cfg.Duties, cfg.Registry, cfg.Control.Public)
 	r.drain = drain.Room{Node: cfg.Node, Registry: cfg.Registry, Server: cfg.Duties, Log: tel.Log}
 	r.mover = connections.NewMover(connections.MoverConfig{
 		Server: cfg.Server, Move: cfg.Duties.Move, Control: cfg.Control, Enrol: cfg.Enrol.Public, Log: tel.Log,
 		Tenants: func() []string { return slices.Collect(maps.Keys(cfg.Registry.View().ByKey)) },
-		Drained: func() bool { return r.drain.ClientsLeave(r.replicas.Leads()) },
+		Drained: func() bool { return r.drain.ClientsLeave(r.current.Leads()) },
 	})
 
 	r.accounts = accounts.New(accounts.Config{
@@ -111,14 +113,17 @@ func newRooms(cfg Config, tel telemetry.Telemetry) (r rooms, err error) {
 		Node: cfg.Node, Registry: cfg.Registry, Dialer: cfg.Dialer, Control: cfg.Control, Doors: cfg.Doors, Server: cfg.Server, Connections: r.limiter,
 	})
 	r.missing = missing.New(missing.Config{Node: cfg.Node, Registry: cfg.Registry, Dialer: cfg.Dialer, Control: cfg.Control, Server: cfg.Server})
+	r.replicas = replicas.New(replicas.Config{
+		Node: cfg.Node, Registry: cfg.Registry, Dialer: cfg.Dialer, Control: cfg.Control, Own: cfg.Replicated, Log: tel.Log,
+	})
 	r.status = status.New(status.Config{
-		Loads: r.load,
-		Node:  cfg.Node, Registry: cfg.Registry, Server: cfg.Server, Dialer: cfg.Dialer, Control: cfg.Control.Public, Started: time.Now(),
+		Loads: r.load, Replicas: r.replicas.Facts,
+		Node: cfg.Node, Registry: cfg.Registry, Server: cfg.Server, Dialer: cfg.Dialer, Control: cfg.Control.Public, Started: time.Now(),
 		PrimarySilent: cfg.Pace.PrimarySilent, PollerSilent: cfg.Pace.PollerSilent, Canary: cfg.Pace.Canary, Upgrade: r.upgrade.Look,
 	})
 	r.presence = status.NewPresence(status.PresenceConfig{
 		Node: cfg.Node, Client: cfg.ClientURL, Understands: r.upgrade.Mine, Registry: cfg.Registry, Server: cfg.Server, Doors: cfg.Doors,
-		Replicas: r.replicas, Clients: r.mover.Clients, Unrecorded: r.audit.Unrecorded, Certificates: cfg.Certificates, Log: tel.Log,
+		Replicas: r.current, Clients: r.mover.Clients, Unrecorded: r.audit.Unrecorded, Certificates: cfg.Certificates, Log: tel.Log,
 	})
 	r.metrics = &status.Metrics{Node: cfg.Node, Registry: cfg.Registry, Server: cfg.Server, Doors: cfg.Doors}
 

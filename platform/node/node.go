@@ -16,6 +16,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 
+	"midplane/api"
 	"midplane/fault"
 	"midplane/internal/pulse"
 	"midplane/telemetry"
@@ -51,10 +52,19 @@ type Config struct {
 	// Merge asks the peers for their account JWTs before the server starts;
 	// nil when there are none to ask.
 	Merge *Merge
+
+	// Whole asks the other nodes whether they hold all of a stream; nil when there
+	// are none. Repair are replicas that are removed before the start, if they do;
+	// with AskBeforeRepair only these are.
+	Whole           Whole
+	Repair          map[api.ReplicaRef]api.ReplicaDamage
+	AskBeforeRepair bool
 }
 
 // Node is a running server.
 type Node struct {
+	Replicas *Replicas // this node's copies of streams
+
 	cfg      Config
 	opts     *server.Options
 	accounts *accountStore
@@ -76,6 +86,7 @@ func New(cfg Config, tel telemetry.Telemetry) (*Node, error) {
 		return nil, fault.Wrap(fault.Other, err, "node %s", cfg.Name)
 	}
 	n := &Node{cfg: cfg, tel: tel, fatal: make(chan error, 1), started: make(chan struct{})}
+	n.Replicas = newReplicas(cfg, &n.srv, tel.Log)
 	var err error
 	if n.opts, err = options(cfg); err != nil {
 		return nil, err
@@ -103,6 +114,9 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	if err := n.recovery.begin(known, n.opts.StoreDir); err != nil {
 		return fault.Wrap(fault.Other, err, "node %s: look at the streams on disk", n.cfg.Name)
+	}
+	if err := n.Replicas.prepare(ctx); err != nil {
+		return fault.Wrap(fault.Other, err, "node %s: verify the streams on disk", n.cfg.Name)
 	}
 	srv, err := server.NewServer(n.opts)
 	if err != nil {

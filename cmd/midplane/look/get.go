@@ -20,7 +20,7 @@ func NewGet(sh *shell.Shell) *cobra.Command {
 		Use:   "get KIND",
 		Short: "List what there is",
 		Long: `Lists tenants, sites, pollers, devices, interfaces, checks, events, streams,
-the loss ledger, limits, schemas or the audit log. Singular names work too ("get device r1").
+replicas, the loss ledger, limits, schemas or the audit log. Singular names work too ("get device r1").
 
 With -o json or yaml every field is printed, as one array and nothing else;
 times are RFC 3339 UTC, sizes bytes, speeds bits per second. With -o name it is
@@ -42,7 +42,7 @@ all.`,
 	get.PersistentFlags().BoolVar(&sh.Out.NoHeaders, "no-headers", false, "rows only, without lines, title and names of columns")
 	get.AddCommand(
 		newList(sh, tenantsKind), newList(sh, sitesKind), newList(sh, pollersKind), newList(sh, devicesKind), newList(sh, interfacesKind),
-		newList(sh, checksKind), newEventList(sh), newList(sh, streamsKind), newList(sh, ledgerKind), newList(sh, limitsKind), newList(sh, schemasKind), newAuditList(sh),
+		newList(sh, checksKind), newEventList(sh), newList(sh, streamsKind), newList(sh, replicasKind), newList(sh, ledgerKind), newList(sh, limitsKind), newList(sh, schemasKind), newAuditList(sh),
 	)
 	return get
 }

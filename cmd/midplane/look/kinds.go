@@ -159,6 +159,25 @@ var streamsKind = list[api.Stream]{
 	},
 }
 
+var replicasKind = list[api.Replica]{
+	noun: "replicas", short: "What each node holds of each stream, and whether that is all",
+	door: connect.AdminDoor, verb: api.ReplicaList,
+	key: func(r api.Replica) api.Key { return api.Key{Tenant: r.Tenant, ID: r.Stream + "/" + r.Node} },
+	columns: []output.Column[api.Replica]{
+		{Name: "Tenant", Value: func(r api.Replica) string { return output.Dash(r.Tenant) }},
+		{Name: "Stream", Value: func(r api.Replica) string { return r.Stream }},
+		{Name: "Node", Value: func(r api.Replica) string { return r.Node }},
+		{Name: "State", Value: func(r api.Replica) string { return r.State }},
+		{Name: "Messages", Value: func(r api.Replica) string { return strconv.FormatUint(r.Messages, 10) }, Right: true, Drop: 1},
+		{Name: "Last", Value: func(r api.Replica) string { return strconv.FormatUint(r.Last, 10) }, Right: true, Drop: 3},
+		{Name: "Compared", Value: func(r api.Replica) string { return output.Ago(r.ComparedAt) }, Right: true, Drop: 2},
+		{Name: "Problem", Value: func(r api.Replica) string { return r.Problem }, Long: true},
+		{Name: "First", Value: func(r api.Replica) string { return strconv.FormatUint(r.First, 10) }, Wide: true, Right: true},
+		{Name: "Deleted", Value: func(r api.Replica) string { return strconv.FormatUint(r.Deleted, 10) }, Wide: true, Right: true},
+		{Name: "Size", Value: func(r api.Replica) string { return output.Bytes(r.Bytes) }, Wide: true, Right: true},
+	},
+}
+
 func full(s api.Stream) string {
 	if s.MaxBytes <= 0 {
 		return "-"

@@ -17,6 +17,7 @@ type nodeFlags struct {
 	MaxStore     int64  `config:"max-store"`
 	UnsafeNoSync bool   `config:"unsafe-no-sync"`
 	Encrypt      bool   `config:"encrypt-at-rest"`
+	Repair       string `config:"replica-repair"`
 
 	daemonFlags `config:",squash"`
 }
@@ -45,6 +46,9 @@ without one, is left as it is, and the node does not start.`,
 			if f.Dir == "" {
 				return shell.Usage(cmd, "--dir is missing")
 			}
+			if f.Repair != repairAuto && f.Repair != repairAsk {
+				return shell.Usage(cmd, "--replica-repair is "+repairAuto+" or "+repairAsk)
+			}
 			return runNode(cmd.Context(), sh, f)
 		},
 	}
@@ -53,10 +57,17 @@ without one, is left as it is, and the node does not start.`,
 	fl.StringVar(&f.Data, "data", shell.StateDir("node"), "folder for streams and accounts")
 	fl.Int64Var(&f.MaxStore, "max-store", 0, "bytes that streams may use on disk (default: 75 % of what is free)")
 	fl.BoolVar(&f.Encrypt, "encrypt-at-rest", false, "encrypt what is stored, with the key in the folder's store.key or MIDPLANE_STORE_KEY")
+	fl.StringVar(&f.Repair, "replica-repair", repairAuto, "auto: a damaged replica of a stream is taken over again from the other nodes; ask: when an operator says so (midplane replica repair)")
 	fl.BoolVar(&f.UnsafeNoSync, "unsafe-no-sync", false, "do not sync every write: a power cut takes acknowledged data")
 	f.add(fl, nodeHTTP, "/metrics, /healthz and /readyz")
 	return cmd
 }
+
+// Values of --replica-repair.
+const (
+	repairAuto = "auto"
+	repairAsk  = "ask"
+)
 
 func runNode(ctx context.Context, sh *shell.Shell, f nodeFlags) error {
 	data, unlock, err := openData(f.Data)
@@ -73,7 +84,7 @@ func runNode(ctx context.Context, sh *shell.Shell, f nodeFlags) error {
 			return err
 		}
 	}
-	cfg.Version = sh.Version
+	cfg.Version, cfg.AskBeforeRepair = sh.Version, f.Repair == repairAsk
 	cfg.Node.MaxStore, cfg.Node.UnsafeNoSync = f.MaxStore, f.UnsafeNoSync
 	exp, err := startExport(ctx, sh, f.daemonFlags, "midplane-node", cfg.Node.Name)
 	if err != nil {

@@ -43,7 +43,7 @@ func (s *Status) facts() (api.ClusterFacts, *api.Isolation) {
 	proof, isolation := canary.Isolation(s.cfg.Registry, s.cfg.Started, s.cfg.Canary)
 	meta := s.cfg.Server.Meta()
 	f := api.ClusterFacts{Node: s.cfg.Node, Quorum: ok && time.Since(seen) < registry.Live, CutOff: meta.Unheard, MetaLead: meta.Leader,
-		Primaries: []api.PrimaryState{}, Audit: auditlog.Facts(s.cfg.Server.Streams(s.cfg.Control)), Isolation: isolation, Upgrade: s.cfg.Upgrade()}
+		Primaries: []api.PrimaryState{}, Audit: auditlog.Facts(s.cfg.Server.Streams(s.cfg.Control)), Isolation: isolation, Upgrade: s.cfg.Upgrade(), Replicas: s.cfg.Replicas()}
 	held := map[event.Tenant][]api.HeldProducer{}
 	for name, n := range s.cfg.Registry.Nodes() {
 		live := registry.Alive(n) || name == s.cfg.Node

@@ -29,7 +29,8 @@ type Dialer interface {
 type Config struct {
 	Node     string
 	Registry *registry.Registry
-	Upgrade  func() *api.Upgrade // which versions run side by side
+	Upgrade  func() *api.Upgrade       // which versions run side by side
+	Replicas func() []api.ReplicaFacts // which replicas differ from the others
 	Server   Server
 	Dialer   Dialer
 	Loads    Loads

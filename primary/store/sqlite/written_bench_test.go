@@ -22,8 +22,8 @@ import (
 func BenchmarkWritten(b *testing.B) {
 	const devices, seconds, fill = 2000, 60, 70
 	ctx := context.Background()
-	db := openTest(b, b.TempDir(), store.Options{})
 	at := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	db := openTest(b, b.TempDir(), store.Options{Now: func() time.Time { return at }})
 	body := func(v any) json.RawMessage {
 		data, err := json.Marshal(v)
 		if err != nil {

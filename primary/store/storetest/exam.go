@@ -57,6 +57,8 @@ func Run(t *testing.T, e Exam) {
 		{"Devices", devices},
 		{"TwoPollers", twoPollers},
 		{"Metrics", metrics},
+		{"LateSamples", lateSamples},
+		{"EndedSeries", endedSeries},
 		{"Runs", runs},
 		{"CountersList", countersList},
 		{"Lanes", lanes},

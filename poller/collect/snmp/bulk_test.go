@@ -208,10 +208,9 @@ func TestRequestsOfAPoll(t *testing.T) {
 	}
 }
 
-// One collector asks agents by turns, with clients of the library that it uses
-// again: nothing of one is left in the next, whoever was asked before and however
-// that ended.
-func TestClientsAreUsedAgain(t *testing.T) {
+// One collector asks agents by turns, with buffers that it uses again: nothing of one
+// answer is left in the next, whoever was asked before and however that ended.
+func TestBuffersAreUsedAgain(t *testing.T) {
 	a := start(t)
 	c := New()
 	target := func(settings api.SNMP) collect.Target {

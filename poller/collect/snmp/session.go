@@ -2,9 +2,13 @@ package snmp
 
 import (
 	"context"
+	"errors"
+	"math"
+	"math/rand/v2"
 	"net"
+	"os"
 	"strconv"
-	"sync"
+	"time"
 
 	"github.com/gosnmp/gosnmp"
 
@@ -12,75 +16,117 @@ import (
 )
 
 // session is one conversation with an agent.
+//
+// What SNMPv3 needs, and what a request looks like, is the library's. With SNMPv2c
+// the session sends and receives by itself, since there the library's work for a
+// request, of which most is text for a log that is off, costs more than the rest.
 type session struct {
 	g    *gosnmp.GoSNMP
 	stop func() bool
-	pool *sync.Pool
+
+	conn    net.Conn // of SNMPv2c
+	buffer  *[]byte
+	request uint32 // the id of the last
 }
 
-// socket is a connection of which the library sees no more than it needs: from
-// others it reads every sender's address.
-type socket struct{ net.Conn }
-
-// open makes the socket; nothing is sent yet. The library sees the end of ctx
-// only between packets, so the socket is closed under it then.
-//
-// Each client of the library has a buffer of 64 KiB, and makes it when it connects.
-// Those of SNMPv2c, which learn nothing of an agent, are used again.
-func (c Collector) open(ctx context.Context, g *gosnmp.GoSNMP) (*session, error) {
-	s := &session{g: g}
+// open makes the socket; nothing is sent yet. A wait ends with ctx only when the
+// socket is closed under it.
+func (c Collector) open(ctx context.Context, g *gosnmp.GoSNMP) (s *session, err error) {
+	s = &session{g: g, request: rand.Uint32()}
 	if g.Version == gosnmp.Version2c {
-		s.pool = c.clients
+		s.conn, err = net.Dial("udp", net.JoinHostPort(g.Target, strconv.Itoa(int(g.Port))))
+		s.buffer = c.buffers.Get().(*[]byte)
+	} else if err = g.Connect(); err == nil {
+		s.conn = g.Conn
 	}
-	if err := s.connect(); err != nil {
+	if err != nil {
 		return nil, fault.Wrap(fault.Unavailable, err, "open a socket for SNMP")
 	}
-	conn := s.g.Conn
+	conn := s.conn
 	s.stop = context.AfterFunc(ctx, func() { conn.Close() })
 	return s, nil
 }
 
-func (s *session) connect() error {
-	used := s.used()
-	if used == nil {
-		if err := s.g.Connect(); err != nil {
-			return err
-		}
-		s.g.Conn = socket{s.g.Conn}
-		return nil
-	}
-	conn, err := net.Dial("udp", net.JoinHostPort(s.g.Target, strconv.Itoa(int(s.g.Port))))
-	if err != nil {
-		s.pool.Put(used)
-		return err
-	}
-	used.Target, used.Port, used.Community, used.Context = s.g.Target, s.g.Port, s.g.Community, s.g.Context
-	used.Timeout, used.MaxRepetitions, used.Conn = s.g.Timeout, s.g.MaxRepetitions, socket{conn}
-	s.g = used
-	return nil
-}
-
-// used is a client that another session has left.
-func (s *session) used() *gosnmp.GoSNMP {
-	if s.pool == nil {
-		return nil
-	}
-	g, _ := s.pool.Get().(*gosnmp.GoSNMP)
-	return g
-}
-
-func (s *session) close() {
+func (s *session) close(c Collector) {
 	s.stop()
-	_ = s.g.Close() // may be closed already, and nothing is buffered
-	if s.pool != nil {
-		s.g.Community, s.g.Context = "", nil
-		s.pool.Put(s.g)
+	_ = s.conn.Close() // may be closed already, and nothing is buffered
+	if s.buffer != nil {
+		c.buffers.Put(s.buffer)
+	}
+}
+
+// do sends a request and returns the answer to it.
+func (s *session) do(pdu gosnmp.PDUType, repetitions uint32, names ...string) (*gosnmp.SnmpPacket, error) {
+	switch {
+	case s.g.Version == gosnmp.Version2c:
+		return s.exchange(pdu, repetitions, names)
+	case pdu == gosnmp.GetBulkRequest:
+		return s.g.GetBulk(names, 0, repetitions)
+	}
+	return s.g.Get(names)
+}
+
+// exchange is do with SNMPv2c. It tries as often as the library would, and answers
+// to an earlier try count.
+func (s *session) exchange(pdu gosnmp.PDUType, repetitions uint32, names []string) (*gosnmp.SnmpPacket, error) {
+	variables := make([]gosnmp.SnmpPDU, len(names))
+	for i, name := range names {
+		variables[i] = gosnmp.SnmpPDU{Name: name, Type: gosnmp.Null}
+	}
+	request := s.g.MkSnmpPacket(pdu, variables, 0, repetitions)
+	first := s.request + 1
+	var err error
+	for range s.g.Retries + 1 {
+		if err := s.g.Context.Err(); err != nil {
+			return nil, err
+		}
+		s.request++
+		request.RequestID = s.request & math.MaxInt32
+		var data []byte
+		if data, err = request.MarshalMsg(); err != nil {
+			return nil, err
+		}
+		// The end of the context closes the socket.
+		if err = s.conn.SetDeadline(time.Now().Add(s.g.Timeout)); err != nil {
+			return nil, err
+		}
+		if _, err = s.conn.Write(data); err != nil {
+			continue
+		}
+		var answer *gosnmp.SnmpPacket
+		if answer, err = s.answer(first); err == nil {
+			return answer, nil
+		}
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = gosnmp.ErrMaxRetriesExceeded
+	}
+	return nil, err
+}
+
+// answer waits for the answer to one of the requests since first.
+func (s *session) answer(first uint32) (*gosnmp.SnmpPacket, error) {
+	for {
+		n, err := s.conn.Read(*s.buffer)
+		if err != nil {
+			return nil, err
+		}
+		p, ok := readAnswer((*s.buffer)[:n])
+		if !ok {
+			if p, err = s.g.SnmpDecodePacket(append([]byte(nil), (*s.buffer)[:n]...)); err != nil {
+				return nil, err
+			}
+		}
+		// Some agents answer without an id.
+		if (p.RequestID-first)&math.MaxInt32 <= s.request-first || p.RequestID == 0 {
+			return p, nil
+		}
 	}
 }
 
 // ask does one request; an error after the end of the context is that end.
-func (s *session) ask(do func() (*gosnmp.SnmpPacket, error)) (*gosnmp.SnmpPacket, error) {
-	resp, err := do()
+func (s *session) ask(pdu gosnmp.PDUType, repetitions int, names ...string) (*gosnmp.SnmpPacket, error) {
+	resp, err := s.do(pdu, uint32(repetitions), names...)
 	if err != nil && s.g.Context.Err() != nil {
 		return nil, s.g.Context.Err()
 	}
@@ -97,7 +143,7 @@ func (e agentError) Error() string { return "the agent answers " + gosnmp.SNMPEr
 
 // get reads scalars; what the agent does not have is missing in the result.
 func (s *session) get(oids ...string) (map[string]gosnmp.SnmpPDU, error) {
-	resp, err := s.ask(func() (*gosnmp.SnmpPacket, error) { return s.g.Get(oids) })
+	resp, err := s.ask(gosnmp.GetRequest, 0, oids...)
 	if err != nil {
 		return nil, err
 	}

@@ -24,11 +24,14 @@ import (
 
 // Collector is the snmp collector.
 type Collector struct {
-	clients *sync.Pool // of *gosnmp.GoSNMP that are not in use (session.go)
+	buffers *sync.Pool // of *[]byte, each for the largest datagram
 }
 
 // New returns the collector.
-func New() Collector { return Collector{clients: &sync.Pool{}} }
+func New() Collector {
+	const largest = 65535 // bytes
+	return Collector{buffers: &sync.Pool{New: func() any { b := make([]byte, largest); return &b }}}
+}
 
 // Collect reads the system group, the interface tables and, where offered, the
 // entity table. A table that cannot be read whole is left out, with a warning:
@@ -55,7 +58,7 @@ func (c Collector) Collect(ctx context.Context, t collect.Target, emit collect.E
 	if err != nil {
 		return err
 	}
-	defer s.close()
+	defer s.close(c)
 	found := s.look(t, r)
 	if err := collect.Ended(ctx); err != nil {
 		return err

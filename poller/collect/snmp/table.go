@@ -124,7 +124,7 @@ func (s *session) table(t *table, about int) (map[string]row, error) {
 		if s.g.MaxRepetitions > 0 {
 			reps = most
 		}
-		resp, err := s.ask(func() (*gosnmp.SnmpPacket, error) { return s.g.GetBulk([]string{r.at}, 0, uint32(reps)) })
+		resp, err := s.ask(gosnmp.GetBulkRequest, reps, r.at)
 		switch {
 		case err != nil:
 			return nil, err

@@ -22,11 +22,12 @@ import (
 // request, of which most is text for a log that is off, costs more than the rest.
 type session struct {
 	g    *gosnmp.GoSNMP
+	conn net.Conn
 	stop func() bool
 
-	conn    net.Conn // of SNMPv2c
-	buffer  *[]byte
-	request uint32 // the id of the last
+	// With SNMPv2c:
+	buffer  *[]byte // what is received
+	request uint32  // the id of the last request
 }
 
 // open makes the socket; nothing is sent yet. A wait ends with ctx only when the
@@ -35,15 +36,17 @@ func (c Collector) open(ctx context.Context, g *gosnmp.GoSNMP) (s *session, err 
 	s = &session{g: g, request: rand.Uint32()}
 	if g.Version == gosnmp.Version2c {
 		s.conn, err = net.Dial("udp", net.JoinHostPort(g.Target, strconv.Itoa(int(g.Port))))
-		s.buffer = c.buffers.Get().(*[]byte)
-	} else if err = g.Connect(); err == nil {
+	} else {
+		err = g.Connect()
 		s.conn = g.Conn
 	}
 	if err != nil {
 		return nil, fault.Wrap(fault.Unavailable, err, "open a socket for SNMP")
 	}
-	conn := s.conn
-	s.stop = context.AfterFunc(ctx, func() { conn.Close() })
+	if g.Version == gosnmp.Version2c {
+		s.buffer = c.buffers.Get().(*[]byte)
+	}
+	s.stop = context.AfterFunc(ctx, func() { s.conn.Close() })
 	return s, nil
 }
 

@@ -115,14 +115,14 @@ type reading struct {
 func (s *session) table(t *table, about int) (map[string]row, error) {
 	r := reading{table: t, rows: map[string]row{}, place: place{column: t.columns[0]}}
 	r.at = t.entry + "." + strconv.Itoa(r.column)
-	most := maxRows // repetitions
-	if s.g.MaxRepetitions > 0 {
+	most, chosen := maxRows, s.g.MaxRepetitions > 0
+	if chosen {
 		most = int(s.g.MaxRepetitions)
 	}
 	for n := 0; n < maxRows && r.bytes < maxTable; {
-		reps := min(most, r.fitting(r.column, r.inside, max(len(r.rows), about)))
-		if s.g.MaxRepetitions > 0 {
-			reps = most
+		reps := most
+		if !chosen {
+			reps = min(most, r.fitting(r.column, r.inside, max(len(r.rows), about)))
 		}
 		resp, err := s.ask(gosnmp.GetBulkRequest, reps, r.at)
 		switch {

@@ -11,6 +11,8 @@ import (
 // entPhysicalEntry is ENTITY-MIB's table of the parts a device is made of.
 const entPhysicalEntry = ".1.3.6.1.2.1.47.1.1.1.1"
 
+var entPhysical = table{entry: entPhysicalEntry, columns: []int{2, 5, 7, 10, 11, 13}, text: []int{2, 7, 10, 11, 13}}
+
 // maxComponents is how many components an inventory carries: its message must
 // stay well below the size that a tenant allows.
 const maxComponents = 500
@@ -29,7 +31,7 @@ type physical struct {
 
 // components reads the table; an agent without one has no components.
 func (s *session) components() (componentList, error) {
-	rows, err := s.table(entPhysicalEntry)
+	rows, err := s.table(&entPhysical, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -39,12 +41,12 @@ func (s *session) components() (componentList, error) {
 			continue // entPhysicalIndex is one number
 		}
 		r := rows[index]
-		class, _ := number(r["5"])
-		c := physical{software: text(r["10"]), Component: event.Component{
-			Index: index, Class: physicalClass[class], Name: text(r["7"]),
-			Model: text(r["13"]), Serial: text(r["11"])}}
+		class, _ := number(r.at(5))
+		c := physical{software: text(r.at(10)), Component: event.Component{
+			Index: index, Class: physicalClass[class], Name: text(r.at(7)),
+			Model: text(r.at(13)), Serial: text(r.at(11))}}
 		if c.Name == "" {
-			c.Name = text(r["2"])
+			c.Name = text(r.at(2))
 		}
 		if c.worthTelling() {
 			if c.Class == "" {

@@ -106,7 +106,7 @@ func TestSpeed(t *testing.T) {
 		"minus one, twice":    {1<<32 - 1, 1<<32 - 1, 0},
 		"only the coarse one": {0, 10, 10_000_000},
 	} {
-		i := iface{old: row{"5": gauge(tt.old)}, x: row{"15": gauge(tt.high)}}
+		i := iface{old: row{5: gauge(tt.old)}, x: row{15: gauge(tt.high)}}
 		if got := i.speed(); got != tt.want {
 			t.Errorf("%s: %d", name, got)
 		}
@@ -125,7 +125,7 @@ func FuzzSpeed(f *testing.F) {
 		pdu := func(n uint64, i uint8) gosnmp.SnmpPDU {
 			return gosnmp.SnmpPDU{Type: types[int(i)%len(types)], Value: n}
 		}
-		got := iface{old: row{"5": pdu(low, lowType)}, x: row{"15": pdu(high, highType)}}.speed()
+		got := iface{old: row{5: pdu(low, lowType)}, x: row{15: pdu(high, highType)}}.speed()
 		if got > maxHighSpeed*bitsPerMbit {
 			t.Errorf("%d bit/s", got)
 		}
@@ -157,7 +157,7 @@ func TestNumbersOutOfRange(t *testing.T) {
 
 func TestSumsBeyondSixtyFourBitsAreMissing(t *testing.T) {
 	c64 := func(n uint64) gosnmp.SnmpPDU { return gosnmp.SnmpPDU{Type: gosnmp.Counter64, Value: n} }
-	i := iface{old: row{"11": {Type: gosnmp.Counter32, Value: uint(7)}}, x: row{"7": c64(1<<64 - 1), "8": c64(1)}}
+	i := iface{old: row{11: {Type: gosnmp.Counter32, Value: uint(7)}}, x: row{7: c64(1<<64 - 1), 8: c64(1)}}
 	if c, ok := i.counters(); !ok || c.InPackets != 7 {
 		t.Errorf("%+v", c)
 	}
@@ -166,7 +166,7 @@ func TestSumsBeyondSixtyFourBitsAreMissing(t *testing.T) {
 func TestCountersPreferSixtyFourBits(t *testing.T) {
 	c32 := func(n uint) gosnmp.SnmpPDU { return gosnmp.SnmpPDU{Type: gosnmp.Counter32, Value: n} }
 	c64 := func(n uint64) gosnmp.SnmpPDU { return gosnmp.SnmpPDU{Type: gosnmp.Counter64, Value: n} }
-	i := iface{old: row{"10": c32(1), "16": c32(2), "11": c32(3), "12": c32(4), "20": c32(9)}, x: row{"6": c64(1 << 40), "7": c64(5), "8": c64(6)}}
+	i := iface{old: row{10: c32(1), 16: c32(2), 11: c32(3), 12: c32(4), 20: c32(9)}, x: row{6: c64(1 << 40), 7: c64(5), 8: c64(6)}}
 	c, ok := i.counters()
 	if !ok || c.InOctets != 1<<40 || c.OutOctets != 2 || c.InPackets != 11 || c.OutErrors != 9 {
 		t.Errorf("%+v", c)

@@ -2,155 +2,134 @@ package snmp
 
 import (
 	"context"
-	"fmt"
-	"strings"
+	"errors"
+	"math"
+	"math/rand/v2"
+	"net"
+	"os"
+	"strconv"
 	"time"
 
 	"github.com/gosnmp/gosnmp"
 
-	"midplane/api"
 	"midplane/fault"
-	"midplane/poller/collect"
 )
-
-const (
-	defaultPort       = 161
-	defaultRepetition = 25 // rows a request: what fits into one packet of most agents
-	retries           = 1
-	maxRequestTime    = 2 * time.Second
-	// maxRows ends the reading of a table that an agent makes up as it goes.
-	maxRows = 200_000
-	// maxTable does the same by what the values take in memory, in bytes: an
-	// agent chooses how long its strings and object identifiers are.
-	maxTable = 32 << 20
-)
-
-// client makes the library's client for t, secrets resolved, not yet connected.
-func client(t collect.Target) (*gosnmp.GoSNMP, error) {
-	c := t.SNMP
-	if c == nil {
-		return nil, fault.WithHint(fault.New(fault.Invalid, "device %s has no snmp settings", t.Device),
-			"give the device an snmp block: version, and community or user, as references to secrets")
-	}
-	g := &gosnmp.GoSNMP{
-		Transport: "udp", Port: defaultPort, MaxOids: gosnmp.MaxOids, Retries: retries,
-		// Two tries of the first request must fit, or a silent device would
-		// look like a slow one.
-		Timeout:        min(maxRequestTime, t.Timeout/(retries+2)),
-		MaxRepetitions: defaultRepetition,
-	}
-	if c.Port < 0 || c.Port > 65535 || c.MaxRepetition < 0 || c.MaxRepetition > 1000 {
-		return nil, fault.New(fault.Invalid, "snmp settings of %s: port or maxRepetitions is out of range", t.Device)
-	}
-	if c.Port != 0 {
-		g.Port = uint16(c.Port)
-	}
-	if c.MaxRepetition != 0 {
-		g.MaxRepetitions = uint32(c.MaxRepetition)
-	}
-	var err error
-	switch c.Version {
-	case "2c":
-		g.Version = gosnmp.Version2c
-		g.Community, err = secret(t, "community", c.Community)
-	case "3":
-		g.Version = gosnmp.Version3
-		err = secure(g, t, c)
-	default:
-		err = fault.New(fault.Invalid, `snmp settings of %s: version %q is neither "2c" nor "3"`, t.Device, c.Version)
-	}
-	return g, err
-}
-
-func secret(t collect.Target, what, ref string) (string, error) {
-	if ref == "" {
-		return "", fault.New(fault.Invalid, "snmp settings of %s: %s is missing", t.Device, what)
-	}
-	value, err := t.Secret(ref)
-	return value, fault.Wrap(fault.Other, err, "snmp settings of %s: %s", t.Device, what)
-}
-
-var authProtocols = map[string]gosnmp.SnmpV3AuthProtocol{
-	"MD5": gosnmp.MD5, "SHA": gosnmp.SHA, "SHA224": gosnmp.SHA224,
-	"SHA256": gosnmp.SHA256, "SHA384": gosnmp.SHA384, "SHA512": gosnmp.SHA512,
-}
-
-var privProtocols = map[string]gosnmp.SnmpV3PrivProtocol{
-	"DES": gosnmp.DES, "AES": gosnmp.AES, "AES192": gosnmp.AES192, "AES256": gosnmp.AES256,
-	"AES192C": gosnmp.AES192C, "AES256C": gosnmp.AES256C,
-}
-
-// secure sets SNMPv3's user: as much security as the settings name protocols.
-func secure(g *gosnmp.GoSNMP, t collect.Target, c *api.SNMP) error {
-	usm := &gosnmp.UsmSecurityParameters{UserName: c.User,
-		AuthenticationProtocol: gosnmp.NoAuth, PrivacyProtocol: gosnmp.NoPriv}
-	g.SecurityModel, g.SecurityParameters, g.ContextName = gosnmp.UserSecurityModel, usm, c.Context
-	g.MsgFlags = gosnmp.NoAuthNoPriv
-	wrong := func(format string, args ...any) error {
-		return fault.New(fault.Invalid, "snmp settings of %s: %s", t.Device, fmt.Sprintf(format, args...))
-	}
-	var known bool
-	var err error
-	if c.User == "" {
-		return wrong("user is missing")
-	}
-	if c.PrivProtocol != "" && c.AuthProtocol == "" {
-		return wrong("privacy needs an authProtocol")
-	}
-	if c.AuthProtocol != "" {
-		if usm.AuthenticationProtocol, known = authProtocols[c.AuthProtocol]; !known {
-			return wrong("authProtocol %q is not one of MD5, SHA, SHA224, SHA256, SHA384, SHA512", c.AuthProtocol)
-		}
-		g.MsgFlags = gosnmp.AuthNoPriv
-		if usm.AuthenticationPassphrase, err = passphrase(t, "authSecret", c.AuthSecret); err != nil {
-			return err
-		}
-	}
-	if c.PrivProtocol != "" {
-		if usm.PrivacyProtocol, known = privProtocols[c.PrivProtocol]; !known {
-			return wrong("privProtocol %q is not one of DES, AES, AES192, AES256, AES192C, AES256C", c.PrivProtocol)
-		}
-		g.MsgFlags = gosnmp.AuthPriv
-		if usm.PrivacyPassphrase, err = passphrase(t, "privSecret", c.PrivSecret); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// passphrase is a secret of at least the 8 characters that agents ask for.
-func passphrase(t collect.Target, what, ref string) (string, error) {
-	value, err := secret(t, what, ref)
-	if err == nil && len(value) < 8 {
-		err = fault.New(fault.Invalid, "snmp settings of %s: %s is shorter than 8 characters", t.Device, what)
-	}
-	return value, err
-}
 
 // session is one conversation with an agent.
+//
+// What SNMPv3 needs, and what a request looks like, is the library's. With SNMPv2c
+// the session sends and receives by itself, since there the library's work for a
+// request, of which most is text for a log that is off, costs more than the rest.
 type session struct {
 	g    *gosnmp.GoSNMP
+	conn net.Conn
 	stop func() bool
+
+	// With SNMPv2c:
+	buffer  *[]byte // what is received
+	request uint32  // the id of the last request
 }
 
-// open makes the socket; nothing is sent yet. The library sees the end of ctx
-// only between packets, so the socket is closed under it then.
-func open(ctx context.Context, g *gosnmp.GoSNMP) (*session, error) {
-	if err := g.Connect(); err != nil {
+// open makes the socket; nothing is sent yet. A wait ends with ctx only when the
+// socket is closed under it.
+func (c Collector) open(ctx context.Context, g *gosnmp.GoSNMP) (s *session, err error) {
+	s = &session{g: g, request: rand.Uint32()}
+	if g.Version == gosnmp.Version2c {
+		s.conn, err = net.Dial("udp", net.JoinHostPort(g.Target, strconv.Itoa(int(g.Port))))
+	} else {
+		err = g.Connect()
+		s.conn = g.Conn
+	}
+	if err != nil {
 		return nil, fault.Wrap(fault.Unavailable, err, "open a socket for SNMP")
 	}
-	conn := g.Conn
-	return &session{g: g, stop: context.AfterFunc(ctx, func() { conn.Close() })}, nil
+	if g.Version == gosnmp.Version2c {
+		s.buffer = c.buffers.Get().(*[]byte)
+	}
+	s.stop = context.AfterFunc(ctx, func() { s.conn.Close() })
+	return s, nil
 }
 
-func (s *session) close() {
+func (s *session) close(c Collector) {
 	s.stop()
-	_ = s.g.Close() // may be closed already, and nothing is buffered
+	_ = s.conn.Close() // may be closed already, and nothing is buffered
+	if s.buffer != nil {
+		c.buffers.Put(s.buffer)
+	}
+}
+
+// do sends a request and returns the answer to it.
+func (s *session) do(pdu gosnmp.PDUType, repetitions uint32, names ...string) (*gosnmp.SnmpPacket, error) {
+	switch {
+	case s.g.Version == gosnmp.Version2c:
+		return s.exchange(pdu, repetitions, names)
+	case pdu == gosnmp.GetBulkRequest:
+		return s.g.GetBulk(names, 0, repetitions)
+	}
+	return s.g.Get(names)
+}
+
+// exchange is do with SNMPv2c. It tries as often as the library would, and answers
+// to an earlier try count.
+func (s *session) exchange(pdu gosnmp.PDUType, repetitions uint32, names []string) (*gosnmp.SnmpPacket, error) {
+	variables := make([]gosnmp.SnmpPDU, len(names))
+	for i, name := range names {
+		variables[i] = gosnmp.SnmpPDU{Name: name, Type: gosnmp.Null}
+	}
+	request := s.g.MkSnmpPacket(pdu, variables, 0, repetitions)
+	first := s.request + 1
+	var err error
+	for range s.g.Retries + 1 {
+		if err := s.g.Context.Err(); err != nil {
+			return nil, err
+		}
+		s.request++
+		request.RequestID = s.request & math.MaxInt32
+		var data []byte
+		if data, err = request.MarshalMsg(); err != nil {
+			return nil, err
+		}
+		// The end of the context closes the socket.
+		if err = s.conn.SetDeadline(time.Now().Add(s.g.Timeout)); err != nil {
+			return nil, err
+		}
+		if _, err = s.conn.Write(data); err != nil {
+			continue
+		}
+		var answer *gosnmp.SnmpPacket
+		if answer, err = s.answer(first); err == nil {
+			return answer, nil
+		}
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = gosnmp.ErrMaxRetriesExceeded
+	}
+	return nil, err
+}
+
+// answer waits for the answer to one of the requests since first.
+func (s *session) answer(first uint32) (*gosnmp.SnmpPacket, error) {
+	for {
+		n, err := s.conn.Read(*s.buffer)
+		if err != nil {
+			return nil, err
+		}
+		p, ok := readAnswer((*s.buffer)[:n])
+		if !ok {
+			if p, err = s.g.SnmpDecodePacket(append([]byte(nil), (*s.buffer)[:n]...)); err != nil {
+				return nil, err
+			}
+		}
+		// Some agents answer without an id.
+		if (p.RequestID-first)&math.MaxInt32 <= s.request-first || p.RequestID == 0 {
+			return p, nil
+		}
+	}
 }
 
 // ask does one request; an error after the end of the context is that end.
-func (s *session) ask(do func() (*gosnmp.SnmpPacket, error)) (*gosnmp.SnmpPacket, error) {
-	resp, err := do()
+func (s *session) ask(pdu gosnmp.PDUType, repetitions int, names ...string) (*gosnmp.SnmpPacket, error) {
+	resp, err := s.do(pdu, uint32(repetitions), names...)
 	if err != nil && s.g.Context.Err() != nil {
 		return nil, s.g.Context.Err()
 	}
@@ -167,7 +146,7 @@ func (e agentError) Error() string { return "the agent answers " + gosnmp.SNMPEr
 
 // get reads scalars; what the agent does not have is missing in the result.
 func (s *session) get(oids ...string) (map[string]gosnmp.SnmpPDU, error) {
-	resp, err := s.ask(func() (*gosnmp.SnmpPacket, error) { return s.g.Get(oids) })
+	resp, err := s.ask(gosnmp.GetRequest, 0, oids...)
 	if err != nil {
 		return nil, err
 	}
@@ -189,90 +168,4 @@ func there(v gosnmp.SnmpPDU) bool {
 		return false
 	}
 	return true
-}
-
-// row is one row of a table: column number → value.
-type row map[string]gosnmp.SnmpPDU
-
-// table reads a whole table by bulk requests, by index. A table that the agent
-// does not have is empty. It ends where the agent says that nothing follows, or
-// leaves the table: a value that is missing in the middle (NULL, as some agents
-// answer for a cell that they cannot read) is that cell missing and nothing
-// else. The library's own walk takes an error status for the end of the table;
-// here it is an error, so that no half of a table passes for the whole.
-func (s *session) table(entry string) (map[string]row, error) {
-	rows := map[string]row{}
-	at, reps, prefix := entry, s.g.MaxRepetitions, entry+"."
-	for n, bytes := 0, 0; n < maxRows && bytes < maxTable; {
-		resp, err := s.ask(func() (*gosnmp.SnmpPacket, error) { return s.g.GetBulk([]string{at}, 0, reps) })
-		switch {
-		case err != nil:
-			return nil, err
-		case resp.Error == gosnmp.TooBig && reps > 1:
-			reps /= 2
-			continue
-		case resp.Error == gosnmp.NoSuchName:
-			return rows, nil
-		case resp.Error != gosnmp.NoError:
-			return nil, agentError(resp.Error)
-		case len(resp.Variables) == 0:
-			return rows, nil
-		}
-		for _, v := range resp.Variables {
-			rest, inside := strings.CutPrefix(v.Name, prefix)
-			if !inside || v.Type == gosnmp.EndOfMibView {
-				return rows, nil
-			}
-			if compare(v.Name, at) <= 0 {
-				return nil, fault.New(fault.Other, "the agent goes in a circle at %s", v.Name)
-			}
-			at = v.Name
-			n, bytes = n+1, bytes+size(v)
-			if !there(v) {
-				continue
-			}
-			column, index, _ := strings.Cut(rest, ".")
-			if rows[index] == nil {
-				rows[index] = row{}
-			}
-			rows[index][column] = v
-		}
-	}
-	return nil, fault.New(fault.Exhausted, "the agent's table %s has more than %d values, or %d MiB", entry, maxRows, maxTable>>20)
-}
-
-// size is about what a value takes in memory, in bytes.
-func size(v gosnmp.SnmpPDU) int {
-	const rest = 64 // of the value itself and of its place in a row
-	switch value := v.Value.(type) {
-	case []byte:
-		return rest + len(v.Name) + len(value)
-	case string:
-		return rest + len(v.Name) + len(value)
-	}
-	return rest + len(v.Name)
-}
-
-// compare orders OIDs number by number.
-func compare(a, b string) int {
-	a, b = strings.Trim(a, "."), strings.Trim(b, ".")
-	for more, moreB := true, true; ; {
-		var x, y string
-		x, a, more = strings.Cut(a, ".")
-		y, b, moreB = strings.Cut(b, ".")
-		if len(x) != len(y) { // no leading zeros, so a longer number is larger
-			return len(x) - len(y)
-		}
-		if c := strings.Compare(x, y); c != 0 {
-			return c
-		}
-		switch {
-		case more && !moreB:
-			return 1
-		case !more && moreB:
-			return -1
-		case !more:
-			return 0
-		}
-	}
 }

@@ -12,6 +12,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gosnmp/gosnmp"
@@ -22,15 +23,20 @@ import (
 )
 
 // Collector is the snmp collector.
-type Collector struct{}
+type Collector struct {
+	buffers *sync.Pool // of *[]byte, each for the largest datagram
+}
 
 // New returns the collector.
-func New() Collector { return Collector{} }
+func New() Collector {
+	const largest = 65535 // bytes
+	return Collector{buffers: &sync.Pool{New: func() any { b := make([]byte, largest); return &b }}}
+}
 
 // Collect reads the system group, the interface tables and, where offered, the
 // entity table. A table that cannot be read whole is left out, with a warning:
 // half of one would look as if interfaces or modules had been taken out.
-func (Collector) Collect(ctx context.Context, t collect.Target, emit collect.Emit) error {
+func (c Collector) Collect(ctx context.Context, t collect.Target, emit collect.Emit) error {
 	p := collect.ReadParams(t)
 	owns := p.Reachability(false)
 	if err := p.Err(); err != nil {
@@ -48,11 +54,11 @@ func (Collector) Collect(ctx context.Context, t collect.Target, emit collect.Emi
 	}
 	g.Target, g.Context = ip.String(), looking
 	r := collect.NewResult(t, net.JoinHostPort(t.Address, strconv.Itoa(int(g.Port))), owns)
-	s, err := open(looking, g)
+	s, err := c.open(looking, g)
 	if err != nil {
 		return err
 	}
-	defer s.close()
+	defer s.close(c)
 	found := s.look(t, r)
 	if err := collect.Ended(ctx); err != nil {
 		return err

@@ -29,8 +29,14 @@ type answers struct {
 
 func say(t *testing.T, target collect.Target) answers {
 	t.Helper()
+	return ask(t, New(), target)
+}
+
+// ask is say with a collector that has run before.
+func ask(t *testing.T, c Collector, target collect.Target) answers {
+	t.Helper()
 	out := answers{interfaces: map[event.Entity]event.Interface{}, counters: map[event.Entity]event.Counters{}}
-	err := New().Collect(context.Background(), target, func(_ context.Context, es ...event.Event) error {
+	err := c.Collect(context.Background(), target, func(_ context.Context, es ...event.Event) error {
 		for _, e := range es {
 			switch e.Type {
 			case event.TypeCheck:
@@ -127,7 +133,9 @@ func TestInventoryOfRealAgent(t *testing.T) {
 func TestInterfacesOfRealAgent(t *testing.T) {
 	a := start(t)
 	for name, target := range map[string]collect.Target{
-		"v2c":                         a.target(api.SNMP{Version: "2c", Community: "env:T_COMMUNITY", MaxRepetition: 3}),
+		"v2c, three at a time":        a.target(api.SNMP{Version: "2c", Community: "env:T_COMMUNITY", MaxRepetition: 3}),
+		"v2c, as many as fit":         a.target(api.SNMP{Version: "2c", Community: "env:T_COMMUNITY"}),
+		"v2c, a thousand at a time":   a.target(api.SNMP{Version: "2c", Community: "env:T_COMMUNITY", MaxRepetition: 1000}),
 		"agent without ifXTable":      a.target(api.SNMP{Version: "2c", Community: "env:T_NARROW"}),
 		"v3 with encryption, AES-256": a.user(users[3]),
 	} {

@@ -1,8 +1,9 @@
 package snmp
 
 import (
-	"fmt"
 	"math"
+	"net"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -22,6 +23,9 @@ func text(v gosnmp.SnmpPDU) string {
 	case string: // an object id
 		s = value
 	}
+	if plain(s) {
+		return s
+	}
 	s = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return ' '
@@ -33,6 +37,19 @@ func text(v gosnmp.SnmpPDU) string {
 		s = string(runes[:maxText])
 	}
 	return s
+}
+
+// plain reports whether nothing is to be changed of a text.
+func plain(s string) bool {
+	if len(s) > maxText || s != strings.TrimSpace(s) || strings.Contains(s, "  ") {
+		return false
+	}
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 // number reads any unsigned number; ok is false for what is missing, no number
@@ -50,10 +67,23 @@ func number(v gosnmp.SnmpPDU) (n uint64, ok bool) {
 	default:
 		return 0, false
 	}
-	if b := gosnmp.ToBigInt(v.Value); b.IsUint64() && b.Uint64() <= limit {
-		return b.Uint64(), true
+	switch value := v.Value.(type) { // the types that the library makes
+	case int:
+		n, ok = uint64(value), value >= 0
+	case uint:
+		n, ok = uint64(value), true
+	case uint32:
+		n, ok = uint64(value), true
+	case uint64:
+		n, ok = value, true
+	default:
+		b := gosnmp.ToBigInt(v.Value)
+		n, ok = b.Uint64(), b.IsUint64()
 	}
-	return 0, false
+	if !ok || n > limit {
+		return 0, false
+	}
+	return n, true
 }
 
 // mac reads a physical address, "" when it is none of 6 or 8 bytes or all zero.
@@ -62,14 +92,8 @@ func mac(v gosnmp.SnmpPDU) string {
 	if len(b) != 6 && len(b) != 8 {
 		return ""
 	}
-	parts := make([]string, len(b))
-	var bits byte
-	for i, c := range b {
-		parts[i] = fmt.Sprintf("%02x", c)
-		bits |= c
-	}
-	if bits == 0 {
+	if !slices.ContainsFunc(b, func(c byte) bool { return c != 0 }) {
 		return ""
 	}
-	return strings.Join(parts, ":")
+	return net.HardwareAddr(b).String()
 }

@@ -69,7 +69,7 @@ func TestPruneEmptiesTables(t *testing.T) {
 	if _, err := db.Writer.Prune(ctx); err != nil {
 		t.Fatal(err)
 	}
-	for _, table := range []string{"events", "folded", "devices", "series", "samples"} {
+	for _, table := range []string{"events", "folded", "devices", "series", "newest", "(SELECT series FROM samples UNION ALL SELECT series FROM recent)"} {
 		var n int
 		if err := db.reads.QueryRowContext(ctx, "SELECT count(*) FROM "+table).Scan(&n); err != nil {
 			t.Fatal(err)
@@ -80,6 +80,35 @@ func TestPruneEmptiesTables(t *testing.T) {
 	}
 	put(event.KindEvent, "order-0", "app.order.v1", `{}`)
 	put(event.KindMetric, "order-0", "app.size.v1", `{"n": 2}`) // its series is made again
+}
+
+// A device of which nothing but heartbeats is known is kept while they come, although
+// their time stands in the heartbeat's state alone.
+func TestPruneKeepsWhatBeats(t *testing.T) {
+	now, seq := t0, uint64(0)
+	db, ctx := openTest(t, t.TempDir(), store.Options{EventDays: 10, Now: func() time.Time { return now }}), context.Background()
+	beat := func() {
+		t.Helper()
+		seq++
+		m := fold.Message{Incarnation: 1, Event: event.Event{Kind: event.KindState, Site: "syd", Entity: "r1", Type: event.TypeSeen, Producer: "p1", Epoch: 1, Sequence: seq,
+			Data: []byte(`{"device":"r1","checks":[]}`), Time: now, Received: now, Stream: event.StreamState, StreamSeq: seq}}
+		if _, err := db.Writer.Apply(ctx, "acme", []fold.Message{m}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 20 {
+		beat()
+		now = now.Add(24 * time.Hour)
+	}
+	for _, want := range []int{1, 0} {
+		if _, err := db.Writer.Prune(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if n := count(t, db, "devices"); n != want {
+			t.Errorf("%d devices are left at %s, want %d", n, now, want)
+		}
+		now = now.Add(10 * 24 * time.Hour)
+	}
 }
 
 // Dead letters are counted, once each.

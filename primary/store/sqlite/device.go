@@ -80,12 +80,22 @@ func (r *Reader) inventory(ctx context.Context, ref api.DeviceRef) (json.RawMess
 	return data, classify(err, "read the inventory")
 }
 
+// chain is the samples of the series in own that stand in recent.
+const chain = `chain(series, time, "values", before) AS (
+		SELECT r.series, r.time, r."values", r.before FROM own CROSS JOIN newest n ON n.series = own.id CROSS JOIN recent r ON r.id = n.sample
+		UNION ALL SELECT r.series, r.time, r."values", r.before FROM chain c CROSS JOIN recent r ON r.id = c.before)`
+
+const seriesQuery = `WITH RECURSIVE own(id, entity, type) AS (SELECT id, entity, type FROM series
+		WHERE tenant = ?1 AND site = ?2 AND (entity = ?3 OR entity > ?3 || '/' AND entity < ?3 || '0')), ` + chain + `
+	SELECT own.entity, own.type, p.time, p."values" FROM (SELECT series, time, "values" FROM chain
+		UNION ALL SELECT s.series, s.time, s."values" FROM own CROSS JOIN samples s ON s.series = own.id) p JOIN own ON own.id = p.series` + seriesOrder
+
+const seriesOrder = ` ORDER BY own.entity, own.type, own.id, p.time DESC`
+
 // seriesOf returns the series of a device and its parts, each with its latest
 // value and its last hour as far as an answer can carry it.
 func (r *Reader) seriesOf(ctx context.Context, ref api.DeviceRef) ([]api.Series, error) {
-	rows, err := r.db.QueryContext(ctx, `SELECT entity, type, time, "values" FROM series JOIN samples ON series = id
-		WHERE tenant = ? AND site = ? AND (entity = ?3 OR entity > ?3 || '/' AND entity < ?3 || '0')
-		ORDER BY entity, type, id, time DESC`, ref.Tenant, ref.Site, ref.Device)
+	rows, err := r.db.QueryContext(ctx, seriesQuery, ref.Tenant, ref.Site, ref.Device)
 	if err != nil {
 		return nil, classify(err, "read metrics")
 	}

@@ -74,7 +74,9 @@ func checkDevices(req api.ListRequest) error {
 // deviceQuery reads the devices at places that the index found, and says which of
 // them each row is. '0' follows '/', so the ranges are everything below
 // "<device>/if/" and "<device>/check/".
-const deviceQuery = `SELECT j.key, d.tenant, d.site, d.device, d.seen, ` + facetColumns + `,
+const deviceQuery = `SELECT j.key, d.tenant, d.site, d.device,
+	max(d.seen, coalesce((SELECT max(s.time) FROM states s WHERE s.tenant = d.tenant AND s.type = '` + string(event.TypeSeen) + `'
+		AND s.site = d.site AND s.entity = d.device), 0)), ` + facetColumns + `,
 	(SELECT count(*) FROM states s WHERE s.tenant = d.tenant AND s.type = '` + string(event.TypeInterface) + `' AND s.site = d.site
 		AND s.entity > d.device || '/if/' AND s.entity < d.device || '/if0' AND s.winner = 1),
 	(SELECT count(*) FROM states s WHERE s.tenant = d.tenant AND s.type = '` + string(event.TypeCheck) + `' AND s.site = d.site

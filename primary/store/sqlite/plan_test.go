@@ -39,6 +39,11 @@ func TestListsUseTheKeys(t *testing.T) {
 	wantPlan(ctx, t, db, stateColumnsFull+statesAt, []any{"[]", "t"}, "SEARCH s USING INDEX sqlite_autoindex_states_1 (tenant=? AND type=? AND site=? AND entity=?)")
 	wantPlan(ctx, t, db, knownStates, []any{"[]", "t"}, "SEARCH s USING COVERING INDEX sqlite_autoindex_states_1 (tenant=? AND type=? AND site=? AND entity=?)")
 	wantPlan(ctx, t, db, statePlaces, []any{"", "t"}, "SEARCH s USING COVERING INDEX sqlite_autoindex_states_1 (tenant=? AND type=? AND site>?)")
+	// Of samples only those of the device, and of the newest of them, are read.
+	wantPlan(ctx, t, db, "SELECT * FROM ("+strings.TrimSuffix(seriesQuery, seriesOrder)+")", []any{"acme", "syd", "r5"}, "SEARCH r USING INTEGER PRIMARY KEY (rowid=?)")
+	for _, step := range []string{"SEARCH r USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH n USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH p USING PRIMARY KEY (series=?)"} {
+		wantPlan(ctx, t, db, stateColumnsFull+statesAt, []any{"[]", "t"}, step)
+	}
 }
 
 // wantPlan wants a step in the plan of a query, and none that scans a large table
@@ -58,7 +63,7 @@ func wantPlan(ctx context.Context, t *testing.T, db *DB, query string, args []an
 			t.Fatal(err)
 		}
 		plan = append(plan, detail)
-		if strings.HasPrefix(detail, "SCAN d") || strings.HasPrefix(detail, "SCAN s ") || strings.Contains(detail, "ORDER BY") {
+		if strings.HasPrefix(detail, "SCAN d") || strings.HasPrefix(detail, "SCAN s ") || strings.HasPrefix(detail, "SCAN r") || strings.HasPrefix(detail, "SCAN n") || strings.Contains(detail, "ORDER BY") {
 			t.Errorf("%s\nin the plan of %s", detail, query)
 		}
 	}

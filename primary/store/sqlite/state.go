@@ -23,17 +23,26 @@ func (s *stateRow) place() store.Place {
 }
 
 // runQuery finds the run of a stateRow. Only checks have runs.
-const runQuery = `(SELECT p."values" FROM samples p WHERE p.time > s.time AND p.series = (SELECT id FROM series x WHERE x.tenant = s.tenant
-		AND x.site = s.site AND x.entity = s.entity AND x.type = '` + string(event.TypeSeen) + `') ORDER BY p.time DESC LIMIT 1)`
+const runQuery = `(SELECT coalesce((SELECT r."values" FROM recent r WHERE r.id = n.sample),
+		(SELECT p."values" FROM samples p WHERE p.series = n.series AND p.time = n.time))
+	FROM series x CROSS JOIN newest n ON n.series = x.id WHERE n.time > s.time
+	AND x.tenant = s.tenant AND x.site = s.site AND x.entity = s.entity AND x.type = '` + string(event.TypeSeen) + `')`
 
 // seenQuery is the newest of a state, its entity's metrics, and for an interface the
 // lists of counters of its device that it stands in.
-const seenQuery = `max(s.time, coalesce((SELECT max((SELECT max(p.time) FROM samples p WHERE p.series = x.id))
-		FROM series x WHERE x.tenant = s.tenant AND x.site = s.site AND x.entity = s.entity), 0),
-	iif(s.type = '` + string(event.TypeInterface) + `', coalesce((SELECT max((SELECT p.time FROM samples p WHERE p.series = x.id
-		AND EXISTS (SELECT 1 FROM json_each(p."values", '$.index') i WHERE i.value = substr(s.entity, length(s.device) + length('/if/') + 1))
-		ORDER BY p.time DESC LIMIT 1)) FROM series x WHERE x.tenant = s.tenant AND x.site = s.site
+const seenQuery = `max(s.time, coalesce((SELECT max(n.time) FROM series x CROSS JOIN newest n ON n.series = x.id
+		WHERE x.tenant = s.tenant AND x.site = s.site AND x.entity = s.entity), 0),
+	iif(s.type = '` + string(event.TypeInterface) + `', coalesce((SELECT max(coalesce(
+		(WITH RECURSIVE chain(time, "values", before) AS (
+			SELECT r.time, r."values", r.before FROM newest n CROSS JOIN recent r ON r.id = n.sample WHERE n.series = x.id
+			UNION ALL SELECT r.time, r."values", r.before FROM chain c CROSS JOIN recent r ON r.id = c.before)
+			SELECT p.time FROM chain p WHERE ` + listed + ` LIMIT 1), 0),
+		coalesce((SELECT p.time FROM samples p WHERE p.series = x.id AND ` + listed + ` ORDER BY p.time DESC LIMIT 1), 0))
+		FROM series x WHERE x.tenant = s.tenant AND x.site = s.site
 		AND x.entity > s.device || '/if/' AND x.entity < s.device || '/if0' AND x.type = '` + string(event.TypeCountersList) + `'), 0), 0))`
+
+// listed is whether an interface stands in a list of counters.
+const listed = `EXISTS (SELECT 1 FROM json_each(p."values", '$.index') i WHERE i.value = substr(s.entity, length(s.device) + length('/if/') + 1))`
 
 const (
 	stateColumnsFull  = `SELECT s.tenant, s.site, s.entity, ` + seenQuery + `, s.data, iif(s.type = '` + string(event.TypeCheck) + `', ` + runQuery + `, NULL)`

@@ -50,12 +50,15 @@ func (m multi) exec(ctx context.Context, args []any) (last int64, err error) {
 // statements are prepared once, on the writer's connection.
 type statements struct {
 	cursors, ledger, lanes, seriesID *sql.Stmt // read
+	newest, oldest                   *sql.Stmt // read
 
 	putCursor, putMarks, putLedger, putNote, putState, setWinner *sql.Stmt
 	putDeclared, putReach, putInventory                          *sql.Stmt
 	putSeries, putSample, trimSeries                             *sql.Stmt
+	putRecent, setRecent, putNewest                              *sql.Stmt
+	keepRecent, trimRecent                                       *sql.Stmt
 	putDead, putAlarm, putFolded                                 *sql.Stmt
-	putEvents, putSeen                                           multi
+	putEvents, putSeen, putKnown                                 multi
 
 	all []*sql.Stmt
 }
@@ -104,8 +107,20 @@ func (st *statements) prepare(ctx context.Context, c *sql.Conn) error {
 			ON CONFLICT (series, time) DO UPDATE SET "values" = excluded."values"`},
 		// Several at once: each time the page at the series' beginning is written too.
 		{&st.trimSeries, `DELETE FROM samples WHERE series = ?1
-			AND time < (SELECT max(time) FROM samples WHERE series = ?1) - ?2
-			AND (SELECT min(time) FROM samples WHERE series = ?1) < (SELECT max(time) FROM samples WHERE series = ?1) - ?2 - ?3`},
+			AND time < (SELECT time FROM newest WHERE series = ?1) - ?2
+			AND (SELECT min(time) FROM samples WHERE series = ?1) < (SELECT time FROM newest WHERE series = ?1) - ?2 - ?3`},
+		{&st.newest, `SELECT sample, time FROM newest WHERE series = ?`},
+		{&st.putRecent, `INSERT INTO recent (series, before, time, "values") VALUES (?, ?, ?, ?)`},
+		{&st.putNewest, `INSERT INTO newest (series, sample, time) VALUES (?, ?, ?)
+			ON CONFLICT (series) DO UPDATE SET sample = excluded.sample, time = excluded.time`},
+		{&st.setRecent, `UPDATE recent SET "values" = ?1 WHERE id = (WITH RECURSIVE chain(id, before, time) AS (
+				SELECT r.id, r.before, r.time FROM newest n CROSS JOIN recent r ON r.id = n.sample WHERE n.series = ?2
+				UNION ALL SELECT r.id, r.before, r.time FROM chain c CROSS JOIN recent r ON r.id = c.before WHERE c.time > ?3)
+			SELECT id FROM chain WHERE time = ?3)`},
+		{&st.oldest, `SELECT r.id, r.time, coalesce((SELECT n.time FROM newest n WHERE n.series = r.series), 0) FROM recent r ORDER BY r.id LIMIT ?`},
+		{&st.keepRecent, `INSERT INTO samples (series, time, "values") SELECT series, time, "values" FROM recent WHERE id = ?
+			ON CONFLICT (series, time) DO NOTHING`},
+		{&st.trimRecent, `DELETE FROM recent WHERE id <= ?`},
 
 		{&st.putDead, `INSERT INTO dead (tenant, stream, reason, producer, count, last, entity, type) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (tenant, stream, reason, producer) DO UPDATE SET count = count + excluded.count,
@@ -127,7 +142,13 @@ func (st *statements) prepare(ctx context.Context, c *sql.Conn) error {
 	}
 	st.putSeen, err = prepareMulti(ctx, c, `INSERT INTO devices (tenant, site, device, seen)`, 4,
 		`ON CONFLICT (tenant, site, device) DO UPDATE SET seen = max(seen, excluded.seen)`)
-	st.all = append(st.all, st.putEvents.one, st.putEvents.many, st.putSeen.one, st.putSeen.many)
+	if err != nil {
+		return err
+	}
+	st.putKnown, err = prepareMulti(ctx, c, `INSERT INTO devices (tenant, site, device, seen)`, 4, `ON CONFLICT (tenant, site, device) DO NOTHING`)
+	for _, m := range []multi{st.putEvents, st.putSeen, st.putKnown} {
+		st.all = append(st.all, m.one, m.many)
+	}
 	return err
 }
 

@@ -46,7 +46,7 @@ func (t *tx) save(ctx context.Context, known *fold.Known, ch *fold.Changes) (pos
 	if err := t.putStates(ctx, known, ch); err != nil {
 		return 0, err
 	}
-	if err := t.putDevices(ctx, ch.Devices); err != nil {
+	if err := t.putDevices(ctx, ch.Devices, ch.States); err != nil {
 		return 0, err
 	}
 	if err = t.putSamples(ctx, ch.Samples); err != nil {
@@ -119,12 +119,26 @@ func (t *tx) putStates(ctx context.Context, known *fold.Known, ch *fold.Changes)
 	return nil
 }
 
-func (t *tx) putDevices(ctx context.Context, devices map[fold.DeviceKey]*fold.Facets) error {
-	args := make([]any, 0, len(devices)*t.st.putSeen.width)
-	for key, f := range devices {
-		args = append(args, string(t.tenant), string(key.Site), string(key.Device), nanos(f.Seen))
+func (t *tx) putDevices(ctx context.Context, devices map[fold.DeviceKey]*fold.Facets, states map[fold.LaneKey]*fold.Version) error {
+	// A heartbeat's state says when it was; that time is not written again.
+	beat := map[fold.DeviceKey]time.Time{}
+	for key, v := range states {
+		if at := (fold.DeviceKey{Site: key.Site, Device: key.Entity}); key.Type == event.TypeSeen && v.Time.After(beat[at]) {
+			beat[at] = v.Time
+		}
 	}
-	if _, err := t.st.putSeen.exec(ctx, args); err != nil {
+	var seen, known []any
+	for key, f := range devices {
+		into := &seen
+		if at, ok := beat[key]; ok && !f.Seen.After(at) {
+			into = &known
+		}
+		*into = append(*into, string(t.tenant), string(key.Site), string(key.Device), nanos(f.Seen))
+	}
+	if _, err := t.st.putSeen.exec(ctx, seen); err != nil {
+		return err
+	}
+	if _, err := t.st.putKnown.exec(ctx, known); err != nil {
 		return err
 	}
 	for key, f := range devices {

@@ -59,6 +59,8 @@ func Run(t *testing.T, e Exam) {
 		{"TwoPollers", twoPollers},
 		{"Accounts", accounts},
 		{"Metrics", metrics},
+		{"LateSamples", lateSamples},
+		{"EndedSeries", endedSeries},
 		{"Runs", runs},
 		{"CountersList", countersList},
 		{"Lanes", lanes},

@@ -70,6 +70,9 @@ func runs(t *testing.T, e Exam) {
 		if c := check(); c.Latency != latency || !c.LastSeen.Equal(last) || c.Status != "ok" {
 			t.Errorf("%+v, the last run was at %s", c, last)
 		}
+		if d := ok(s.Devices(ctx, api.ListRequest{}))(t).Items; len(d) != 1 || !d[0].LastSeen.Equal(last.Add(time.Second)) {
+			t.Errorf("%+v, the last heartbeat was at %s", d, last.Add(time.Second))
+		}
 	}
 	f.put("acme", event.KindState, web, event.TypeCheck, t0.Add(time.Hour), event.Check{Device: "r1", Name: "web", Status: "critical", Collector: "http", Latency: 9})
 	if c := check(); c.Latency != 9 || c.Status != "critical" {

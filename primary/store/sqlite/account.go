@@ -9,6 +9,19 @@ import (
 	"midplane/primary/store"
 )
 
+// ledgerNotes is what the ledger's accounts say beside what folding needs. The table is
+// made at every start and is in no migration: a program of an earlier version, which a
+// primary may go back to, does not know it and leaves it alone.
+const ledgerNotes = `CREATE TABLE IF NOT EXISTS ledger_notes (
+	tenant   TEXT NOT NULL,
+	producer TEXT NOT NULL,
+	epoch    INTEGER NOT NULL,
+	stream   TEXT NOT NULL,
+	site     TEXT NOT NULL,    -- of the newest message
+	doubled  INTEGER NOT NULL, -- messages that came again
+	PRIMARY KEY (tenant, producer, epoch, stream)
+) WITHOUT ROWID`
+
 type note struct {
 	site    event.Site
 	doubled uint64

@@ -69,7 +69,7 @@ func Open(ctx context.Context, dir string, opts store.Options) (*DB, error) {
 	db.Reader = &Reader{db: db.reads, grown: grown, index: found}
 	db.Writer = &Writer{opts: opts, reads: db.reads, grown: grown, index: found, series: seriesIDs{}}
 	if err = migrate(ctx, db.writes); err == nil {
-		err = makeBeside(ctx, db.writes)
+		_, err = db.writes.ExecContext(ctx, createMarks)
 	}
 	if err == nil {
 		err = db.Writer.start(ctx, db.writes)
@@ -131,7 +131,9 @@ func migrate(ctx context.Context, db *sql.DB) error {
 		return fault.WithHint(fault.New(fault.Invalid, "the database has schema %d, this program knows %d", current, target),
 			"run the newer program, or move the database away: the primary reads everything again")
 	}
-	_, err = p.Up(ctx)
+	if _, err = p.Up(ctx); err == nil {
+		_, err = db.ExecContext(ctx, ledgerNotes)
+	}
 	return err
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -183,7 +184,7 @@ func TestMigratesSamples(t *testing.T) {
 	checkMigrated(t, dir)
 }
 
-// So does one whose program was killed while it made the tables.
+// So does one whose program was killed in the middle of the migration.
 func TestMigrationKilled(t *testing.T) {
 	dir, copied := t.TempDir(), t.TempDir()
 	older(t, dir)
@@ -192,12 +193,17 @@ func TestMigrationKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
+	text, err := migrations.ReadFile("migrations/00003_recent_samples.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	up, _, _ := strings.Cut(string(text), "-- +goose Down")
 	tx, err := db.BeginTx(context.Background(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = tx.Rollback() }()
-	if _, err := tx.ExecContext(context.Background(), createRecent+fillNewest); err != nil {
+	if _, err := tx.ExecContext(context.Background(), up); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"primary.db", "primary.db-wal"} { // what a kill leaves
@@ -210,64 +216,4 @@ func TestMigrationKilled(t *testing.T) {
 		}
 	}
 	checkMigrated(t, copied)
-}
-
-// A primary that goes back to the last release writes its samples where that release
-// has them. When this version comes back, every series is one again.
-func TestSamplesOfTheLastReleaseInBetween(t *testing.T) {
-	ctx, dir := context.Background(), t.TempDir()
-	at := t0
-	db := openTest(t, dir, store.Options{Now: func() time.Time { return at }})
-	p := &pings{t: t, w: db.Writer, tenant: "acme"}
-	for range 3 {
-		p.put(at, "r1", "r2")
-		at = at.Add(time.Minute)
-	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
-	last, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "primary.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, q := range []string{
-		fmt.Sprintf(`INSERT INTO samples SELECT id, %d, CAST('{"rttMs":100}' AS BLOB) FROM series WHERE entity = 'r1'`, at.UnixNano()),
-		`UPDATE cursors SET seq = seq + 1 WHERE stream = 'METRICS'`,
-		`UPDATE devices SET seen = 1, d_removed = 0`,
-	} {
-		if _, err := last.ExecContext(ctx, q); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := last.Close(); err != nil {
-		t.Fatal(err)
-	}
-	db = openTest(t, dir, store.Options{Now: func() time.Time { return at }})
-	var newest int64
-	if err := db.reads.QueryRowContext(ctx, "SELECT n.time FROM newest n JOIN series s ON s.id = n.series WHERE s.entity = 'r1'").Scan(&newest); err != nil {
-		t.Fatal(err)
-	}
-	if newest != at.UnixNano() {
-		t.Errorf("r1 was last seen at %d, want %d", newest, at.UnixNano())
-	}
-	at = at.Add(time.Minute)
-	p.w, p.seq = db.Writer, p.seq+1
-	p.put(at, "r1", "r2")
-	for device, want := range map[string][]float64{"r1": {1, 3, 5, 100, 8}, "r2": {2, 4, 6, 9}} {
-		d, err := db.Reader.Device(ctx, api.DeviceRef{Tenant: "acme", Site: "syd", Device: device})
-		if err != nil {
-			t.Fatal(err)
-		}
-		var got []float64
-		for _, m := range d.Metrics {
-			if m.Name == "rttMs" {
-				for _, point := range m.Points {
-					got = append(got, point.Value)
-				}
-			}
-		}
-		if !slices.Equal(got, want) {
-			t.Errorf("%s: %v, want %v", device, got, want)
-		}
-	}
 }

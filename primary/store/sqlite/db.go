@@ -69,7 +69,11 @@ func Open(ctx context.Context, dir string, opts store.Options) (*DB, error) {
 	db.Reader = &Reader{db: db.reads, grown: grown, index: found}
 	db.Writer = &Writer{opts: opts, reads: db.reads, grown: grown, index: found, series: seriesIDs{}}
 	if err = migrate(ctx, db.writes); err == nil {
-		_, err = db.writes.ExecContext(ctx, createMarks)
+		for _, make := range append([]string{createMarks}, createRecent...) {
+			if _, err = db.writes.ExecContext(ctx, make); err != nil {
+				break
+			}
+		}
 	}
 	if err == nil {
 		err = db.Writer.start(ctx, db.writes)

@@ -69,7 +69,7 @@ func TestPruneEmptiesTables(t *testing.T) {
 	if _, err := db.Writer.Prune(ctx); err != nil {
 		t.Fatal(err)
 	}
-	for _, table := range []string{"events", "folded", "devices", "series", "newest", "(SELECT series FROM samples UNION ALL SELECT series FROM recent)"} {
+	for _, table := range []string{"events", "folded", "devices", "series", "newest", "(SELECT series FROM samples UNION ALL SELECT chain FROM recent)"} {
 		var n int
 		if err := db.reads.QueryRowContext(ctx, "SELECT count(*) FROM "+table).Scan(&n); err != nil {
 			t.Fatal(err)

@@ -82,8 +82,8 @@ func (r *Reader) inventory(ctx context.Context, ref api.DeviceRef) (json.RawMess
 
 // chain is the samples of the series in own that stand in recent.
 const chain = `chain(series, time, "values", before) AS (
-		SELECT r.series, r.time, r."values", r.before FROM own CROSS JOIN newest n ON n.series = own.id CROSS JOIN recent r ON r.id = n.sample
-		UNION ALL SELECT r.series, r.time, r."values", r.before FROM chain c CROSS JOIN recent r ON r.id = c.before)`
+		SELECT own.id, r.time, r."values", r.before FROM own CROSS JOIN newest n ON n.series = own.id CROSS JOIN recent r ON r.id = n.sample
+		UNION ALL SELECT c.series, r.time, r."values", r.before FROM chain c CROSS JOIN recent r ON r.id = c.before)`
 
 const seriesQuery = `WITH RECURSIVE own(id, entity, type) AS (SELECT id, entity, type FROM series
 		WHERE tenant = ?1 AND site = ?2 AND (entity = ?3 OR entity > ?3 || '/' AND entity < ?3 || '0')), ` + chain + `

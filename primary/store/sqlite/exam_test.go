@@ -38,8 +38,8 @@ func dump(t *testing.T, dir string) string {
 	for _, q := range []string{
 		"SELECT * FROM cursors ORDER BY 1, 2", "SELECT * FROM ledgers ORDER BY 1, 2, 3, 4", "SELECT * FROM ledger_notes", "SELECT * FROM states ORDER BY 1, 2, 3, 4",
 		"SELECT * FROM devices ORDER BY 1, 2, 3", "SELECT * FROM events ORDER BY pos", "SELECT * FROM alarms",
-		"SELECT site, entity, type, p.time, \"values\" FROM series JOIN (SELECT series, time, \"values\" FROM samples UNION ALL SELECT series, time, \"values\" FROM recent) p ON id = series ORDER BY 1, 2, 3, 4",
-		"SELECT site, entity, type, time FROM series JOIN newest ON id = series ORDER BY 1, 2, 3",
+		"SELECT site, entity, type, p.time, \"values\" FROM series JOIN (SELECT series, time, \"values\" FROM samples UNION ALL SELECT n.series, r.time, \"values\" FROM recent r JOIN newest n ON n.id = r.chain) p ON id = p.series ORDER BY 1, 2, 3, 4",
+		"SELECT site, entity, type, time FROM series x JOIN newest ON x.id = series ORDER BY 1, 2, 3",
 	} {
 		rows, err := db.QueryContext(context.Background(), q)
 		if err != nil {

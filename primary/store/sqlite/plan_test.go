@@ -41,7 +41,7 @@ func TestListsUseTheKeys(t *testing.T) {
 	wantPlan(ctx, t, db, statePlaces, []any{"", "t"}, "SEARCH s USING COVERING INDEX sqlite_autoindex_states_1 (tenant=? AND type=? AND site>?)")
 	// Of samples only those of the device, and of the newest of them, are read.
 	wantPlan(ctx, t, db, "SELECT * FROM ("+strings.TrimSuffix(seriesQuery, seriesOrder)+")", []any{"acme", "syd", "r5"}, "SEARCH r USING INTEGER PRIMARY KEY (rowid=?)")
-	for _, step := range []string{"SEARCH r USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH n USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH p USING PRIMARY KEY (series=?)"} {
+	for _, step := range []string{"SEARCH r USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH n USING INDEX sqlite_autoindex_newest_1 (series=?)", "SEARCH p USING PRIMARY KEY (series=?)"} {
 		wantPlan(ctx, t, db, stateColumnsFull+statesAt, []any{"[]", "t"}, step)
 	}
 }

@@ -34,9 +34,8 @@ func (w *Writer) Prune(ctx context.Context) (int64, error) {
 		{dropRecent(`SELECT series FROM newest WHERE time < ?`), []any{cut}},
 		{`DELETE FROM samples WHERE (series, time) IN (SELECT series, time FROM samples
 			WHERE series IN (SELECT series FROM newest WHERE time < ?) LIMIT ?)`, []any{cut, pruneChunk}},
-		{`DELETE FROM newest WHERE series IN (SELECT series FROM newest WHERE time < ? LIMIT ?)`, []any{cut, pruneChunk}},
-		{`DELETE FROM series WHERE id IN (SELECT id FROM series
-			WHERE NOT EXISTS (SELECT 1 FROM newest WHERE series = id) LIMIT ?)`, []any{pruneChunk}},
+		{`DELETE FROM series WHERE id IN (SELECT id FROM series x
+			WHERE NOT EXISTS (SELECT 1 FROM newest n WHERE n.series = x.id AND n.time >= ?) LIMIT ?)`, []any{cut, pruneChunk}},
 	} {
 		for {
 			n, err := w.delete(ctx, step.stmt, step.args...)

@@ -69,12 +69,20 @@ func (t *tx) putSamples(ctx context.Context, samples []fold.Sample) error {
 }
 
 func (t *tx) putSample(ctx context.Context, series, at int64, values []byte) error {
-	var sample, newest int64
-	err := t.st.newest.QueryRowContext(ctx, series).Scan(&sample, &newest)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+	var chain, sample, newest int64
+	err := t.st.newest.QueryRowContext(ctx, series).Scan(&chain, &sample, &newest)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		res, err := t.st.putNewest.ExecContext(ctx, series, at)
+		if err == nil {
+			chain, err = res.LastInsertId()
+		}
+		if err != nil {
+			return err
+		}
+	case err != nil:
 		return err
-	}
-	if err == nil && at <= newest {
+	case at <= newest:
 		res, err := t.st.setRecent.ExecContext(ctx, values, series, at)
 		if err != nil {
 			return err
@@ -85,14 +93,14 @@ func (t *tx) putSample(ctx context.Context, series, at int64, values []byte) err
 		_, err = t.st.putSample.ExecContext(ctx, series, at, values)
 		return err
 	}
-	res, err := t.st.putRecent.ExecContext(ctx, series, sample, at, values)
+	res, err := t.st.putRecent.ExecContext(ctx, chain, sample, at, values)
 	if err != nil {
 		return err
 	}
 	if sample, err = res.LastInsertId(); err != nil {
 		return err
 	}
-	_, err = t.st.putNewest.ExecContext(ctx, series, sample, at)
+	_, err = t.st.setNewest.ExecContext(ctx, sample, at, chain)
 	return err
 }
 

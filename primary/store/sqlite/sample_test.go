@@ -2,14 +2,11 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -113,7 +110,7 @@ func TestSamplesOfATenantThatIsGone(t *testing.T) {
 	}
 	again := &pings{t: t, w: db.Writer, tenant: "acme", seq: 1000}
 	again.put(t0.Add(time.Hour), "r1")
-	if n := count(t, db, "recent r JOIN series x ON x.id = r.series WHERE x.tenant = 'acme'"); n != 1 {
+	if n := count(t, db, "recent r JOIN newest n ON n.id = r.chain JOIN series x ON x.id = n.series WHERE x.tenant = 'acme'"); n != 1 {
 		t.Errorf("%d samples of the new tenant, want 1", n)
 	}
 }
@@ -178,42 +175,104 @@ func checkMigrated(t *testing.T, dir string) {
 }
 
 // An older database keeps its samples, and the series go on.
-func TestMigratesSamples(t *testing.T) {
+func TestOlderSamples(t *testing.T) {
 	dir := t.TempDir()
 	older(t, dir)
 	checkMigrated(t, dir)
 }
 
-// So does one whose program was killed in the middle of the migration.
-func TestMigrationKilled(t *testing.T) {
-	dir, copied := t.TempDir(), t.TempDir()
-	older(t, dir)
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "primary.db")+"?_pragma=journal_mode(WAL)&_pragma=cache_size(1)&_txlock=immediate")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	text, err := migrations.ReadFile("migrations/00003_recent_samples.sql")
-	if err != nil {
-		t.Fatal(err)
-	}
-	up, _, _ := strings.Cut(string(text), "-- +goose Down")
-	tx, err := db.BeginTx(context.Background(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = tx.Rollback() }()
-	if _, err := tx.ExecContext(context.Background(), up); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"primary.db", "primary.db-wal"} { // what a kill leaves
-		data, err := os.ReadFile(filepath.Join(dir, name))
-		if err == nil {
-			err = os.WriteFile(filepath.Join(copied, name), data, 0o600)
-		}
+// So does one whose program was killed while it made the tables, at any step.
+func TestKilledWhileTablesAreMade(t *testing.T) {
+	for steps := range createRecent {
+		dir := t.TempDir()
+		older(t, dir)
+		db, err := open(filepath.Join(dir, "primary.db"), 1, "")
 		if err != nil {
 			t.Fatal(err)
 		}
+		for _, q := range createRecent[:steps] {
+			if _, err := db.ExecContext(context.Background(), q); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		checkMigrated(t, dir)
 	}
-	checkMigrated(t, copied)
+}
+
+// The program of the last release runs for a while: it removes series of which it has
+// no samples, gives their numbers to others, and goes on with those that it knows.
+// What it did counts, and no sample comes into another's series.
+func TestLastReleaseInBetween(t *testing.T) {
+	ctx, dir, now := context.Background(), t.TempDir(), t0
+	opts := store.Options{Now: func() time.Time { return now }}
+	db := openTest(t, dir, opts)
+	f := &pings{t: t, w: db.Writer, tenant: "acme"}
+	for minute := range 30 {
+		now = t0.Add(time.Duration(minute) * time.Minute)
+		f.put(now, "r1", "r2")
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	last, err := open(filepath.Join(dir, "primary.db"), 1, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	now = t0.Add(40 * time.Minute)
+	sample := func(series int) string {
+		return fmt.Sprintf(`INSERT INTO samples VALUES (%d, %d, CAST('{"rttMs":1000}' AS BLOB))`, series, now.UnixNano())
+	}
+	for _, q := range []string{
+		sample(1), // r1 goes on, r2 does not
+		`DELETE FROM series WHERE id IN (SELECT id FROM series WHERE NOT EXISTS (SELECT 1 FROM samples WHERE series = id) LIMIT 1000)`,
+		`INSERT INTO series (tenant, site, entity, type) VALUES ('globex', 'syd', 'g1', '` + string(event.TypePing) + `')`,
+		sample(2),
+		`INSERT INTO cursors VALUES ('globex', 'METRICS', 1, 1, 1, 1)`,
+		`INSERT INTO devices (tenant, site, device, seen, d_removed) VALUES ('globex', 'syd', 'g1', 1, 0), ('acme', 'syd', 'r3', 1, 0)`,
+		`UPDATE devices SET d_removed = 0`,
+	} {
+		if _, err := last.ExecContext(ctx, q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := last.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db = openTest(t, dir, opts)
+	points := func(tenant, device string) (n int) {
+		d, err := db.Reader.Device(ctx, api.DeviceRef{Tenant: tenant, Site: "syd", Device: device})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range d.Metrics {
+			if m.Name == "rttMs" {
+				n += len(m.Points)
+			}
+		}
+		return n
+	}
+	check := func(r1, r2, g1 int) {
+		t.Helper()
+		if a, b, c := points("acme", "r1"), points("acme", "r2"), points("globex", "g1"); a != r1 || b != r2 || c != g1 {
+			t.Errorf("%d, %d and %d points, want %d, %d and %d", a, b, c, r1, r2, g1)
+		}
+	}
+	check(31, 0, 1)
+	f.w = db.Writer
+	other := &pings{t: t, w: db.Writer, tenant: "globex", seq: 1}
+	for minute := 41; minute < 150; minute++ { // until what r2 left has reached the beginning
+		now = t0.Add(time.Duration(minute) * time.Minute)
+		other.put(now, "g1")
+		if minute == 41 {
+			f.put(now, "r1")
+			check(32, 0, 2)
+		}
+	}
+	check(32, 0, 61)
+	if n := count(t, db, "recent"); n > 62 {
+		t.Errorf("%d samples are kept", n)
+	}
 }

@@ -23,7 +23,7 @@ func (s *stateRow) place() store.Place {
 }
 
 // runQuery finds the run of a stateRow. Only checks have runs.
-const runQuery = `(SELECT coalesce((SELECT r."values" FROM recent r WHERE r.id = n.sample),
+const runQuery = `(SELECT coalesce((SELECT r."values" FROM recent r WHERE r.id = n.sample AND r.time = n.time),
 		(SELECT p."values" FROM samples p WHERE p.series = n.series AND p.time = n.time))
 	FROM series x CROSS JOIN newest n ON n.series = x.id WHERE n.time > s.time
 	AND x.tenant = s.tenant AND x.site = s.site AND x.entity = s.entity AND x.type = '` + string(event.TypeSeen) + `')`

@@ -55,7 +55,7 @@ type statements struct {
 	putCursor, putMarks, putLedger, putNote, putState, setWinner *sql.Stmt
 	putDeclared, putReach, putInventory                          *sql.Stmt
 	putSeries, putSample, trimSeries                             *sql.Stmt
-	putRecent, setRecent, putNewest                              *sql.Stmt
+	putRecent, setRecent, putNewest, setNewest                   *sql.Stmt
 	keepRecent, trimRecent                                       *sql.Stmt
 	putDead, putAlarm, putFolded                                 *sql.Stmt
 	putEvents, putSeen, putKnown                                 multi
@@ -109,16 +109,16 @@ func (st *statements) prepare(ctx context.Context, c *sql.Conn) error {
 		{&st.trimSeries, `DELETE FROM samples WHERE series = ?1
 			AND time < (SELECT time FROM newest WHERE series = ?1) - ?2
 			AND (SELECT min(time) FROM samples WHERE series = ?1) < (SELECT time FROM newest WHERE series = ?1) - ?2 - ?3`},
-		{&st.newest, `SELECT sample, time FROM newest WHERE series = ?`},
-		{&st.putRecent, `INSERT INTO recent (series, before, time, "values") VALUES (?, ?, ?, ?)`},
-		{&st.putNewest, `INSERT INTO newest (series, sample, time) VALUES (?, ?, ?)
-			ON CONFLICT (series) DO UPDATE SET sample = excluded.sample, time = excluded.time`},
+		{&st.newest, `SELECT id, sample, time FROM newest WHERE series = ?`},
+		{&st.putRecent, `INSERT INTO recent (chain, before, time, "values") VALUES (?, ?, ?, ?)`},
+		{&st.putNewest, `INSERT INTO newest (series, sample, time) VALUES (?, 0, ?)`},
+		{&st.setNewest, `UPDATE newest SET sample = ?, time = ? WHERE id = ?`},
 		{&st.setRecent, `UPDATE recent SET "values" = ?1 WHERE id = (WITH RECURSIVE chain(id, before, time) AS (
 				SELECT r.id, r.before, r.time FROM newest n CROSS JOIN recent r ON r.id = n.sample WHERE n.series = ?2
 				UNION ALL SELECT r.id, r.before, r.time FROM chain c CROSS JOIN recent r ON r.id = c.before WHERE c.time > ?3)
 			SELECT id FROM chain WHERE time = ?3)`},
-		{&st.oldest, `SELECT r.id, r.time, coalesce((SELECT n.time FROM newest n WHERE n.series = r.series), 0) FROM recent r ORDER BY r.id LIMIT ?`},
-		{&st.keepRecent, `INSERT INTO samples (series, time, "values") SELECT series, time, "values" FROM recent WHERE id = ?
+		{&st.oldest, `SELECT r.id, r.time, coalesce((SELECT n.time FROM newest n WHERE n.id = r.chain), 0) FROM recent r ORDER BY r.id LIMIT ?`},
+		{&st.keepRecent, `INSERT INTO samples (series, time, "values") SELECT n.series, r.time, r."values" FROM recent r JOIN newest n ON n.id = r.chain WHERE r.id = ?
 			ON CONFLICT (series, time) DO NOTHING`},
 		{&st.trimRecent, `DELETE FROM recent WHERE id <= ?`},
 

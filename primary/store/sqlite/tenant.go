@@ -60,7 +60,6 @@ func (w *Writer) PutTenant(ctx context.Context, id event.Tenant, t store.Tenant)
 func (w *Writer) wipe(ctx context.Context, t event.Tenant) error {
 	for _, stmt := range []string{
 		dropRecent("SELECT id FROM series WHERE tenant = ?"),
-		"DELETE FROM newest WHERE series IN (SELECT id FROM series WHERE tenant = ?)",
 		"DELETE FROM samples WHERE series IN (SELECT id FROM series WHERE tenant = ?)",
 		"DELETE FROM series WHERE tenant = ?",
 		"DELETE FROM states WHERE tenant = ?",

@@ -30,6 +30,7 @@ const (
 	CodePrimaryBehind     Code = "primary-behind"
 	CodePrimaryWaits      Code = "primary-waits"
 	CodePrimaryAlarm      Code = "primary-alarm"
+	CodePrimaryRebuilt    Code = "primary-rebuilt"
 
 	CodeTenantUnreadable Code = "tenant-unreadable"
 	CodeTenantLeaving    Code = "tenant-leaving"
@@ -89,6 +90,8 @@ var Codes = []CodeRow{
 	{CodePrimaryBehind, ScopeSystem, event.Warning, "a primary has many messages of a stream to read", "it catches up by itself; if the number rises, the primary's disk or CPU is too slow"},
 	{CodePrimaryWaits, ScopeSystem, event.Critical, "the leader of a stream has lost messages that another replica may have: a primary waits at the hole and reads nothing behind it",
 		"start the named nodes, and rebuild the replica with fewer messages; reading goes on by itself. See the runbook primary-lost"},
+	{CodePrimaryRebuilt, ScopeSystem, event.Error, "a primary's database was damaged and moved away, and everything that the streams keep was read again: what had been trimmed is not in it",
+		"test the disk; then remove the named file from the primary's folder"},
 	{CodePrimaryAlarm, ScopeSystem, event.Error, "a primary found that something was lost or is not in order", "see the runbooks, by the alarm's name"},
 
 	{CodeTenantUnreadable, ScopeSystem, event.Critical, "a node cannot read a tenant's spec or account", "is this node older than the one that stored it? Nothing of the tenant is changed until the node can read it"},

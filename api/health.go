@@ -97,6 +97,9 @@ func primaryHealth(r *PrimaryReport) (out []Problem) {
 			out = append(out, siteHealth(t.Tenant, s)...)
 		}
 	}
+	for _, name := range r.Aside {
+		out = append(out, wrong(CodePrimaryRebuilt, "", r.Name, "", "primary %s: its database was damaged and is %s now; everything that the streams keep is read again", r.Name, name))
+	}
 	for _, a := range r.Alarms {
 		out = append(out, wrong(CodePrimaryAlarm, "", strings.Trim(a.Alarm+" "+a.Stream, " "), a.Hint,
 			"%s: %s", strings.Trim(a.Source+" "+a.Stream+" "+a.Alarm, " "), a.Message))

@@ -121,6 +121,7 @@ func everything() []Facts {
 	one := well()
 	one.Cluster.Leader, one.Cluster.Problems = "", append(cluster.Problems(), Problem{Severity: "warning", Message: "an older node says so"})
 	one.Primary.Alarms = []event.Alarm{{Alarm: "gap", Source: "core-1", Stream: "EVENTS", Message: "12 to 14 are missing"}}
+	one.Primary.Aside = []string{"primary.db.damaged-20260102T030405Z"}
 	bad := Found{Count: 7, Names: []string{"r1", "r2"}}
 	one.Primary.Tenants = append(one.Primary.Tenants, TenantReport{Tenant: "b", Problem: "the cursor is ahead", Streams: []StreamReport{{Stream: "STATE", Lag: BehindMany}, {Stream: "EVENTS", Waiting: &Waiting{From: 3, To: 9, Why: "n3 may have them"}}}},
 		TenantReport{Tenant: "c", Sites: []SiteReport{{Site: "syd", Down: bad, Critical: bad, Warning: bad}}})

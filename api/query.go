@@ -72,6 +72,7 @@ type PrimaryReport struct {
 	Started time.Time      `json:"started"`
 	Tenants []TenantReport `json:"tenants"`
 	Alarms  []event.Alarm  `json:"alarms"`
+	Aside   []string       `json:"aside,omitempty"` // damaged databases in its folder that were moved away
 }
 
 // TenantReport is how far a primary is with one tenant.

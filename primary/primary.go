@@ -18,6 +18,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -56,6 +57,9 @@ type Primary struct {
 	cfg   Config
 	tel   telemetry.Telemetry
 	ready chan struct{} // closed once queries are answered
+
+	answering  sync.Once     // closes ready
+	checkPause time.Duration // between two looks at the database; 0: the usual one
 
 	answers atomic.Pointer[query.Service] // set while the database is open
 }
@@ -102,7 +106,23 @@ func (p *Primary) Query(ctx context.Context, verb string, req, resp any) error {
 }
 
 // Run reads and answers until ctx ends; then it returns nil. It may be called once.
-func (p *Primary) Run(ctx context.Context) (err error) {
+// A database that is found to be damaged is moved away, and what the streams keep is
+// read again into another one.
+func (p *Primary) Run(ctx context.Context) error {
+	for {
+		err := p.run(ctx)
+		if ctx.Err() != nil || !errors.Is(err, sqlite.ErrDamaged) {
+			return err
+		}
+		p.tel.Log.Error("the database is damaged: it is moved away, and everything that the streams keep is read again", "error", err)
+		if err := sqlite.SetAside(p.cfg.Dir, time.Now()); err != nil {
+			return err
+		}
+	}
+}
+
+// run does so with one database.
+func (p *Primary) run(ctx context.Context) (err error) {
 	started := time.Now().UTC()
 	db, err := sqlite.Open(ctx, p.cfg.Dir, store.Options{EventDays: p.cfg.EventDays, Source: "primary/" + p.cfg.Name})
 	if err != nil {
@@ -130,7 +150,7 @@ func (p *Primary) Run(ctx context.Context) (err error) {
 		return err
 	}
 	gaps := repair.NewGaps(db.Reader, core, consumer.Find, p.tel)
-	answers := query.New(query.Config{Name: p.cfg.Name, Version: p.cfg.Version, Started: started}, db.Reader, consumer)
+	answers := query.New(query.Config{Name: p.cfg.Name, Version: p.cfg.Version, Started: started, Aside: func() []string { return sqlite.Aside(p.cfg.Dir) }}, db.Reader, consumer)
 	p.answers.Store(answers)
 	defer p.answers.Store(nil)
 
@@ -141,9 +161,10 @@ func (p *Primary) Run(ctx context.Context) (err error) {
 	})
 	g.Go(func() error { return repairer.Run(ctx) })
 	g.Go(func() error { return gaps.Run(ctx) })
-	g.Go(func() error { return answers.Run(ctx, queryConn, func() { close(p.ready) }) })
+	g.Go(func() error { return answers.Run(ctx, queryConn, func() { p.answering.Do(func() { close(p.ready) }) }) })
 	g.Go(func() error { return p.keepReporting(ctx, core) })
 	g.Go(func() error { return p.prune(ctx, db.Writer) })
+	g.Go(func() error { return db.Checker(p.checkPause).Run(ctx) })
 	return stopped(ctx, g.Wait())
 }
 

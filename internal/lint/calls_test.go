@@ -11,8 +11,9 @@ var callers = map[string]map[string]string{
 	// A file that is whole after a power cut: atomicfile.Write.
 	"os.CreateTemp": {"cmd/midplane/change": "a copy for an editor takes no other file's place"},
 	"os.Rename": {
-		"internal/atomicfile": "",
-		"poller/outbox":       "the ballast is nothing but room: it is filled in pieces",
+		"internal/atomicfile":  "",
+		"primary/store/sqlite": "a damaged database is moved away, and takes no other file's place",
+		"poller/outbox":        "the ballast is nothing but room: it is filled in pieces",
 	},
 }
 

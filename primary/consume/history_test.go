@@ -141,7 +141,7 @@ func TestAnotherHistoryIsRead(t *testing.T) {
 				t.Fatalf("found %q", ids)
 			}
 			for _, f := range ok(db.Writer.Unreported(context.Background(), 10))(t) {
-				if f.Alarm.From > 101 || f.Alarm.From < 50 || f.Alarm.To != 150 {
+				if f.Alarm.From > 101 || f.Alarm.To != 150 {
 					t.Errorf("the alarm names %d to %d", f.Alarm.From, f.Alarm.To)
 				}
 			}

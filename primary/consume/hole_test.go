@@ -3,6 +3,7 @@ package consume
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"midplane/api"
 	"midplane/event"
 	"midplane/fault"
+	"midplane/internal/testwait"
 	"midplane/primary/fold"
 	"midplane/primary/store/sqlite"
 	"midplane/streams"
@@ -71,15 +73,14 @@ func TestHoleIsWaitedAt(t *testing.T) {
 	defer func() { cancel(); <-running }()
 	until := func(what string, f func(readerStatus) bool) readerStatus {
 		t.Helper()
-		for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
-			st := b.r.status()
-			if f(st) {
-				return st
+		var st readerStatus
+		testwait.Until(t, what, func() error {
+			if st = b.r.status(); !f(st) {
+				return fmt.Errorf("%+v %+v", st, st.waiting)
 			}
-			if time.Now().After(deadline) {
-				t.Fatalf("%s: %+v %+v", what, st, st.waiting)
-			}
-		}
+			return nil
+		})
+		return st
 	}
 	// Not even when the control plane does not know.
 	j.say(api.MissingAnswer{}, fault.New(fault.Unavailable, "no answer"))
@@ -92,9 +93,8 @@ func TestHoleIsWaitedAt(t *testing.T) {
 	}
 	b.r.reconsider() // the same again raises no other alarm
 	asked := func() int { j.mu.Lock(); defer j.mu.Unlock(); return len(j.asked) }
-	for n := asked(); asked() == n; {
-		time.Sleep(10 * time.Millisecond)
-	}
+	n := asked()
+	testwait.True(t, "it asks again", func() bool { return asked() > n })
 	if diff := cmp.Diff([]string{"waits/EVENTS/1/4-4"}, found(t, db)); diff != "" {
 		t.Error(diff)
 	}

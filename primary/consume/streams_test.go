@@ -14,6 +14,7 @@ import (
 
 	"midplane/api"
 	"midplane/event"
+	"midplane/internal/testwait"
 	"midplane/primary/fold"
 	"midplane/primary/store"
 	"midplane/primary/store/sqlite"
@@ -78,9 +79,11 @@ func (e *events) put() {
 		m.Header[name] = []string{value}
 	}
 	m.Data = []byte("{}")
-	if _, err := e.js.PublishMsg(context.Background(), m); err != nil {
-		e.t.Error(err)
-	}
+	m.Header.Set(event.HeaderMsgID, m.Header.Get(event.HeaderID))
+	testwait.Until(e.t, "an event is stored", func() error { // a server that has just started has no stream yet
+		_, err := e.js.PublishMsg(context.Background(), m)
+		return err
+	})
 }
 
 func (e *events) stream() jetstream.Stream {

@@ -37,6 +37,8 @@ type Config struct {
 	Name    string    // of the primary
 	Version string    // of the program
 	Started time.Time // when the primary was
+
+	Aside func() []string // the damaged databases that were moved away; nil: none
 }
 
 // Store is asked for what was folded.
@@ -256,6 +258,9 @@ func (s *Service) status(ctx context.Context, _ struct{}) (api.PrimaryReport, er
 		return api.PrimaryReport{}, err
 	}
 	out := api.PrimaryReport{Name: s.cfg.Name, Version: s.cfg.Version, Started: s.cfg.Started, Tenants: s.reading.Reports(), Alarms: alarms}
+	if s.cfg.Aside != nil {
+		out.Aside = s.cfg.Aside()
+	}
 	for i := range out.Tenants {
 		t := &out.Tenants[i]
 		devices := counts[t.Tenant]

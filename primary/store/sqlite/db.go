@@ -36,13 +36,14 @@ type DB struct {
 	Writer *Writer
 	Reader *Reader
 
+	path   string
 	reads  *sql.DB
 	writes *sql.DB
 }
 
 // Open opens the database in dir, makes it when it is not there, and brings
 // its schema up to date. The error is Unavailable when another process has it,
-// Invalid when it is damaged or newer than this program.
+// Invalid when it is damaged (ErrDamaged) or newer than this program.
 func Open(ctx context.Context, dir string, opts store.Options) (*DB, error) {
 	if opts.EventDays == 0 {
 		opts.EventDays = store.DefaultEventDays
@@ -53,11 +54,11 @@ func Open(ctx context.Context, dir string, opts store.Options) (*DB, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fault.Wrap(fault.Other, err, "primary's data folder")
 	}
-	path := filepath.Join(dir, "primary.db")
+	path := filepath.Join(dir, file)
 	if err := own(path); err != nil {
 		return nil, err
 	}
-	db := &DB{}
+	db := &DB{path: path}
 	var err error
 	if db.writes, err = open(path, 1, "&_txlock=immediate&_pragma=cache_size(-32768)"); err != nil {
 		return nil, err
@@ -68,12 +69,8 @@ func Open(ctx context.Context, dir string, opts store.Options) (*DB, error) {
 	grown, found := newGrowth(), index.New()
 	db.Reader = &Reader{db: db.reads, grown: grown, index: found}
 	db.Writer = &Writer{opts: opts, reads: db.reads, grown: grown, index: found, series: seriesIDs{}}
-	if err = migrate(ctx, db.writes); err == nil {
-		for _, make := range append([]string{createMarks}, createRecent...) {
-			if _, err = db.writes.ExecContext(ctx, make); err != nil {
-				break
-			}
-		}
+	if err = quickCheck(ctx, db.writes, "PRAGMA quick_check(1)"); err == nil {
+		err = migrate(ctx, db.writes)
 	}
 	if err == nil {
 		err = db.Writer.start(ctx, db.writes)
@@ -117,7 +114,7 @@ func open(path string, conns int, more string) (*sql.DB, error) {
 	return db, nil
 }
 
-// migrate brings the schema up to date.
+// migrate brings the schema up to date, and makes the tables that are beside it.
 func migrate(ctx context.Context, db *sql.DB) error {
 	sub, err := fs.Sub(migrations, "migrations")
 	if err != nil {
@@ -135,10 +132,15 @@ func migrate(ctx context.Context, db *sql.DB) error {
 		return fault.WithHint(fault.New(fault.Invalid, "the database has schema %d, this program knows %d", current, target),
 			"run the newer program, or move the database away: the primary reads everything again")
 	}
-	if _, err = p.Up(ctx); err == nil {
-		_, err = db.ExecContext(ctx, ledgerNotes)
+	if _, err := p.Up(ctx); err != nil {
+		return err
 	}
-	return err
+	for _, table := range append([]string{createMarks, ledgerNotes}, createRecent...) {
+		if _, err := db.ExecContext(ctx, table); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // SQLite's result codes that decide what to do.
@@ -161,7 +163,7 @@ func classify(err error, format string, args ...any) error {
 	case codeFull, codeIO:
 		return fault.WithHint(fault.Wrap(fault.Exhausted, err, "%s", what), "free space on the disk; reading goes on by itself")
 	case codeCorrupt, codeNotADB:
-		return fault.WithHint(fault.Wrap(fault.Invalid, err, "%s", what), "move primary.db away: the primary reads everything that the streams keep again")
+		return fault.WithHint(fault.Wrap(fault.Invalid, errors.Join(err, ErrDamaged), "%s", what), "move primary.db away: the primary reads everything that the streams keep again")
 	}
 	return fault.Wrap(fault.Other, err, "%s", what)
 }

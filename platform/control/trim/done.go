@@ -2,12 +2,14 @@ package trim
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"midplane/api"
 	"midplane/event"
+	"midplane/fault"
 	"midplane/platform/registry"
 	"midplane/streams"
 	"midplane/tenants/account"
@@ -96,19 +98,22 @@ func (r *Trimmer) doneFloor(ctx context.Context, t *registry.Tenant, js jetstrea
 		return 0, nil
 	}
 	floor = first
-	err = streams.EachID(ctx, js, stream, first, func(seq uint64, id string) bool {
+	cfg := streams.ReadConfig{Stream: stream, From: first, Name: event.SystemPrefix + "trim-", Headers: true}
+	err = streams.ReadAll(ctx, js, cfg, func(m jetstream.Msg, at *jetstream.MsgMetadata) error {
+		floor = at.Sequence.Stream
 		r.mu.Lock()
-		defer r.mu.Unlock()
-		if seq >= goal {
-			floor = goal
-			return false
+		done := r.lows.done(t.ID, m.Headers().Get(event.HeaderMsgID))
+		r.mu.Unlock()
+		if floor >= goal || !done {
+			return errFound
 		}
-		if !r.lows.done(t.ID, id) {
-			floor = seq
-			return false
-		}
-		floor = seq + 1
-		return true
+		floor++
+		return nil
 	})
-	return min(floor, goal), err
+	if errors.Is(err, errFound) {
+		err = nil
+	}
+	return min(floor, goal), fault.Wrap(fault.Unavailable, err, "read the ids of %s", stream)
 }
+
+var errFound = errors.New("a copy of the next message may come yet")

@@ -92,7 +92,7 @@ func (g *Gaps) pass(ctx context.Context) {
 		case count < k.count: // it comes: a poller sends so many for one request
 			k.count, k.since, k.lost = count, now, false
 			k.pause.Reset()
-			k.next = now.Add(k.pause.Next())
+			k.next = earlier(k.next, now.Add(gapAgain))
 		}
 		seen[key] = k
 		switch {

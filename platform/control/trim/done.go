@@ -7,7 +7,6 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"midplane/api"
 	"midplane/event"
 	"midplane/fault"
 	"midplane/platform/registry"
@@ -93,9 +92,9 @@ func (r *Trimmer) noteLows(t *registry.Tenant, stream string, now time.Time) {
 // doneFloor returns the first sequence from first on, up to goal, of which a copy may
 // come yet. It is asked only for what everybody has read and the duplicate window holds.
 func (r *Trimmer) doneFloor(ctx context.Context, t *registry.Tenant, js jetstream.JetStream, stream string, first, goal uint64) (floor uint64, err error) {
-	// Doors of a node of an earlier version forward what is old.
-	if r.cfg.Registry.InUse().Formats.Number(api.FormatSpace) < 2 {
-		return 0, nil
+	// Doors of the version before this format forward what is old.
+	if all, err := r.cfg.Registry.Unbounded(); err != nil || !all {
+		return 0, err
 	}
 	floor = first
 	cfg := streams.ReadConfig{Stream: stream, From: first, Name: event.SystemPrefix + "trim-", Headers: true}

@@ -21,6 +21,7 @@ import (
 	"midplane/poller"
 	"midplane/poller/collect"
 	"midplane/primary"
+	"midplane/streams"
 	"midplane/telemetry"
 	"midplane/tenants"
 	"midplane/tenants/account"
@@ -236,20 +237,13 @@ func background(t *testing.T, run func(context.Context) error) (stop func()) {
 // readSubject reads what EVENTS has under a subject.
 func readSubject(ctx context.Context, t *testing.T, js jetstream.JetStream, subj string) (out []event.Event) {
 	t.Helper()
-	cons, err := js.OrderedConsumer(ctx, event.StreamEvents, jetstream.OrderedConsumerConfig{FilterSubjects: []string{subj}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	batch, err := cons.FetchNoWait(1000)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for m := range batch.Messages() {
+	err := streams.ReadAll(ctx, js, streams.ReadConfig{Stream: event.StreamEvents, Filters: []string{subj}}, func(m jetstream.Msg, _ *jetstream.MsgMetadata) error {
 		e, err := bus.Parse(m.Subject(), m.Headers(), m.Data())
-		if err != nil {
-			t.Fatal(err)
-		}
 		out = append(out, e)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	return out
 }

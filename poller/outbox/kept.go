@@ -45,14 +45,18 @@ type kept struct {
 	log  once.Log
 	full chan struct{} // what is pending makes a block
 
+	// disk is held while files are written or read, and taken before mu, which never
+	// waits for a disk.
+	disk  sync.Mutex
+	files []*segment
+	next  int // number of the next file
+
 	mu      sync.Mutex
 	pending []event.Event
 	writing []event.Event
 	bytes   int       // of pending
 	since   time.Time // when the first of pending came
 	paused  time.Time // until then nothing is kept
-	files   []*segment
-	next    int // number of the next file
 }
 
 // openKept finds what is kept of this epoch, and removes what is kept of another.
@@ -121,34 +125,42 @@ func (k *kept) run(ctx context.Context) {
 // write writes what is pending as one block when it is of that age (0: at once), and removes what is
 // old.
 func (k *kept) write(now time.Time, age time.Duration) {
-	k.mu.Lock()
-	if len(k.pending) > 0 && (age == 0 || now.Sub(k.since) >= age) {
-		k.writing, k.pending, k.bytes = k.pending, nil, 0
-	}
-	events := k.writing
-	k.mu.Unlock()
+	k.disk.Lock()
+	defer k.disk.Unlock()
+	events := k.begin(now, age)
 	var h blockHeader
 	var body []byte
 	var err error
 	if len(events) > 0 {
 		h, body, err = pack(events)
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
 	k.prune(now, int64(len(body)))
 	if len(events) == 0 {
 		return
 	}
-	if k.writing = nil; err == nil {
+	if err == nil {
 		err = k.segment(now).write(now, h, body)
 	}
 	if err != nil {
 		k.drop()
 	}
+	k.mu.Lock()
+	k.writing = nil
+	k.mu.Unlock()
 	k.log.Note(err)
 }
 
-// segment is the file that is written now. The mutex is held.
+// begin takes what is to be written now.
+func (k *kept) begin(now time.Time, age time.Duration) []event.Event {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.pending) > 0 && (age == 0 || now.Sub(k.since) >= age) {
+		k.writing, k.pending, k.bytes = k.pending, nil, 0
+	}
+	return k.writing
+}
+
+// segment is the file that is written now. disk is held.
 func (k *kept) segment(now time.Time) *segment {
 	if n := len(k.files); n > 0 {
 		if s := k.files[n-1]; s.size < k.most/keptSegments && now.Sub(s.began) < keepFor/keptSegments {
@@ -162,7 +174,7 @@ func (k *kept) segment(now time.Time) *segment {
 }
 
 // prune removes the oldest files while they are too old, or there is no room for so
-// many bytes more. The mutex is held.
+// many bytes more. disk is held.
 func (k *kept) prune(now time.Time, more int64) {
 	for len(k.files) > 0 {
 		all := more
@@ -176,13 +188,13 @@ func (k *kept) prune(now time.Time, more int64) {
 	}
 }
 
-// remove removes the oldest file. The mutex is held.
+// remove removes the oldest file. disk is held.
 func (k *kept) remove() {
 	_ = os.Remove(k.files[0].path) // what is left is removed at the next start
 	k.files = k.files[1:]
 }
 
-// drop removes all files. The mutex is held.
+// drop removes all files. disk is held.
 func (k *kept) drop() {
 	for len(k.files) > 0 {
 		k.remove()
@@ -193,30 +205,25 @@ func (k *kept) drop() {
 // Then nothing is kept for a while.
 func (k *kept) release() bool {
 	k.mu.Lock()
-	defer k.mu.Unlock()
+	k.paused = time.Now().Add(keptPause)
+	k.mu.Unlock()
+	k.disk.Lock()
+	defer k.disk.Unlock()
 	n := len(k.files)
 	k.drop()
-	k.paused = time.Now().Add(keptPause)
 	return n > 0
 }
 
-// find returns the messages of a lane from one sequence to another that are kept, in
-// order, at most so many of the lowest.
+// find returns messages of a lane from one sequence to another that are kept, in order,
+// at most so many.
 func (k *kept) find(l lane, from, to uint64, most int) (out []event.Event, err error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	k.disk.Lock()
+	defer k.disk.Unlock()
 	found := map[uint64]event.Event{}
-	for _, list := range [][]event.Event{k.pending, k.writing} {
-		for _, e := range list {
-			if got, _ := laneOf(e.Kind); got == l && e.Sequence >= from && e.Sequence <= to {
-				found[e.Sequence] = e
-			}
-		}
-	}
 	var errs []error
 	for _, s := range k.files {
 		for _, b := range s.blocks {
-			if b.header.Lowest[l] == 0 || b.header.Lowest[l] > to || b.header.Upper[l] < from {
+			if len(found) >= most || b.header.Lowest[l] == 0 || b.header.Lowest[l] > to || b.header.Upper[l] < from {
 				continue
 			}
 			errs = append(errs, s.read(b, func(e *keptEvent) {
@@ -226,6 +233,15 @@ func (k *kept) find(l lane, from, to uint64, most int) (out []event.Event, err e
 			}))
 		}
 	}
+	k.mu.Lock()
+	for _, list := range [][]event.Event{k.writing, k.pending} {
+		for _, e := range list {
+			if got, _ := laneOf(e.Kind); got == l && e.Sequence >= from && e.Sequence <= to {
+				found[e.Sequence] = e
+			}
+		}
+	}
+	k.mu.Unlock()
 	for _, e := range found {
 		out = append(out, e)
 	}
@@ -243,7 +259,7 @@ func (k *kept) event(e *keptEvent) event.Event {
 
 // Kept returns messages that were acknowledged, of kind k and this epoch, from one
 // sequence to another, as they were sent: those that are still kept, in order, at most
-// so many of the lowest. ce-low is left to who sends them. What can be read is returned
+// so many. ce-low is left to who sends them. What can be read is returned
 // with the error.
 func (o *Outbox) Kept(k event.Kind, from, to uint64, most int) ([]event.Event, error) {
 	l, ok := laneOf(k)

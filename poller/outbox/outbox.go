@@ -39,7 +39,7 @@ type Config struct {
 	Producer event.Producer // whose messages these are
 
 	// MaxBytes bounds the database, in bytes; the write-ahead log (4 MiB, more
-	// for a moment) and the ballast come on top. 0 means 64 MiB.
+	// for a moment), the ballast and KeepBytes come on top. 0 means 64 MiB.
 	MaxBytes int64
 	// BallastBytes is the size of a file that is given up when the disk is
 	// full, so that what was acknowledged can still be deleted. 0 means 2 MiB,

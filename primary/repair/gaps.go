@@ -58,6 +58,7 @@ type gapKey struct {
 // gap is what is known of what one producer's account lacks.
 type gap struct {
 	highest uint64    // of what is missing: above it is another loss
+	count   uint64    // of messages; when it falls, some have come
 	since   time.Time // when it was first seen
 	next    time.Time // when to ask
 	pause   wait.Growing
@@ -84,9 +85,14 @@ func (g *Gaps) pass(ctx context.Context) {
 	now := time.Now()
 	for _, found := range gaps {
 		key := gapKey{found.Tenant, found.LedgerKey}
-		k, highest := g.known[key], found.Missing[len(found.Missing)-1].To
-		if k == nil || highest > k.highest {
-			k = &gap{highest: highest, since: now, next: now, pause: wait.NewGrowing(gapAgain, gapAgainMost).By(2)}
+		k, highest, count := g.known[key], found.Missing[len(found.Missing)-1].To, found.Missing.Count()
+		switch {
+		case k == nil || highest > k.highest:
+			k = &gap{highest: highest, count: count, since: now, next: now, pause: wait.NewGrowing(gapAgain, gapAgainMost).By(2)}
+		case count < k.count: // it comes: a poller sends so many for one request
+			k.count, k.since, k.lost = count, now, false
+			k.pause.Reset()
+			k.next = earlier(k.next, now.Add(gapAgain))
 		}
 		seen[key] = k
 		switch {

@@ -121,6 +121,20 @@ func TestGapsAreCalledLost(t *testing.T) {
 	})
 }
 
+// While some of it comes, it is asked for at the shortest distance, and it is not lost.
+func TestGapsThatAreFilledInParts(t *testing.T) {
+	l := &ledger{missing: gapOf(fold.Range{From: 1, To: 1000})}
+	l.run(t, func() {
+		for n := range 200 {
+			l.missing = gapOf(fold.Range{From: uint64(n + 2), To: 1000})
+			time.Sleep(gapAgain)
+		}
+		if n := len(l.asked); n < 60 || len(l.found) > 0 {
+			t.Errorf("asked %d times in %s, found %+v", n, time.Since(l.began), l.found)
+		}
+	})
+}
+
 // While the control plane does not answer, it is asked at every look.
 func TestGapsWaitForTheControlPlane(t *testing.T) {
 	l := &ledger{missing: gapOf(fold.Range{From: 3, To: 4}), refuse: fault.New(fault.Unavailable, "nobody answers")}

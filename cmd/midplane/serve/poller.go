@@ -71,7 +71,7 @@ between two pollers is refused.`,
 	fl.StringVar(&f.Data, "data", shell.StateDir("poller"), "folder for the outbox, and for what the poller joined with")
 	fl.StringSliceVar(&f.Servers, "server", nil, "client URL of a node; may be given several times (default: those it joined with)")
 	fl.StringVar(&f.CA, "ca", "", "CA certificate of the nodes, PEM; turns TLS on")
-	fl.Int64Var(&f.OutboxBytes, "outbox-bytes", 64<<20, "bytes the outbox may take on disk")
+	fl.Int64Var(&f.OutboxBytes, "outbox-bytes", 64<<20, "bytes the outbox may take on disk; what is kept of what was sent takes an eighth more")
 	f.add(fl, pollerHTTP, "/metrics, /healthz and /readyz")
 	join := newPollerJoinCmd(sh)
 	join.GroupID = shell.GroupRun // its flags are settings, too

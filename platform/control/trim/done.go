@@ -2,12 +2,13 @@ package trim
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"midplane/api"
 	"midplane/event"
+	"midplane/fault"
 	"midplane/platform/registry"
 	"midplane/streams"
 	"midplane/tenants/account"
@@ -91,24 +92,27 @@ func (r *Trimmer) noteLows(t *registry.Tenant, stream string, now time.Time) {
 // doneFloor returns the first sequence from first on, up to goal, of which a copy may
 // come yet. It is asked only for what everybody has read and the duplicate window holds.
 func (r *Trimmer) doneFloor(ctx context.Context, t *registry.Tenant, js jetstream.JetStream, stream string, first, goal uint64) (floor uint64, err error) {
-	// Doors of a node of an earlier version forward what is old.
-	if r.cfg.Registry.InUse().Formats.Number(api.FormatSpace) < 2 {
-		return 0, nil
+	// Doors of the version before this format forward what is old.
+	if all, err := r.cfg.Registry.Unbounded(); err != nil || !all {
+		return 0, err
 	}
 	floor = first
-	err = streams.EachID(ctx, js, stream, first, func(seq uint64, id string) bool {
+	cfg := streams.ReadConfig{Stream: stream, From: first, Name: event.SystemPrefix + "trim-", Headers: true}
+	err = streams.ReadAll(ctx, js, cfg, func(m jetstream.Msg, at *jetstream.MsgMetadata) error {
+		floor = at.Sequence.Stream
 		r.mu.Lock()
-		defer r.mu.Unlock()
-		if seq >= goal {
-			floor = goal
-			return false
+		done := r.lows.done(t.ID, m.Headers().Get(event.HeaderMsgID))
+		r.mu.Unlock()
+		if floor >= goal || !done {
+			return errFound
 		}
-		if !r.lows.done(t.ID, id) {
-			floor = seq
-			return false
-		}
-		floor = seq + 1
-		return true
+		floor++
+		return nil
 	})
-	return min(floor, goal), err
+	if errors.Is(err, errFound) {
+		err = nil
+	}
+	return min(floor, goal), fault.Wrap(fault.Unavailable, err, "read the ids of %s", stream)
 }
+
+var errFound = errors.New("a copy of the next message may come yet")

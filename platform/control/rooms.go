@@ -86,7 +86,7 @@ func newRooms(cfg Config, tel telemetry.Telemetry) (r rooms, err error) {
 	r.current = status.NewReplicas(cfg.Duties, cfg.Registry, cfg.Control.Public)
 	r.drain = drain.Room{Node: cfg.Node, Registry: cfg.Registry, Server: cfg.Duties, Log: tel.Log}
 	r.mover = connections.NewMover(connections.MoverConfig{
-		Server: cfg.Server, Move: cfg.Duties.Move, Control: cfg.Control, Enrol: cfg.Enrol.Public, Log: tel.Log,
+		Server: cfg.Server, Move: func(client uint64) error { return cfg.Duties.Move(client) }, Control: cfg.Control, Enrol: cfg.Enrol.Public, Log: tel.Log,
 		Tenants: func() []string { return slices.Collect(maps.Keys(cfg.Registry.View().ByKey)) },
 		Drained: func() bool { return r.drain.ClientsLeave(r.current.Leads()) },
 	})

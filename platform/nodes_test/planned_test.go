@@ -39,7 +39,12 @@ func TestRollingRestart(t *testing.T) {
 			if err := c.Start(ctx, name); err != nil {
 				t.Fatal(err)
 			}
-			testwait.Until(t, name+" is healthy", func() error { return c.Node(name).Healthy(ctx) })
+			testwait.Until(t, name+" is seen to be whole", func() error {
+				if r := row(ctx, t, c, name); !r.Live || r.Behind != nil {
+					return fmt.Errorf("%+v", r)
+				}
+				return c.Node(name).Healthy(ctx)
+			})
 			g.step(t, name+" starts")
 			if got := row(ctx, t, c, name); got.Drained {
 				t.Errorf("%s is still drained after its start: %+v", name, got)

@@ -89,7 +89,7 @@ var Codes = []CodeRow{
 	{CodePrimaryNotReading, ScopeSystem, event.Warning, "a primary does not read a tenant", "it begins within seconds; if not, see the log of the primary"},
 	{CodePrimaryBehind, ScopeSystem, event.Warning, "a primary has many messages of a stream to read", "it catches up by itself; if the number rises, the primary's disk or CPU is too slow"},
 	{CodePrimaryWaits, ScopeSystem, event.Critical, "the leader of a stream has lost messages that another replica may have: a primary waits at the hole and reads nothing behind it",
-		"start the named nodes, and rebuild the replica with fewer messages; reading goes on by itself. See the runbook primary-lost"},
+		"start the named nodes; midplane get replicas shows which replica is damaged, and it is taken over again from the others. Reading goes on by itself"},
 	{CodePrimaryRebuilt, ScopeSystem, event.Error, "a primary's database was damaged and moved away, and everything that the streams keep was read again: what had been trimmed is not in it",
 		"test the disk; then remove the named file from the primary's folder"},
 	{CodePrimaryAlarm, ScopeSystem, event.Error, "a primary found that something was lost or is not in order", "see the runbooks, by the alarm's name"},

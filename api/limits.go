@@ -63,7 +63,7 @@ const CoreLoad = "load"
 // with this verb, and not any one of them.
 func AskedOfAll(verb string) bool {
 	switch verb {
-	case CoreLoad, CoreHolds, CoreReplicas, CoreReplicaVerify, CoreReplicaRepair, CoreReplicaSum:
+	case CoreLoad, CoreReplicas, CoreReplicaVerify, CoreReplicaRepair, CoreReplicaSum:
 		return true
 	}
 	return false

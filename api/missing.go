@@ -2,15 +2,9 @@ package api
 
 import "midplane/event"
 
-// Verbs about messages that a stream's leader does not have.
-const (
-	// CoreMissing asks, as a primary does, whether such messages are lost:
-	// MissingRequest → MissingAnswer.
-	CoreMissing = "missing"
-	// CoreHolds asks every node at once what its replica of a stream holds:
-	// HoldsRequest → ReplicaExtent. Nodes ask it of each other.
-	CoreHolds = "holds"
-)
+// CoreMissing asks, as a primary does, whether messages that a stream's leader does not
+// have are lost: MissingRequest → MissingAnswer.
+const CoreMissing = "missing"
 
 // CoreWithMissing is the number of FormatCore from which on nodes answer CoreMissing.
 const CoreWithMissing = 3
@@ -31,28 +25,4 @@ type MissingAnswer struct {
 	Lost  bool     `json:"lost"`
 	Why   string   `json:"why,omitempty"`
 	Nodes []string `json:"nodes"`
-}
-
-// HoldsRequest names a stream.
-type HoldsRequest struct {
-	Tenant event.Tenant `json:"tenant"`
-	Stream string       `json:"stream"`
-}
-
-// ReplicaExtent is what the replica of a stream on one node holds. Of an empty one
-// First is Last+1. Peers are the nodes that have a replica, as this one knows them.
-type ReplicaExtent struct {
-	Node     string   `json:"node"`
-	Messages uint64   `json:"messages"`
-	First    uint64   `json:"first"`
-	Last     uint64   `json:"last"`
-	Peers    []string `json:"peers"`
-}
-
-// Gaps is how many sequences between the first and the last are not there.
-func (r ReplicaExtent) Gaps() uint64 {
-	if span := r.Last + 1 - r.First; r.Last >= r.First && span > r.Messages {
-		return span - r.Messages
-	}
-	return 0
 }

@@ -55,7 +55,7 @@ var controlRooms = map[string]roomOf{
 	"drain":       {bodies: []string{"platform/node", "platform/registry"}},
 	"lease":       {bodies: []string{"platform/registry"}},
 	"load":        {rooms: []string{"dial"}, bodies: []string{"platform/node", "platform/registry"}},
-	"missing":     {rooms: []string{"dial"}, bodies: []string{"platform/node", "platform/registry"}},
+	"missing":     {bodies: []string{"platform/node", "platform/registry"}},
 	"primaries":   {bodies: []string{"platform/registry"}},
 	"reconcile":   {rooms: []string{"accounts", "alarm", "dial", "primaries"}, bodies: []string{"platform/registry"}},
 	"replicas":    {rooms: []string{"dial", "service"}, bodies: []string{"platform/registry"}},

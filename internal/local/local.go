@@ -38,6 +38,8 @@ type Config struct {
 	MaxStore int64
 	// Overcommit lets more storage be promised to tenants than there is.
 	Overcommit bool
+	// AskBeforeRepair leaves a damaged replica as it is until an operator decides.
+	AskBeforeRepair bool
 	// EncryptAtRest encrypts the stores with the key in the deployment's
 	// store.key, which is made when there is none, or in the environment.
 	EncryptAtRest bool
@@ -181,7 +183,7 @@ func (c *Cluster) Start(ctx context.Context, name string) error {
 		return err
 	}
 	// Ports are picked at every start: the folder's may be taken by now.
-	cfg.Version, cfg.Pace, cfg.Overcommit = c.cfg.Version, c.cfg.Pace, c.cfg.Overcommit
+	cfg.Version, cfg.Pace, cfg.Overcommit, cfg.AskBeforeRepair = c.cfg.Version, c.cfg.Pace, c.cfg.Overcommit, c.cfg.AskBeforeRepair
 	cfg.Node.Client, cfg.Advertise = c.clients[i], c.Servers()[i]
 	cfg.Node.UnsafeNoSync, cfg.Node.MaxStore = c.cfg.NoSync, c.cfg.MaxStore
 	if c.key != "" {

@@ -38,6 +38,8 @@ type Options struct {
 	// MaxStore is what each node may store, in bytes. 0: as much as any test declares;
 	// then quotas are not compared with it.
 	MaxStore int64
+	// AskBeforeRepair leaves a damaged replica as it is.
+	AskBeforeRepair bool
 	// Cuts lets the test cut nodes off from each other: see Cluster.Network.
 	Cuts bool
 }
@@ -106,7 +108,7 @@ func New(ctx context.Context, dir string, opts Options) (*Cluster, error) {
 	}
 	lc, err := local.New(local.Config{Between: between,
 		Dir: dir, Client: "127.0.0.1:0", Nodes: opts.Nodes, TLS: opts.TLS, NoSync: opts.NoSync, Version: "test",
-		Admin: Admin, Primary: Primary, Pace: opts.Pace, Ports: reserved.Reserve, MaxStore: cmp.Or(opts.MaxStore, maxStore), Overcommit: opts.MaxStore == 0}, tel)
+		Admin: Admin, Primary: Primary, Pace: opts.Pace, Ports: reserved.Reserve, MaxStore: cmp.Or(opts.MaxStore, maxStore), Overcommit: opts.MaxStore == 0, AskBeforeRepair: opts.AskBeforeRepair}, tel)
 	if err != nil {
 		return nil, errors.Join(err, reserved.Close())
 	}

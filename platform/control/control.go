@@ -105,7 +105,6 @@ func (c *Control) Run(ctx context.Context) error {
 	defer c.cfg.Dialer.Close()
 	defer c.system.Close()
 	defer c.load.Close()
-	defer c.missing.Close()
 	defer c.replicas.Close()
 	services, err := service.Serve(ctx, nc, c.cfg.Node, c.doors())
 	if err != nil {

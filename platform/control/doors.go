@@ -86,7 +86,6 @@ func (r rooms) coreVerbs() map[string]api.Handler {
 		api.CoreResend:      service.Handle(r.primaries.Resend),
 		api.CoreUnderstands: service.Handle(r.upgrade.Understood),
 		api.CoreLoad:        service.Handle(r.load.Here),
-		api.CoreHolds:       service.Handle(r.missing.Here),
 		api.CoreMissing:     service.Handle(r.missing.Missing),
 
 		api.CoreReplicas:      service.Handle(r.replicas.Here),

@@ -112,10 +112,10 @@ func newRooms(cfg Config, tel telemetry.Telemetry) (r rooms, err error) {
 	r.load = load.New(load.Config{
 		Node: cfg.Node, Registry: cfg.Registry, Dialer: cfg.Dialer, Control: cfg.Control, Doors: cfg.Doors, Server: cfg.Server, Connections: r.limiter,
 	})
-	r.missing = missing.New(missing.Config{Node: cfg.Node, Registry: cfg.Registry, Dialer: cfg.Dialer, Control: cfg.Control, Server: cfg.Server})
 	r.replicas = replicas.New(replicas.Config{
 		Node: cfg.Node, Registry: cfg.Registry, Dialer: cfg.Dialer, Control: cfg.Control, Own: cfg.Replicated, Log: tel.Log,
 	})
+	r.missing = &missing.Room{Registry: cfg.Registry, Replicas: r.replicas, Server: cfg.Server}
 	r.status = status.New(status.Config{
 		Loads: r.load, Replicas: r.replicas.Facts,
 		Node: cfg.Node, Registry: cfg.Registry, Server: cfg.Server, Dialer: cfg.Dialer, Control: cfg.Control.Public, Started: time.Now(),

@@ -198,7 +198,7 @@ func Waits(stream string, incarnation uint64, r Range, why string) Finding {
 		Alarm: event.Alarm{
 			Alarm: AlarmWaits, Stream: stream, From: r.From, To: r.To,
 			Message: fmt.Sprintf("the leader of %s does not have sequence %s: %s; this primary reads nothing behind them until that is settled", stream, spell(r), why),
-			Hint:    "start the named nodes, and rebuild the replica with fewer messages; reading goes on by itself",
+			Hint:    "start the named nodes; midplane get replicas shows which replica is damaged. Reading goes on by itself",
 		},
 	}
 }

@@ -2,6 +2,7 @@ package fold
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"slices"
 )
 
@@ -12,21 +13,31 @@ type Mark struct {
 	Identity uint64 // of the message; 0: there was none, or it is not known
 }
 
-// Marks are marks of one stream, newest first. Each is about twice as far from the
-// newest as the one before, so that a few dozen reach back over everything that was
-// read, and where two histories part is found to within that.
+// Marks are marks of one stream, newest first: at most two at distances from the newest
+// of 1, of 2 to 3, of 4 to 7 and so on. So a few dozen reach back over everything that
+// was read, and the farther back two histories part, the more is read again.
 type Marks []Mark
 
 // Add puts a newer mark in front and drops those that are too close to each other.
 func (m Marks) Add(newest Mark) Marks {
 	out := make(Marks, 1, len(m)+1)
 	out[0] = newest
-	next := uint64(1) // the least distance of the next one
+	last, run := 0, 0 // the class of the last one's distance, and how many of it are kept
 	for _, old := range m {
-		if d := newest.Seq - old.Seq; old.Seq < newest.Seq && d >= next {
-			out = append(out, old)
-			next = 2 * d
+		if old.Seq >= newest.Seq {
+			continue
 		}
+		class := bits.Len64(newest.Seq - old.Seq)
+		if class != last {
+			last, run = class, 0
+		}
+		// The newest of a class, and the oldest, which is the next to leave it.
+		if run == 2 {
+			out[len(out)-1] = old
+			continue
+		}
+		out = append(out, old)
+		run++
 	}
 	return out
 }

@@ -2,38 +2,38 @@ package missing
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"midplane/api"
 )
 
-// Judge decides from what replicas hold whether messages are lost. Streams other than
-// STATE have no holes of their own, so replicas that begin at the same message and
-// lack equally many behind it lack the same ones. All must have answered: one that is
-// away may hold them.
+// Judge decides from what replicas hold whether messages are lost. peers are the nodes
+// that have a replica, have is what they say, by node. Streams other than STATE have no
+// holes of their own, so replicas that begin at the same message and lack equally many
+// behind it lack the same ones. All must have answered: one that is away may hold them.
 //
 // What a stream begins behind is purged when two replicas agree on where it begins: a
 // purge is an entry of the stream's log, which a majority keeps, while a replica that
 // lost its first messages begins later than the others.
-func Judge(req api.MissingRequest, have []api.ReplicaExtent) api.MissingAnswer {
-	peers := peersOf(have)
+func Judge(req api.MissingRequest, peers map[string]bool, have map[string]api.HeldReplica) api.MissingAnswer {
 	var silent, behind, hold []string
-	for _, p := range peers {
-		i := slices.IndexFunc(have, func(r api.ReplicaExtent) bool { return r.Node == p })
+	for _, p := range slices.Sorted(maps.Keys(peers)) {
+		h, answered := have[p]
 		switch {
-		case i < 0:
+		case !answered:
 			silent = append(silent, p)
-		case have[i].Last < req.To:
-			behind = append(behind, p)
-		case mayHold(have[i], have):
+		case mayHold(h, have):
 			hold = append(hold, p)
+		case h.Last < req.To:
+			behind = append(behind, p)
 		}
 	}
-	agree := len(have) - len(behind)
+	agree := len(peers) - len(silent) - len(behind)
 	switch {
-	case len(have) == 0:
-		return api.MissingAnswer{Why: "no node says what it holds", Nodes: []string{}}
+	case agree == 0 && len(hold) == 0:
+		return api.MissingAnswer{Why: "no node says what it holds", Nodes: silent}
 	case len(hold) > 0:
 		return api.MissingAnswer{Why: fmt.Sprintf("the replicas differ, and %s may have them", strings.Join(hold, ", ")), Nodes: hold}
 	case req.Begins && agree*2 > len(peers):
@@ -47,20 +47,19 @@ func Judge(req api.MissingRequest, have []api.ReplicaExtent) api.MissingAnswer {
 }
 
 // mayHold reports whether a replica holds something that another one lacks.
-func mayHold(r api.ReplicaExtent, all []api.ReplicaExtent) bool {
+func mayHold(h api.HeldReplica, all map[string]api.HeldReplica) bool {
 	for _, o := range all {
-		if r.First < o.First || r.First == o.First && r.Gaps() < o.Gaps() {
+		if h.First < o.First || h.First == o.First && gaps(h) < gaps(o) {
 			return true
 		}
 	}
 	return false
 }
 
-// peersOf returns every node that has a replica by any account.
-func peersOf(have []api.ReplicaExtent) (out []string) {
-	for _, r := range have {
-		out = append(append(out, r.Node), r.Peers...)
+// gaps is how many sequences between the first and the last are not there.
+func gaps(h api.HeldReplica) uint64 {
+	if span := h.Last + 1 - h.First; h.Last >= h.First && span > h.Messages {
+		return span - h.Messages
 	}
-	slices.Sort(out)
-	return slices.Compact(out)
+	return 0
 }

@@ -1,24 +1,17 @@
 // Package missing decides whether messages that the leader of a stream does not have
 // are lost, or whether another replica may have them: a replica whose files were
-// damaged may lead, and nothing in the server compares it with the others. It asks
-// every node, and it is asked by primaries before they pass a hole.
+// damaged may lead. It asks every node, and it is asked by primaries before they pass
+// a hole.
 package missing
 
 import (
 	"context"
-	"encoding/json"
-	"time"
-
-	"github.com/nats-io/nats.go"
 
 	"midplane/api"
 	"midplane/event"
 	"midplane/fault"
-	"midplane/platform/control/dial"
 	"midplane/platform/node"
 	"midplane/platform/registry"
-	"midplane/subject"
-	"midplane/tenants/account"
 )
 
 // Server is what is asked of this node's server.
@@ -26,46 +19,17 @@ type Server interface {
 	Streams(accountKey string) []node.Stream
 }
 
-// Config is what a Room is given.
-type Config struct {
-	Node     string
+// Replicas asks every live node what it holds.
+type Replicas interface {
+	Everywhere(ctx context.Context, req api.ReplicasRequest) (held map[string][]api.HeldReplica, silent []string, err error)
+}
+
+// Room answers primaries.
+type Room struct {
 	Registry *registry.Registry
-	Dialer   dial.Connector
-	Control  account.Keys // of the CONTROL account
+	Replicas Replicas
 	Server   Server
 }
-
-// Room answers and asks.
-type Room struct {
-	cfg  Config
-	conn *dial.Lazy
-}
-
-// New returns a Room. It asks as a primary does, under the node's own name: the
-// connection that answers may not ask.
-func New(cfg Config) *Room {
-	return &Room{cfg: cfg, conn: dial.NewLazy(cfg.Dialer, cfg.Control, account.RoleCore, account.UserNode)}
-}
-
-// Close closes the connection that asks.
-func (r *Room) Close() { r.conn.Close() }
-
-// Here answers what this node's replica of a stream holds.
-func (r *Room) Here(_ context.Context, _ string, req api.HoldsRequest) (any, error) {
-	t, err := r.cfg.Registry.View().Declared(string(req.Tenant))
-	if err != nil {
-		return nil, err
-	}
-	for _, s := range r.cfg.Server.Streams(t.Account.Key) {
-		if s.Name == req.Stream {
-			return api.ReplicaExtent{Node: r.cfg.Node, Messages: s.Messages, First: s.First, Last: s.Last, Peers: s.Peers}, nil
-		}
-	}
-	return nil, fault.New(fault.NotFound, "node %s has no replica of %s of tenant %s", r.cfg.Node, registry.Clip(req.Stream, 63), t.ID)
-}
-
-// askWithin bounds the question to all nodes.
-const askWithin = 2 * time.Second
 
 // Missing answers whether messages are lost.
 func (r *Room) Missing(ctx context.Context, _ string, req api.MissingRequest) (any, error) {
@@ -73,30 +37,40 @@ func (r *Room) Missing(ctx context.Context, _ string, req api.MissingRequest) (a
 	if kind == "" || kind == event.KindState || req.From == 0 || req.To < req.From {
 		return nil, fault.New(fault.Invalid, "no messages of a stream without holes: %d to %d of %q", req.From, req.To, registry.Clip(req.Stream, 63))
 	}
-	if _, err := r.cfg.Registry.View().Declared(string(req.Tenant)); err != nil {
-		return nil, err
-	}
-	nc, err := r.conn.Shared()
+	t, err := r.Registry.View().Declared(string(req.Tenant))
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, askWithin)
-	defer cancel()
-	body, err := json.Marshal(api.HoldsRequest{Tenant: req.Tenant, Stream: req.Stream})
-	if err != nil {
-		return nil, fault.Wrap(fault.Other, err, "encode the question to all nodes")
-	}
-	var have []api.ReplicaExtent
-	_, err = dial.AskAll(ctx, nc, subject.Request(subject.DoorCore, account.UserNode, api.CoreHolds), body, r.cfg.Registry.LiveNodes(), func(msg *nats.Msg) (string, bool, error) {
-		var answer api.ReplicaExtent
-		if api.Answer(msg, &answer) != nil || answer.Node == "" {
-			return "", true, nil // it says nothing that counts; the others may
-		}
-		have = append(have, answer)
-		return answer.Node, true, nil
-	})
+	ref := api.ReplicaRef{Account: t.Account.Key, Stream: req.Stream}
+	held, _, err := r.Replicas.Everywhere(ctx, api.ReplicasRequest{Streams: []api.ReplicaRef{ref}})
 	if err != nil {
 		return nil, fault.Wrap(fault.Unavailable, err, "ask all nodes what they hold of %s", req.Stream)
 	}
-	return Judge(req, have), nil
+	have := map[string]api.HeldReplica{}
+	for name, list := range held {
+		for _, h := range list {
+			if h.ReplicaRef == ref {
+				have[name] = h
+			}
+		}
+	}
+	return Judge(req, r.peers(ref, have), have), nil
+}
+
+// peers returns every node that has a replica, as this node's server knows them, and
+// those that say that they have one. It returns none when this one has no replica: then
+// it does not know who else has.
+func (r *Room) peers(ref api.ReplicaRef, have map[string]api.HeldReplica) map[string]bool {
+	peers := map[string]bool{}
+	for _, s := range r.Server.Streams(ref.Account) {
+		if s.Name == ref.Stream {
+			for _, name := range s.Peers {
+				peers[name] = true
+			}
+			for name := range have {
+				peers[name] = true
+			}
+		}
+	}
+	return peers
 }

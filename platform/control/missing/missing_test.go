@@ -4,20 +4,17 @@ import (
 	"context"
 	"testing"
 
-	"github.com/nats-io/nats.go"
-
 	"midplane/api"
 	"midplane/fault"
 	"midplane/internal/testregistry"
 	"midplane/platform/control/missing"
 	"midplane/platform/node"
-	"midplane/tenants/account"
 )
 
-type connector struct{ reg *testregistry.Node }
+type replicas struct{}
 
-func (c connector) Connect(account.Keys, account.Role, string) (*nats.Conn, error) {
-	return testregistry.Connect(c.reg), nil
+func (replicas) Everywhere(context.Context, api.ReplicasRequest) (map[string][]api.HeldReplica, []string, error) {
+	return nil, nil, nil
 }
 
 type server struct{}
@@ -28,8 +25,7 @@ func (server) Streams(string) []node.Stream { return nil }
 // declared, is refused.
 func TestRefused(t *testing.T) {
 	reg := testregistry.Open(t)
-	r := missing.New(missing.Config{Node: "n1", Registry: reg.Registry, Dialer: connector{reg}, Server: server{}})
-	t.Cleanup(r.Close)
+	r := missing.Room{Registry: reg.Registry, Replicas: replicas{}, Server: server{}}
 	for name, tc := range map[string]struct {
 		req  api.MissingRequest
 		want fault.Kind

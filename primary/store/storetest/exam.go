@@ -59,6 +59,7 @@ func Run(t *testing.T, e Exam) {
 		{"TwoPollers", twoPollers},
 		{"Accounts", accounts},
 		{"Metrics", metrics},
+		{"Histories", histories},
 		{"LateSamples", lateSamples},
 		{"EndedSeries", endedSeries},
 		{"Runs", runs},

@@ -102,6 +102,47 @@ func begin(t *testing.T, e Exam) {
 	}
 }
 
+// A cursor is kept with the identities of messages that were read, also over a restart.
+// When the stream has another history the cursor goes back, and a state of a stock
+// client counts although its sequence is lower than that of the one before.
+func histories(t *testing.T, e Exam) {
+	dir := t.TempDir()
+	s := e.Open(t, dir, store.Options{})
+	state := func(seq uint64, status string) {
+		t.Helper()
+		m := fold.Message{Incarnation: 1, Identity: 1000 + seq, Event: event.Event{Kind: event.KindState, Site: "syd", Entity: "r1", Type: event.TypeReachability,
+			Producer: "p1", Stream: event.StreamState, StreamSeq: seq, Received: t0.Add(time.Duration(seq) * time.Second),
+			Data: []byte(`{"device":"r1","status":"` + status + `","method":"ping"}`)}}
+		if _, err := s.Apply(ctx, "acme", []fold.Message{m}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for seq := uint64(1); seq <= 100; seq++ {
+		state(seq, "up")
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = e.Open(t, dir, store.Options{})
+	t.Cleanup(func() { _ = s.Close() })
+	c := ok(s.Cursors(ctx, "acme"))(t)[event.StreamState]
+	if c.Seq != 100 || c.Identity != 1100 || len(c.Marks) < 5 || len(c.Marks) > 20 || c.Marks[0] != (fold.Mark{Seq: 100, Identity: 1100}) {
+		t.Fatalf("%+v", c)
+	}
+	common := c.Marks[len(c.Marks)/2]
+	back, found, yes, err := s.Begin(ctx, "acme", event.StreamState, fold.Extent{Incarnation: 1, First: 1, Last: 60, Parted: &common})
+	if err != nil || !yes || back.Seq != common.Seq || back.Histories != 1 || len(found) != 1 || found[0].Alarm.From != common.Seq+1 || found[0].Alarm.To != 100 {
+		t.Fatalf("%+v %+v %v %v", back, found, yes, err)
+	}
+	if c := ok(s.Cursors(ctx, "acme"))(t)[event.StreamState]; c.Seq != common.Seq || c.Identity != common.Identity || c.Histories != 1 || c.Marks[0] != common {
+		t.Fatalf("%+v", c)
+	}
+	state(common.Seq+1, "down")
+	if d := ok(s.Device(ctx, api.DeviceRef{Tenant: "acme", Site: "syd", Device: "r1"}))(t); d.Device.Status != "down" {
+		t.Errorf("the state of the new history does not count: %+v", d.Device)
+	}
+}
+
 // A tenant's id used again is another tenant, also for a primary that was away
 // while the old one was deleted; a new name alone makes no other tenant.
 func tenantAgain(t *testing.T, e Exam) {

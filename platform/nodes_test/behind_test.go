@@ -23,6 +23,7 @@ import (
 const (
 	backlog   = 20_000
 	bytesASec = 512 << 10
+	atOnce    = 1_000 // in flight
 )
 
 // A node that was emptied is red until its replicas are whole, and so is the status.
@@ -30,21 +31,23 @@ func TestEmptiedNodeIsRedUntilItIsWhole(t *testing.T) {
 	c, ctx := cluster(t, testcluster.Options{Cuts: true, NoSync: true})
 	creds := user(ctx, t, c, account.RoleProducer, producer)
 	p := connects(t, c, creds, producer, c.Servers()...)
-	var acks []jetstream.PubAckFuture
-	for n := range backlog {
-		f, err := p.js.PublishMsgAsync(metric(n))
-		if err != nil {
-			t.Fatal(err)
+	for n := 0; n < backlog; n += atOnce {
+		var acks []jetstream.PubAckFuture
+		for i := range atOnce {
+			f, err := p.js.PublishMsgAsync(metric(n + i))
+			if err != nil {
+				t.Fatal(err)
+			}
+			acks = append(acks, f)
 		}
-		acks = append(acks, f)
-	}
-	for _, f := range acks {
-		select {
-		case <-f.Ok():
-		case err := <-f.Err():
-			t.Fatal(err)
-		case <-ctx.Done():
-			t.Fatal(ctx.Err())
+		for _, f := range acks {
+			select {
+			case <-f.Ok():
+			case err := <-f.Err():
+				t.Fatal(err)
+			case <-ctx.Done():
+				t.Fatal(ctx.Err())
+			}
 		}
 	}
 

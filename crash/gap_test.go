@@ -78,6 +78,10 @@ func TestGapIsFilledAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	secret, err := jetstream.NewWithAPIPrefix(nc, raw.Capability.API())
+	if err != nil {
+		t.Fatal(err)
+	}
 	query := api.NewQuery(c.Conn, testcluster.Admin)
 	dir := t.TempDir()
 	startPrimary := func() (stop func()) {
@@ -134,7 +138,7 @@ func TestGapIsFilledAgain(t *testing.T) {
 		}
 		return len(stored) >= 3
 	})
-	s, err := js.Stream(ctx, event.StreamEvents)
+	s, err := secret.Stream(ctx, event.StreamEvents)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +171,7 @@ func TestGapIsFilledAgain(t *testing.T) {
 		}
 		if cfg := info.Config; cfg.Duplicates > time.Second {
 			cfg.Duplicates = 100 * time.Millisecond
-			if _, err := js.UpdateStream(ctx, cfg); err != nil {
+			if _, err := secret.UpdateStream(ctx, cfg); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -32,7 +32,6 @@ type ReadConfig struct {
 	From    uint64   // the first sequence that is wanted; 0 and 1 are the beginning
 	Filters []string // subjects; none: all
 	Name    string   // what the names of its consumers begin with
-	Headers bool     // without the payloads
 
 	Ahead      int // messages asked for before they are taken; 0: 500
 	AheadBytes int // and their bytes; 0: 16 MiB
@@ -60,7 +59,7 @@ func OpenReader(ctx context.Context, js jetstream.JetStream, cfg ReadConfig) (*R
 	defer cancel()
 	c, err := js.CreateConsumer(ask, cfg.Stream, jetstream.ConsumerConfig{
 		Name: cfg.Name + nuid.Next(), DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(cfg.From, 1), FilterSubjects: cfg.Filters,
-		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: inactive, HeadersOnly: cfg.Headers,
+		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: inactive,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make a consumer: %w", err)

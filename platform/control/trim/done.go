@@ -2,13 +2,11 @@ package trim
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"midplane/event"
-	"midplane/fault"
 	"midplane/platform/registry"
 	"midplane/streams"
 	"midplane/tenants/account"
@@ -97,22 +95,16 @@ func (r *Trimmer) doneFloor(ctx context.Context, t *registry.Tenant, js jetstrea
 		return 0, err
 	}
 	floor = first
-	cfg := streams.ReadConfig{Stream: stream, From: first, Name: event.SystemPrefix + "trim-", Headers: true}
-	err = streams.ReadAll(ctx, js, cfg, func(m jetstream.Msg, at *jetstream.MsgMetadata) error {
-		floor = at.Sequence.Stream
+	err = streams.EachID(ctx, js, stream, first, func(seq uint64, id string) bool {
+		floor = seq
 		r.mu.Lock()
-		done := r.lows.done(t.ID, m.Headers().Get(event.HeaderMsgID))
+		done := r.lows.done(t.ID, id)
 		r.mu.Unlock()
-		if floor >= goal || !done {
-			return errFound
+		if seq >= goal || !done {
+			return false
 		}
 		floor++
-		return nil
+		return true
 	})
-	if errors.Is(err, errFound) {
-		err = nil
-	}
-	return min(floor, goal), fault.Wrap(fault.Unavailable, err, "read the ids of %s", stream)
+	return min(floor, goal), err
 }
-
-var errFound = errors.New("a copy of the next message may come yet")

@@ -199,13 +199,13 @@ func (r *Trimmer) stream(ctx context.Context, t *registry.Tenant, js jetstream.J
 		goal := plan
 		goal.DupFloor = goal.Last + 1
 		if plan.DoneFloor, err = r.doneFloor(ctx, t, js, k.Stream(), in.First, goal.Plan().PurgeTo); err != nil {
-			return err
+			r.cfg.Log.Warn("what pollers are done with is not known, and waits for the duplicate window", "tenant", t.ID, "stream", k.Stream(), "error", err)
 		}
 		d = plan.Plan()
 	}
 	r.raiseBacklog(ctx, t, in, d)
 	if err := r.hold(ctx, t, js, in, d, r.young(info.Config)); err != nil {
-		return err
+		r.cfg.Log.Warn("until when a stream is held is not kept", "tenant", t.ID, "stream", k.Stream(), "error", err)
 	}
 	if d.PurgeTo == 0 {
 		return nil

@@ -45,8 +45,7 @@ func (row Row) run(t *testing.T, bin string, seed uint64) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	w := newWorld(ctx, t, bin, seed)
-	w.flags = row.Flags
-	if err := w.start(ctx); err != nil {
+	if err := row.prepare(ctx, w); err != nil {
 		t.Fatalf("%v\n%s", err, w.Log("n1"))
 	}
 	var set Set
@@ -54,20 +53,27 @@ func (row Row) run(t *testing.T, bin string, seed uint64) {
 	done := make(chan error, 1)
 	go func() { done <- set.run(work, w) }()
 	err := w.wait(ctx, 3*time.Second)
+	var written error
+	if row.Quiet {
+		stop()
+		written = <-done
+	}
 	for _, step := range row.Steps {
 		if err == nil {
 			err = step.Do(ctx, w)
 		}
 	}
-	if err == nil {
+	if err == nil && !row.Quiet {
 		err = w.wait(ctx, 2*time.Second)
 	}
 	stop()
-	written := <-done
+	if !row.Quiet {
+		written = <-done
+	}
 	if err != nil {
 		t.Fatalf("seed %d, the schedule was not carried out: %v\n%s", seed, err, strings.Join(w.schedule, "\n"))
 	}
-	v := set.judge(ctx, w)
+	v := set.judge(ctx, w, row.settle())
 	if written != nil {
 		v.find("gave up: %v", written)
 	}
@@ -78,4 +84,20 @@ func (row Row) run(t *testing.T, bin string, seed uint64) {
 		}
 		t.Errorf("%s: %s", row.Name, v)
 	}
+}
+
+// prepare gives the nodes their disks and starts everything.
+func (row Row) prepare(ctx context.Context, w *World) error {
+	w.flags = row.Flags
+	if row.Disks {
+		if err := w.forgetful(); err != nil {
+			return err
+		}
+	}
+	if row.Small {
+		if err := w.small("n3", 96<<20); err != nil {
+			return err
+		}
+	}
+	return w.start(ctx)
 }

@@ -7,10 +7,12 @@ type Row struct {
 	Name  string
 	What  string
 	Steps []Fault
-	Loses bool // a control: when nothing is lost, the laboratory sees nothing
-	Long  bool // only in the long form
-	Disks bool // every node has a disk that forgets what was not synced
-	Flags []string
+	Loses bool     // a control: when nothing is lost, the laboratory sees nothing
+	Long  bool     // only in the long form
+	Disks bool     // every node has a disk that forgets what was not synced
+	Small bool     // n3 has a disk of 96 MB
+	Quiet bool     // nothing is published while the steps are carried out
+	Flags []string // of the nodes
 }
 
 const s = time.Second
@@ -32,5 +34,15 @@ func Matrix() []Row {
 			Steps: []Fault{Slow{All, 100 * time.Millisecond, 50 * time.Millisecond}, Wait(10 * s), Heal{}}},
 		{Name: "rolling-restart", What: "every node is stopped and started again, one after the other",
 			Steps: []Fault{Stop{"n1"}, Start{"n1"}, Whole{}, Stop{"n2"}, Start{"n2"}, Whole{}, Stop{"n3"}, Start{"n3"}, Whole{}}},
+		{Name: "power-all", What: "the power of all nodes fails at once; their disks forget what was not synced", Disks: true,
+			Steps: []Fault{PowerCut{All}, Wait(1 * s), Start{All}}},
+		{Name: "power-all-unsynced", What: "the same with nodes that do not sync: must lose", Disks: true, Loses: true, Quiet: true, Flags: []string{"--unsafe-no-sync"},
+			Steps: []Fault{PowerCut{All}, Wait(1 * s), Start{All}}},
+		{Name: "power-and-pause", What: "one node is away, one loses its power, the one that has everything stands still", Disks: true,
+			Steps: []Fault{Pause{"n3"}, Wait(8 * s), PowerCut{"n2"}, Pause{"n1"}, Resume{"n3"}, Start{"n2"}, Wait(10 * s), Resume{"n1"}}},
+		{Name: "disk-full", What: "the disk of one node is full for 15 s", Small: true,
+			Steps: []Fault{FillDisk{"n3"}, Wait(15 * s), FreeDisk{"n3"}, Wait(2 * s), Stop{"n3"}, Start{"n3"}}},
+		{Name: "wiped", What: "a node comes back with an empty disk",
+			Steps: []Fault{Kill{Any}, Wipe{Victim}, Start{Victim}}},
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"midplane/api"
 	"midplane/event"
+	"midplane/internal/forgetfs"
 	"midplane/internal/testcluster"
 	"midplane/platform/deployment"
 )
@@ -27,9 +28,10 @@ type World struct {
 	random *rand.Rand
 	began  time.Time
 
-	links map[way]*link
-	creds map[string]string // by user
-	flags []string          // of every node, beyond the usual
+	links   map[way]*link
+	forgets map[string]*forgetfs.FS // by node
+	creds   map[string]string       // by user
+	flags   []string                // of every node, beyond the usual
 
 	victim string // the node that the last step chose
 
@@ -54,7 +56,7 @@ func newWorld(ctx context.Context, t testing.TB, bin string, seed uint64) *World
 		t.Fatal(err)
 	}
 	w := &World{Deployment: d, t: t, random: rand.New(rand.NewPCG(seed, 1)), began: time.Now(),
-		links: map[way]*link{}, creds: map[string]string{}}
+		links: map[way]*link{}, forgets: map[string]*forgetfs.FS{}, creds: map[string]string{}}
 	t.Cleanup(func() {
 		for _, k := range w.links {
 			k.close()

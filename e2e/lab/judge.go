@@ -10,7 +10,10 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"midplane/api"
+	"midplane/bus"
 	"midplane/event"
+	"midplane/streams"
+	"midplane/telemetry"
 )
 
 // settle is how long everything may take to be well again once all faults are over.
@@ -125,9 +128,23 @@ func (s *Set) events(q *sequence, where string, v *Verdict) {
 	}
 }
 
+// read reads all that the leader of a stream has.
+func (w *World) read(ctx context.Context, stream string, take func(jetstream.Msg) error) error {
+	nc, err := bus.Connect(bus.Config{Servers: w.Servers, User: inspector, Name: inspector, CredsFile: w.creds[inspector], CAFile: w.CA(), MaxWait: 10 * time.Second}, telemetry.Nop())
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return err
+	}
+	return streams.ReadAll(ctx, js, streams.ReadConfig{Stream: stream}, func(m jetstream.Msg, _ *jetstream.MsgMetadata) error { return take(m) })
+}
+
 func (s *Set) judgeEvents(ctx context.Context, w *World, v *Verdict) {
 	q := newSequence(2)
-	err := w.ReadAll(ctx, inspector, w.creds[inspector], event.StreamEvents, func(m jetstream.Msg) error {
+	err := w.read(ctx, event.StreamEvents, func(m jetstream.Msg) error {
 		id := m.Headers().Get(event.HeaderMsgID)
 		if entity, n, ok := parseID(id); ok {
 			q.add(entity, n)
@@ -145,7 +162,7 @@ func (s *Set) judgeEvents(ctx context.Context, w *World, v *Verdict) {
 
 func (s *Set) judgeStates(ctx context.Context, w *World, v *Verdict) {
 	last := map[string]int{}
-	err := w.ReadAll(ctx, inspector, w.creds[inspector], event.StreamState, func(m jetstream.Msg) error {
+	err := w.read(ctx, event.StreamState, func(m jetstream.Msg) error {
 		if entity, n, ok := parseID(m.Headers().Get(event.HeaderMsgID)); ok {
 			last[entity] = n
 		}

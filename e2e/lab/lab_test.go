@@ -95,7 +95,7 @@ func (row Row) prepare(ctx context.Context, w *World) error {
 		}
 	}
 	if row.Small {
-		if err := w.small("n3", 96<<20); err != nil {
+		if err := w.small("n3", 1<<30); err != nil {
 			return err
 		}
 	}

@@ -10,7 +10,7 @@ type Row struct {
 	Loses bool     // a control: when nothing is lost, the laboratory sees nothing
 	Long  bool     // only in the long form
 	Disks bool     // every node has a disk that forgets what was not synced
-	Small bool     // n3 has a disk of 96 MB
+	Small bool     // n3 has a disk of 1 GB
 	Quiet bool     // nothing is published while the steps are carried out
 	Flags []string // of the nodes
 }

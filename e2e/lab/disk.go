@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"midplane/internal/forgetfs"
 )
@@ -135,5 +136,24 @@ func (f PutBack) Do(ctx context.Context, w *World) error {
 			return err
 		}
 		return os.Rename(w.DataDir(n)+".copy", w.DataDir(n))
+	})
+}
+
+// Sync makes every sync on the disks of nodes slow, or an I/O error.
+type Sync struct {
+	Who  Who
+	Slow time.Duration
+	Fail bool
+}
+
+// Do changes the disks.
+func (f Sync) Do(ctx context.Context, w *World) error {
+	return w.each(ctx, f.Who, fmt.Sprintf("syncs take %s longer, fail: %v, on", f.Slow, f.Fail), func(n string) error {
+		if w.forgets[n] == nil {
+			return fmt.Errorf("no disk that forgets")
+		}
+		w.forgets[n].Slow(f.Slow)
+		w.forgets[n].Fail(f.Fail)
+		return nil
 	})
 }

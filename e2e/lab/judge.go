@@ -29,7 +29,7 @@ func (row Row) settle() time.Duration {
 type Verdict struct {
 	Acknowledged int
 	Refused      int           // broken messages, as they should be
-	Gap          time.Duration // the longest time without an acknowledgement
+	Gap          time.Duration // the longest time in which one producer had no acknowledgement
 	Settled      time.Duration // until status said that all is well
 	Findings     []string      // lost, doubled, out of order, unexpected, not well again
 }
@@ -68,6 +68,7 @@ func (s *Set) judge(ctx context.Context, w *World, settle time.Duration) (v Verd
 		f(part, w, &v)
 		cancel()
 	}
+	s.judgeReplicas(w, &v)
 	return v
 }
 

@@ -32,6 +32,7 @@ func TestMatrix(t *testing.T) {
 			continue
 		}
 		t.Run(row.Name, func(t *testing.T) {
+			t.Parallel()
 			for i := range *rounds {
 				row.run(t, bin, *seed+uint64(i))
 			}

@@ -35,16 +35,16 @@ type Set struct {
 	mu    sync.Mutex
 	acked map[string]int // by entity: the last number that was acknowledged
 
-	bad     int      // were refused, as they should be
-	passed  []string // broken messages that were acknowledged
-	lastAck time.Time
-	gap     time.Duration // the longest time without an acknowledgement
+	bad     int               // were refused, as they should be
+	passed  []string          // broken messages that were acknowledged
+	lastAck map[int]time.Time // by writer
+	gap     time.Duration     // the longest time in which one writer had no acknowledgement
 	faults  []error
 }
 
 // run publishes until ctx ends; what is in flight then is finished within patience.
 func (s *Set) run(ctx context.Context, w *World) error {
-	s.acked, s.lastAck = map[string]int{}, time.Now()
+	s.acked, s.lastAck = map[string]int{}, map[int]time.Time{}
 	var wg sync.WaitGroup
 	for i := range writers {
 		servers := append(append([]string(nil), w.Servers[i:]...), w.Servers[:i]...)
@@ -71,7 +71,7 @@ func (s *Set) run(ctx context.Context, w *World) error {
 func (s *Set) write(ctx context.Context, js jetstream.JetStream, writer, entity int) {
 	name := fmt.Sprintf("w%d-%d", writer+1, entity)
 	for n := 1; ctx.Err() == nil; n++ {
-		if err := s.publish(js, message(writerName(writer), name, n), func(at time.Time) { s.acknowledged(name, n, at) }); err != nil {
+		if err := s.publish(js, message(writerName(writer), name, n), func(at time.Time) { s.acknowledged(writer, name, n, at) }); err != nil {
 			s.fail(fmt.Errorf("%s number %d: %w", name, n, err))
 			return
 		}
@@ -144,12 +144,14 @@ func (s *Set) mustRefuse(js jetstream.JetStream, writer, entity string, n int) {
 	s.fail(fmt.Errorf("%s number %d, broken: neither refused nor taken", entity, n))
 }
 
-func (s *Set) acknowledged(entity string, n int, at time.Time) {
+func (s *Set) acknowledged(writer int, entity string, n int, at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.acked[entity] = n
-	s.gap = max(s.gap, at.Sub(s.lastAck))
-	s.lastAck = at
+	if last, any := s.lastAck[writer]; any {
+		s.gap = max(s.gap, at.Sub(last))
+	}
+	s.lastAck[writer] = at
 }
 
 func (s *Set) fail(err error) {

@@ -50,6 +50,8 @@ func Matrix() []Row {
 			Steps: []Fault{Kill{Any}, Wipe{Victim}, Start{Victim}}},
 		{Name: "flip-while-down", What: "one bit of a block of EVENTS is flipped while its node is down",
 			Steps: []Fault{Kill{Follower}, Damage{Victim, EventsBlock, Flip}, Start{Victim}}},
+		{Name: "flip-unrepaired", What: "the same with nodes that may not repair by themselves", Loses: true, Quiet: true, Flags: []string{"--replica-repair", "ask"},
+			Steps: []Fault{Kill{Follower}, Damage{Victim, EventsBlock, Flip}, Start{Victim}}},
 		{Name: "flip-while-up", What: "one bit of a block of EVENTS is flipped while its node runs, and the node is then killed",
 			Steps: []Fault{Damage{Follower, EventsBlock, Flip}, Wait(3 * s), Kill{Victim}, Start{Victim}}},
 		{Name: "flip-leader", What: "one bit of a block of EVENTS is flipped in the node that led it, while it is down",

@@ -82,6 +82,8 @@ func (w *World) link() error {
 	for _, from := range w.Nodes {
 		f := files[from]
 		f.Peers = nil
+		// What nodes learn from each other must not lead around the links.
+		f.Peer = "127.0.0.1:1"
 		for _, to := range w.Nodes {
 			if to == from {
 				f.Peers = append(f.Peers, f.Route)

@@ -12,6 +12,7 @@ import (
 
 	"midplane/bus"
 	"midplane/event"
+	"midplane/streams"
 	"midplane/telemetry"
 )
 
@@ -39,12 +40,13 @@ type Set struct {
 	passed  []string          // broken messages that were acknowledged
 	lastAck map[int]time.Time // by writer
 	gap     time.Duration     // the longest time in which one writer had no acknowledgement
+	stuck   map[string]int    // by entity: a number that may or may not be stored
 	faults  []error
 }
 
 // run publishes until ctx ends; what is in flight then is finished within patience.
 func (s *Set) run(ctx context.Context, w *World) error {
-	s.acked, s.lastAck = map[string]int{}, map[int]time.Time{}
+	s.acked, s.lastAck, s.stuck = map[string]int{}, map[int]time.Time{}, map[string]int{}
 	var wg sync.WaitGroup
 	for i := range writers {
 		servers := append(append([]string(nil), w.Servers[i:]...), w.Servers[:i]...)
@@ -71,7 +73,14 @@ func (s *Set) run(ctx context.Context, w *World) error {
 func (s *Set) write(ctx context.Context, js jetstream.JetStream, writer, entity int) {
 	name := fmt.Sprintf("w%d-%d", writer+1, entity)
 	for n := 1; ctx.Err() == nil; n++ {
-		if err := s.publish(js, message(writerName(writer), name, n), func(at time.Time) { s.acknowledged(writer, name, n, at) }); err != nil {
+		err := s.publish(js, message(writerName(writer), name, n), func(at time.Time) { s.acknowledged(writer, name, n, at) })
+		if errors.Is(err, errStuck) {
+			s.mu.Lock()
+			s.stuck[name] = n
+			s.mu.Unlock()
+			return
+		}
+		if err != nil {
 			s.fail(fmt.Errorf("%s number %d: %w", name, n, err))
 			return
 		}
@@ -102,15 +111,33 @@ func message(writer, entity string, n int) *nats.Msg {
 // fault, with its healing, of the matrix.
 const patience = 3 * time.Minute
 
+// errStuck is that a leader has lost sight of a message that it had begun to store:
+// after some changes of leader the server answers until the end of the duplicate window
+// that the id is in process. It is not acknowledged, so it is not lost; the entity is
+// given up for this run.
+var errStuck = errors.New("the id is in process")
+
+// stuckAfter is how long an id may be in process.
+const stuckAfter = 40 * time.Second
+
 func (s *Set) publish(js jetstream.JetStream, m *nats.Msg, acked func(time.Time)) error {
+	var inProcess time.Time
 	for deadline := time.Now().Add(patience); ; {
 		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 		_, err := js.PublishMsg(ctx, m)
 		cancel()
+		var refused *jetstream.APIError
+		if !errors.As(err, &refused) || refused.ErrorCode != streams.CodeSameInFlight {
+			inProcess = time.Time{}
+		} else if inProcess.IsZero() {
+			inProcess = time.Now()
+		}
 		switch {
 		case err == nil:
 			acked(time.Now())
 			return nil
+		case !inProcess.IsZero() && time.Since(inProcess) > stuckAfter:
+			return errStuck
 		case time.Now().After(deadline):
 			return err
 		}

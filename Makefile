@@ -7,7 +7,7 @@ FUZZ    ?= 10s
 STATIC   = $(GO) tool -modfile=tools/go.mod staticcheck
 VULN     = $(GO) tool -modfile=tools/vulncheck/go.mod govulncheck
 
-.PHONY: build test race lint fuzz bench bench-load bench-reads floors vulncheck image compose compose-down compose-destroy e2e docs clean
+.PHONY: build test race lint fuzz bench bench-load bench-reads floors vulncheck image compose compose-down compose-destroy e2e lab lab-long docs clean
 
 ## build: the program, static, without symbols, in bin/
 build:
@@ -89,7 +89,16 @@ compose-destroy:
 
 ## e2e: the end-to-end tests: the same containers, and separate processes with TLS
 e2e:
-	$(GO) test -tags e2e -count 1 -timeout 20m -v ./e2e/...
+	$(GO) test -tags e2e -count 1 -timeout 20m -v ./e2e
+
+## lab: the fault laboratory: every kind of fault once, with what must come of it
+## (needs root and /dev/fuse)
+lab:
+	$(GO) test -tags e2e -count 1 -timeout 30m -parallel 2 -v ./e2e/lab
+
+## lab-long: three times with other seeds, and the rows that take long
+lab-long:
+	$(GO) test -tags e2e -count 1 -timeout 4h -parallel 2 -v ./e2e/lab -args -lab-long -lab-rounds 3
 
 ## docs: write the generated parts of the documentation again
 docs:

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
+	"time"
 )
 
 // object is one file or folder: as programs see it, and as it is on the disk.
@@ -39,7 +41,9 @@ type disk struct {
 	mu    sync.Mutex
 	store string
 	last  uint64
-	cut   bool // the power is gone: nothing reaches the disk any more
+	cut   bool          // the power is gone: nothing reaches the disk any more
+	slow  time.Duration // what every sync of a file takes longer
+	fails bool          // a sync of a file is an I/O error
 	root  *object
 }
 
@@ -151,8 +155,19 @@ func (d *disk) syncDir(o *object) {
 
 func (d *disk) path(o *object) string { return filepath.Join(d.store, fmt.Sprint(o.id)) }
 
+// linger is how long a slow disk takes for a sync. The lock is not held.
+func (d *disk) linger() {
+	d.mu.Lock()
+	slow := d.slow
+	d.mu.Unlock()
+	time.Sleep(slow)
+}
+
 // syncFile brings a file's content to the disk, and its place when it is new.
 func (d *disk) syncFile(o *object, content *os.File) error {
+	if d.fails {
+		return syscall.EIO
+	}
 	if d.cut {
 		return nil
 	}

@@ -68,6 +68,20 @@ func (f *FS) Cut() {
 	f.disk.cut = true
 }
 
+// Slow makes every sync of a file take so much longer.
+func (f *FS) Slow(by time.Duration) {
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
+	f.disk.slow = by
+}
+
+// Fail makes every sync of a file an I/O error, or not.
+func (f *FS) Fail(yes bool) {
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
+	f.disk.fails = yes
+}
+
 // Unmount takes the disk away; again does nothing. Files that a program still
 // holds open are an error, and the disk is gone all the same.
 func (f *FS) Unmount() error {

@@ -2,6 +2,7 @@ package forgetfs
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -9,7 +10,9 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 )
 
 func must(t *testing.T, err error) {
@@ -187,6 +190,30 @@ func TestNothingReachesTheDiskAfterTheCut(t *testing.T) {
 	}
 	got := after(t, f)
 	if len(got) != 1 || got["a"] != "before" {
+		t.Errorf("left: %q", got)
+	}
+}
+
+func TestSyncFailsAndIsSlow(t *testing.T) {
+	f := Mount(t)
+	file, err := os.Create(f.Dir + "/a")
+	must(t, err)
+	defer file.Close()
+	_, err = file.WriteString("x")
+	must(t, err)
+	f.Fail(true)
+	if err := file.Sync(); !errors.Is(err, syscall.EIO) {
+		t.Errorf("a sync that fails: %v", err)
+	}
+	f.Fail(false)
+	f.Slow(50 * time.Millisecond)
+	began := time.Now()
+	must(t, file.Sync())
+	if took := time.Since(began); took < 50*time.Millisecond {
+		t.Errorf("a slow sync took %s", took)
+	}
+	must(t, file.Close())
+	if got := after(t, f); got["a"] != "x" {
 		t.Errorf("left: %q", got)
 	}
 }

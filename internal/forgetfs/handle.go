@@ -41,6 +41,9 @@ func (h *handle) Write(ctx context.Context, data []byte, off int64) (uint32, sys
 	if errno != 0 {
 		return n, errno
 	}
+	if h.always {
+		h.disk.linger()
+	}
 	h.disk.mu.Lock()
 	defer h.disk.mu.Unlock()
 	h.object.wrote(off, off+int64(n))
@@ -52,6 +55,7 @@ func (h *handle) Write(ctx context.Context, data []byte, off int64) (uint32, sys
 
 // Fsync implements fs.FileFsyncer.
 func (h *handle) Fsync(context.Context, uint32) syscall.Errno {
+	h.disk.linger()
 	h.disk.mu.Lock()
 	defer h.disk.mu.Unlock()
 	return fs.ToErrno(h.disk.syncFile(h.object, h.file))

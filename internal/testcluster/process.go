@@ -187,9 +187,10 @@ func NewDeployment(ctx context.Context, m *Machine) (*Deployment, error) {
 	return d, err
 }
 
-// StartNode starts one node.
-func (d *Deployment) StartNode(name string) (*Process, error) {
-	return d.Start(name, "node", "--dir", deployment.NodeDir(d.Folder, name), "--data", filepath.Join(d.Dir, "data-"+name), "--http", "127.0.0.1:0")
+// StartNode starts one node, with more flags than it needs if there are.
+func (d *Deployment) StartNode(name string, flags ...string) (*Process, error) {
+	args := []string{"node", "--dir", deployment.NodeDir(d.Folder, name), "--data", filepath.Join(d.Dir, "data-"+name), "--http", "127.0.0.1:0"}
+	return d.Start(name, append(args, flags...)...)
 }
 
 // StartPrimary starts the primary.
@@ -233,11 +234,22 @@ func (m *Machine) Await(ctx context.Context, f func(context.Context) error) erro
 
 // Kill ends a process at once.
 func (m *Machine) Kill(name string) {
-	m.mu.Lock()
-	p := m.running[name]
-	delete(m.running, name)
-	m.mu.Unlock()
-	if p != nil {
+	if p := m.forget(name); p != nil {
 		p.Kill()
 	}
+}
+
+// Stop asks a process to end, as Process.Stop does.
+func (m *Machine) Stop(name string) {
+	if p := m.forget(name); p != nil {
+		p.Stop()
+	}
+}
+
+func (m *Machine) forget(name string) *Process {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := m.running[name]
+	delete(m.running, name)
+	return p
 }

@@ -152,10 +152,22 @@ func (r *Replicas) verify(s blocks.Stream, of blocks.Scope) blocks.Verified {
 	case d == nil && !of.Sealed:
 		delete(r.damage, ref) // what was damaged has been trimmed
 	case d != nil && !known:
-		r.damage[ref] = *d
-		r.log.Error("a replica's files are damaged", "account", ref.Account, "stream", ref.Stream, "damage", d.What, "page", true)
+		r.note(ref, *d)
 	}
 	return v
+}
+
+// damaged remembers that a replica is damaged. The lock is not held.
+func (r *Replicas) damaged(ref api.ReplicaRef, d api.ReplicaDamage) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.note(ref, d)
+}
+
+// note is damaged with the lock held.
+func (r *Replicas) note(ref api.ReplicaRef, d api.ReplicaDamage) {
+	r.damage[ref] = d
+	r.log.Error("a replica's files are damaged", "account", ref.Account, "stream", ref.Stream, "damage", d.What, "page", true)
 }
 
 // known returns the blocks of a replica that were found whole.

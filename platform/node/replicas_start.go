@@ -74,7 +74,28 @@ func (r *Replicas) examine(ctx context.Context, found []blocks.Stream) error {
 		}
 		r.verify(s, blocks.Scope{})
 	}
+	if err := r.examineGroups(); err != nil {
+		return err
+	}
 	r.log.Info("replicas verified", "streams", len(found), "took", time.Since(began).Round(time.Millisecond))
+	return nil
+}
+
+// examineGroups checks what the server needs of the Raft groups to start replicas.
+func (r *Replicas) examineGroups() error {
+	groups, err := blocks.Groups(r.store, r.key)
+	if err != nil {
+		return err
+	}
+	for _, g := range groups {
+		bad, err := g.Snapshots()
+		if err != nil {
+			return err
+		}
+		if len(bad) > 0 {
+			r.damaged(api.ReplicaRef{Account: g.Account, Stream: g.Stream}, *damageOf(blocks.Report{Damage: bad}))
+		}
+	}
 	return nil
 }
 
@@ -118,21 +139,26 @@ func (r *Replicas) remove(ctx context.Context) error {
 func (r *Replicas) finishRemoving() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if len(r.memory.Removing) == 0 {
+		return nil
+	}
+	groups, err := blocks.Groups(r.store, r.key)
+	if err != nil {
+		return err
+	}
 	for _, ref := range r.memory.Removing {
-		stream := blocks.Stream{Dir: filepath.Join(r.store, ref.Account, "streams", ref.Stream), Account: ref.Account, Name: ref.Stream, Key: r.key}
-		groups, err := blocks.Groups(r.store, stream)
-		if err != nil {
-			return err
+		dirs := []string{filepath.Join(r.store, ref.Account, "streams", ref.Stream, "msgs")}
+		for _, g := range groups {
+			if g.Account == ref.Account && g.Stream == ref.Stream {
+				dirs = append(dirs, g.Dir)
+			}
 		}
-		for _, dir := range append([]string{filepath.Join(stream.Dir, "msgs")}, groups...) {
+		for _, dir := range dirs {
 			if err := atomicfile.RemoveDir(dir, r.removedDir()); err != nil {
 				return err
 			}
 		}
 		delete(r.memory.Marks, ref.String())
-	}
-	if len(r.memory.Removing) == 0 {
-		return nil
 	}
 	r.memory.Removing = nil
 	return errors.Join(r.memory.save(), os.RemoveAll(r.removedDir()))

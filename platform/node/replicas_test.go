@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -29,7 +30,7 @@ type onDisk struct {
 	ref api.ReplicaRef
 }
 
-const testGroup = "S-R3F-abcdefgh"
+const testGroup = "S-R3F-F3U95fWG"
 
 func newOnDisk(t *testing.T) *onDisk {
 	t.Helper()
@@ -103,6 +104,24 @@ func (d *onDisk) damage() {
 	}
 }
 
+// snapshot writes a snapshot that a real group has made, with some bits flipped.
+func (d *onDisk) snapshot(flip byte) {
+	d.t.Helper()
+	const made = "AQAAAAAAAAAsAAAAAAAAACIAAAADAAAAAwAAADQ0anprVjlEZmpGeUVqYzFCWFNjclk5aQAAKgEtu+ABAS0AAJQjMAyXaZwZ"
+	data, err := base64.StdEncoding.DecodeString(made)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	data[30] ^= flip
+	dir := filepath.Join(d.group(), "snapshots")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		d.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "snap.1.44"), data, 0o600); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
 // knows writes what a running node would have kept.
 func (d *onDisk) knows(change func(m *memory)) {
 	d.t.Helper()
@@ -165,6 +184,9 @@ func TestWhatIsRemovedBeforeTheStart(t *testing.T) {
 			d.cfg.AskBeforeRepair, d.cfg.Repair = true, map[api.ReplicaRef]api.ReplicaDamage{d.ref: {What: "asked"}}
 		}, removed: true},
 		{what: "whole, and a repair was asked for", set: func(d *onDisk) { d.cfg.Repair = map[api.ReplicaRef]api.ReplicaDamage{d.ref: {What: "asked"}} }, removed: true},
+		{what: "a snapshot of its Raft group that is whole", set: func(d *onDisk) { d.snapshot(0) }},
+		{what: "a snapshot of its Raft group with a flipped bit", set: func(d *onDisk) { d.snapshot(1) }, removed: true},
+		{what: "such a snapshot, and the others are not whole", set: func(d *onDisk) { d.snapshot(1); d.cfg.Whole = others(errors.New("one is behind")) }, damaged: true},
 		{what: "a removal was interrupted", set: func(d *onDisk) {
 			d.cfg.Whole = nil
 			d.knows(func(m *memory) { m.Removing = []api.ReplicaRef{d.ref} })

@@ -33,8 +33,9 @@ type AuditorConfig struct {
 type Auditor struct {
 	cfg      AuditorConfig
 	state    compared
-	repaired map[string]asked // by Finding.key
-	next     place            // whose content is compared next
+	repaired map[string]asked     // by Finding.key
+	missing  map[string]time.Time // by Finding.key: since when a node runs no replica
+	next     place                // whose content is compared next
 }
 
 // NewAuditor returns an Auditor; Run compares.
@@ -87,6 +88,7 @@ func (a *Auditor) round(ctx context.Context) error {
 	}
 	before := maps.Clone(a.state.Findings)
 	a.judge(ctx, began, seen)
+	a.absent(ctx, began, seen)
 	if len(seen.silent) == 0 && len(a.state.Findings) == 0 {
 		a.contents(ctx, began, seen)
 	}
@@ -100,6 +102,7 @@ func (a *Auditor) round(ctx context.Context) error {
 
 // seen is what the readings of a round came to.
 type seen struct {
+	nodes  []string // that answered
 	silent []string
 	last   map[api.ReplicaRef][]at // of the last reading
 	equal  []api.ReplicaRef
@@ -115,7 +118,7 @@ func (a *Auditor) look(ctx context.Context) (seen, error) {
 		if err != nil {
 			return out, err
 		}
-		out.silent = silent
+		out.silent, out.nodes = silent, slices.Sorted(maps.Keys(held))
 		whole := len(silent) == 0 && len(held) == len(a.cfg.Registry.Nodes())
 		only = nil
 		for ref, list := range byStream(held) {

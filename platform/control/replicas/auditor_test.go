@@ -134,6 +134,34 @@ func TestOneNodeAtATime(t *testing.T) {
 	}
 }
 
+// A node whose server does not run its replica at all is asked to take it over, once
+// that has lasted, and when the others have read their files.
+func TestAnAbsentReplicaIsRepaired(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.auditor(false)
+	n2 := w.owns["n2"]
+	was := n2.held[events]
+	delete(n2.held, events)
+	w.round(a)
+	if got := w.repaired(events); len(got) > 0 || len(a.state.Findings) > 0 {
+		t.Fatalf("asked at once: %v, %v", got, a.state.Findings)
+	}
+	key := Finding{Account: "A", Stream: events.Stream, Node: "n2"}.key()
+	a.missing[key] = a.missing[key].Add(-absentFor)
+	w.round(a)
+	if got := w.repaired(events); len(got) != 1 || got[0] != "n2" || w.owns["n1"].verified == 0 {
+		t.Fatalf("asked to repair: %v, after %d verifications", got, w.owns["n1"].verified)
+	}
+	n2.mu.Lock()
+	n2.held[events] = was
+	n2.mu.Unlock()
+	w.round(a)
+	if len(a.state.Findings) > 0 {
+		t.Errorf("when it is there again: %v", a.state.Findings)
+	}
+}
+
 // Counts are equal, and what is counted is not.
 func TestOtherContentIsFound(t *testing.T) {
 	t.Parallel()

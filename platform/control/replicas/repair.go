@@ -86,11 +86,11 @@ func (a *Auditor) repair(ctx context.Context, f Finding, s seen) error {
 
 // othersHold checks that all nodes are there and that the other replicas agree.
 func (a *Auditor) othersHold(f Finding, s seen) error {
-	list := s.last[f.ref()]
-	if len(s.silent) > 0 || len(list) < len(a.cfg.Registry.Nodes()) {
+	others := slices.DeleteFunc(slices.Clone(s.last[f.ref()]), func(a at) bool { return a.node == f.Node })
+	if len(s.silent) > 0 || len(others) < len(a.cfg.Registry.Nodes())-1 {
 		return fault.New(fault.Unavailable, "not all nodes hold the stream and answer")
 	}
-	if len(list) < 3 {
+	if len(others) < 2 {
 		return fault.New(fault.Invalid, "there are no two other replicas that agree")
 	}
 	for node := range s.bad[f.ref()] {

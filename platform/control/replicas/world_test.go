@@ -1,7 +1,9 @@
 package replicas
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"log/slog"
 	"slices"
 	"sync"
@@ -13,6 +15,7 @@ import (
 	"midplane/api"
 	"midplane/event"
 	"midplane/internal/testregistry"
+	"midplane/internal/testwait"
 	"midplane/platform/control/service"
 	"midplane/platform/registry"
 	"midplane/subject"
@@ -80,7 +83,8 @@ func (o *own) Sum(of api.ReplicaRange) (api.ReplicaSum, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	h := o.held[of.ReplicaRef]
-	return api.ReplicaSum{OK: true, Messages: h.Messages, Hash: o.sums[of.ReplicaRef], First: h.First, Last: h.Last}, nil
+	_, ok := o.held[of.ReplicaRef]
+	return api.ReplicaSum{OK: ok, Messages: h.Messages, Hash: o.sums[of.ReplicaRef], First: h.First, Last: h.Last}, nil
 }
 
 func (o *own) Equal(streams []api.ReplicaRef) {
@@ -158,6 +162,14 @@ func (w *world) round(a *Auditor) {
 	if err := a.round(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}
+	want, err := json.Marshal(a.state)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	testwait.True(w.t, "what the round found is read", func() bool {
+		got, err := json.Marshal(load(w.reg.Registry))
+		return err == nil && bytes.Equal(got, want)
+	})
 }
 
 func (w *world) auditor(ask bool) *Auditor {

@@ -6,14 +6,19 @@ import (
 	"path/filepath"
 )
 
-// Groups returns the folders of the Raft groups that replicate a stream: one, and
-// any that the stream had before it was created again.
-func Groups(store string, s Stream) ([]string, error) {
+// Group is the folder of a Raft group, and the stream that it replicates.
+type Group struct {
+	Dir, Account, Stream string
+}
+
+// Groups returns the Raft groups of streams in a store. A stream has one, and any
+// that it had before it was created again.
+func Groups(store, key string) ([]Group, error) {
 	dirs, err := filepath.Glob(filepath.Join(store, "*", "_js_", "*"))
 	if err != nil {
 		return nil, err
 	}
-	var out []string
+	var out []Group
 	for _, dir := range dirs {
 		name := filepath.Base(dir)
 		data, err := os.ReadFile(filepath.Join(dir, "meta.inf"))
@@ -21,7 +26,7 @@ func Groups(store string, s Stream) ([]string, error) {
 			continue // no group
 		}
 		// A group's log is a store of its own, encrypted under its own name.
-		data, ok, err := Stream{Dir: dir, Account: name, Name: name, Key: s.Key}.open(data)
+		data, ok, err := Stream{Dir: dir, Account: name, Name: name, Key: key}.open(data)
 		if err != nil || !ok {
 			continue
 		}
@@ -32,8 +37,8 @@ func Groups(store string, s Stream) ([]string, error) {
 				Type    string `json:"type"`
 			} `json:"metadata"`
 		}
-		if json.Unmarshal(data, &meta) == nil && meta.Metadata.Type == "stream" && meta.Metadata.Account == s.Account && meta.Metadata.Stream == s.Name {
-			out = append(out, dir)
+		if json.Unmarshal(data, &meta) == nil && meta.Metadata.Type == "stream" {
+			out = append(out, Group{dir, meta.Metadata.Account, meta.Metadata.Stream})
 		}
 	}
 	return out, nil

@@ -1,0 +1,203 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"syscall"
+	"time"
+)
+
+// Fault is something that is done to a deployment, or undone.
+type Fault interface {
+	Do(ctx context.Context, w *World) error
+}
+
+// Who says which nodes a fault is for: one of the words below, or a node's name.
+type Who string
+
+// The words. A word other than victim and all chooses a node, which is the victim
+// of the steps that follow.
+const (
+	Leader   Who = "leader"   // of EVENTS
+	Follower Who = "follower" // of EVENTS, either
+	Any      Who = "any"
+	Victim   Who = "victim"
+	All      Who = "all" // in a random order
+)
+
+// choose turns a word into names.
+func (w *World) choose(ctx context.Context, who Who) ([]string, error) {
+	switch who {
+	case All:
+		out := append([]string(nil), w.Nodes...)
+		w.random.Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })
+		return out, nil
+	case Victim:
+		if w.victim == "" {
+			return nil, fmt.Errorf("no step has chosen a node")
+		}
+		return []string{w.victim}, nil
+	case Any:
+		w.victim = w.Nodes[w.random.IntN(len(w.Nodes))]
+	case Leader, Follower:
+		leader, err := w.leader(ctx)
+		if err != nil {
+			return nil, err
+		}
+		w.victim = leader
+		if who == Follower {
+			var others []string
+			for _, n := range w.Nodes {
+				if n != leader {
+					others = append(others, n)
+				}
+			}
+			w.victim = others[w.random.IntN(len(others))]
+		}
+	default:
+		w.victim = string(who)
+	}
+	return []string{w.victim}, nil
+}
+
+// Kill ends nodes at once.
+type Kill struct{ Who Who }
+
+// Do kills.
+func (f Kill) Do(ctx context.Context, w *World) error {
+	return w.each(ctx, f.Who, "kill", func(n string) error {
+		w.Kill(n)
+		return nil
+	})
+}
+
+// Stop asks nodes to end, as an operator does.
+type Stop struct{ Who Who }
+
+// Do stops.
+func (f Stop) Do(ctx context.Context, w *World) error {
+	return w.each(ctx, f.Who, "stop", func(n string) error {
+		w.Deployment.Stop(n)
+		return nil
+	})
+}
+
+// Start starts nodes that are down.
+type Start struct{ Who Who }
+
+// Do starts.
+func (f Start) Do(ctx context.Context, w *World) error {
+	return w.each(ctx, f.Who, "start", w.startNode)
+}
+
+// Pause stops nodes without ending them (SIGSTOP).
+type Pause struct{ Who Who }
+
+// Do pauses.
+func (f Pause) Do(ctx context.Context, w *World) error {
+	return w.each(ctx, f.Who, "pause", func(n string) error { return w.Signal(n, syscall.SIGSTOP) })
+}
+
+// Resume lets paused nodes go on.
+type Resume struct{ Who Who }
+
+// Do resumes.
+func (f Resume) Do(ctx context.Context, w *World) error {
+	return w.each(ctx, f.Who, "resume", func(n string) error { return w.Signal(n, syscall.SIGCONT) })
+}
+
+// Cut makes the network between nodes and all others silent: what they send, what
+// they should get, or both.
+type Cut struct {
+	Who     Who
+	In, Out bool
+}
+
+// Do cuts.
+func (f Cut) Do(ctx context.Context, w *World) error {
+	return w.each(ctx, f.Who, fmt.Sprintf("cut (in %v, out %v)", f.In, f.Out), func(n string) error {
+		w.network(n, func(in, out *direction) {
+			in.cut(f.In)
+			out.cut(f.Out)
+		})
+		return nil
+	})
+}
+
+// Slow delays everything between nodes and all others.
+type Slow struct {
+	Who           Who
+	Delay, Jitter time.Duration
+}
+
+// Do delays.
+func (f Slow) Do(ctx context.Context, w *World) error {
+	return w.each(ctx, f.Who, fmt.Sprintf("delay by %s ± %s", f.Delay, f.Jitter), func(n string) error {
+		w.network(n, func(in, out *direction) {
+			in.slow(f.Delay, f.Jitter)
+			out.slow(f.Delay, f.Jitter)
+		})
+		return nil
+	})
+}
+
+// Heal takes all faults of the network away.
+type Heal struct{}
+
+// Do heals.
+func (Heal) Do(_ context.Context, w *World) error {
+	w.note("heal the network")
+	for _, k := range w.links {
+		for _, d := range []*direction{&k.there, &k.back} {
+			d.cut(false)
+			d.slow(0, 0)
+		}
+	}
+	return nil
+}
+
+// Wait does nothing for a while.
+type Wait time.Duration
+
+// Do waits.
+func (f Wait) Do(ctx context.Context, w *World) error { return w.wait(ctx, time.Duration(f)) }
+
+// Whole waits until every replica of the tenant's streams is current.
+type Whole struct{}
+
+// Do waits.
+func (Whole) Do(ctx context.Context, w *World) error {
+	if err := w.Await(ctx, w.whole); err != nil {
+		return err
+	}
+	w.note("every replica is current")
+	return nil
+}
+
+// each does f to every node that is meant.
+func (w *World) each(ctx context.Context, who Who, what string, f func(node string) error) error {
+	nodes, err := w.choose(ctx, who)
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	for _, n := range nodes {
+		w.note("%s %s", what, n)
+		if err := f(n); err != nil {
+			return fmt.Errorf("%s %s: %w", what, n, err)
+		}
+	}
+	return nil
+}
+
+// network does f to both directions of every way between a node and another; in is
+// what the node gets, out is what it sends.
+func (w *World) network(node string, f func(in, out *direction)) {
+	for way, k := range w.links {
+		switch node {
+		case way.from:
+			f(&k.back, &k.there)
+		case way.to:
+			f(&k.there, &k.back)
+		}
+	}
+}

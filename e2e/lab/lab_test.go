@@ -1,0 +1,104 @@
+//go:build e2e
+
+package lab
+
+import (
+	"context"
+	"flag"
+	"strings"
+	"testing"
+	"time"
+
+	"midplane/internal/testcluster"
+)
+
+var (
+	seed   = flag.Uint64("lab-seed", 0, "seed of all choices; 0 takes one from the clock")
+	rounds = flag.Int("lab-rounds", 1, "how often each row runs, each time with the next seed")
+	long   = flag.Bool("lab-long", false, "also the rows of the long form")
+)
+
+// TestMatrix runs every row; -run TestMatrix/NAME one of them.
+func TestMatrix(t *testing.T) {
+	if *seed == 0 {
+		*seed = uint64(time.Now().UnixNano())
+	}
+	bin, err := testcluster.Build(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range Matrix() {
+		if row.Long && !*long {
+			continue
+		}
+		t.Run(row.Name, func(t *testing.T) {
+			t.Parallel()
+			for i := range *rounds {
+				row.run(t, bin, *seed+uint64(i))
+			}
+		})
+	}
+}
+
+// run runs a row once, prints what happened, and fails when the verdict is not what
+// it should be.
+func (row Row) run(t *testing.T, bin string, seed uint64) {
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancel()
+	w := newWorld(ctx, t, bin, seed)
+	if err := row.prepare(ctx, w); err != nil {
+		t.Fatalf("%v\n%s", err, w.Log("n1"))
+	}
+	var set Set
+	work, stop := context.WithCancel(ctx)
+	done := make(chan error, 1)
+	go func() { done <- set.run(work, w) }()
+	err := w.wait(ctx, 3*time.Second)
+	var written error
+	if row.Quiet {
+		stop()
+		written = <-done
+	}
+	for _, step := range row.Steps {
+		if err == nil {
+			err = step.Do(ctx, w)
+		}
+	}
+	if err == nil && !row.Quiet {
+		err = w.wait(ctx, 2*time.Second)
+	}
+	stop()
+	if !row.Quiet {
+		written = <-done
+	}
+	if err != nil {
+		t.Fatalf("seed %d, the schedule was not carried out: %v\n%s", seed, err, strings.Join(w.schedule, "\n"))
+	}
+	v := set.judge(ctx, w, row.settle())
+	if written != nil {
+		v.find("gave up: %v", written)
+	}
+	t.Logf("%s: %s\nseed %d\n%s\n%s", row.Name, row.What, seed, strings.Join(w.schedule, "\n"), v)
+	if lost := len(v.Findings) > 0; lost != row.Loses {
+		for _, n := range w.Nodes {
+			t.Logf("%s:\n%s", n, w.Log(n))
+		}
+		t.Errorf("%s: %s", row.Name, v)
+	}
+}
+
+// prepare gives the nodes their disks and starts everything.
+func (row Row) prepare(ctx context.Context, w *World) error {
+	w.flags = row.Flags
+	if row.Disks {
+		if err := w.forgetful(); err != nil {
+			return err
+		}
+	}
+	if row.Small {
+		if err := w.small("n3", 1<<30); err != nil {
+			return err
+		}
+	}
+	return w.start(ctx)
+}

@@ -1,0 +1,72 @@
+package lab
+
+import "time"
+
+// Row is one kind of fault, and what must come of it.
+type Row struct {
+	Name  string
+	What  string
+	Steps []Fault
+	Loses bool     // a control: when nothing is lost, the laboratory sees nothing
+	Long  bool     // only in the long form
+	Disks bool     // every node has a disk that forgets what was not synced
+	Small bool     // n3 has a disk of 1 GB
+	Quiet bool     // nothing is published while the steps are carried out
+	Flags []string // of the nodes
+}
+
+const s = time.Second
+
+// Matrix returns every row.
+func Matrix() []Row {
+	return []Row{
+		{Name: "kill-leader", What: "kill -9 of the node that leads EVENTS, twice",
+			Steps: []Fault{Kill{Leader}, Wait(12 * s), Start{Victim}, Whole{}, Kill{Leader}, Wait(4 * s), Start{Victim}}},
+		{Name: "kill-all", What: "kill -9 of all nodes at once; they start in another order",
+			Steps: []Fault{Kill{All}, Wait(1 * s), Start{All}}},
+		{Name: "pause-leader", What: "the node that leads EVENTS stands still for 20 s and goes on",
+			Steps: []Fault{Pause{Leader}, Wait(20 * s), Resume{Victim}}},
+		{Name: "partition", What: "the node that leads EVENTS hears nobody and nobody hears it for 20 s; clients reach all",
+			Steps: []Fault{Cut{Who: Leader, In: true, Out: true}, Wait(20 * s), Heal{}}},
+		{Name: "partition-one-way", What: "the node that leads EVENTS hears nobody for 15 s, then nobody hears it",
+			Steps: []Fault{Cut{Who: Leader, In: true}, Wait(15 * s), Heal{}, Wait(5 * s), Cut{Who: Leader, Out: true}, Wait(15 * s), Heal{}}},
+		{Name: "delay", What: "everything between nodes takes 100 ± 50 ms",
+			Steps: []Fault{Slow{All, 100 * time.Millisecond, 50 * time.Millisecond}, Wait(10 * s), Heal{}}},
+		{Name: "rolling-restart", What: "every node is stopped and started again, one after the other",
+			Steps: []Fault{Stop{"n1"}, Start{"n1"}, Whole{}, Stop{"n2"}, Start{"n2"}, Whole{}, Stop{"n3"}, Start{"n3"}, Whole{}}},
+		{Name: "power-all", What: "the power of all nodes fails at once; their disks forget what was not synced", Disks: true,
+			Steps: []Fault{PowerCut{All}, Wait(1 * s), Start{All}}},
+		{Name: "power-all-unsynced", What: "the same with nodes that do not sync: must lose", Disks: true, Loses: true, Quiet: true, Flags: []string{"--unsafe-no-sync"},
+			Steps: []Fault{PowerCut{All}, Wait(1 * s), Start{All}}},
+		{Name: "power-and-pause", What: "one node is away, one loses its power, the one that has everything stands still", Disks: true,
+			Steps: []Fault{Pause{"n3"}, Wait(8 * s), PowerCut{"n2"}, Pause{"n1"}, Resume{"n3"}, Start{"n2"}, Wait(10 * s), Resume{"n1"}}},
+		{Name: "disk-full", What: "the disk of one node is full for 15 s", Small: true,
+			Steps: []Fault{FillDisk{"n3"}, Wait(15 * s), FreeDisk{"n3"}, Wait(2 * s), Stop{"n3"}, Start{"n3"}}},
+		{Name: "slow-sync", What: "every sync of one node takes 500 ms longer for 10 s", Disks: true,
+			Steps: []Fault{Sync{Who: Leader, Slow: 500 * time.Millisecond}, Wait(10 * s), Sync{Who: Victim}}},
+		{Name: "failed-sync", What: "syncs of one node fail for 3 s; then its power is cut, and it is started again", Disks: true,
+			Steps: []Fault{Sync{Who: Leader, Fail: true}, Wait(3 * s), PowerCut{Victim}, Start{Victim}}},
+		{Name: "wiped", What: "a node comes back with an empty disk",
+			Steps: []Fault{Kill{Any}, Wipe{Victim}, Start{Victim}}},
+		{Name: "flip-while-down", What: "one bit of a block of EVENTS is flipped while its node is down",
+			Steps: []Fault{Stop{Follower}, Damage{Victim, EventsBlock, Flip}, Start{Victim}}},
+		{Name: "flip-unrepaired", What: "the same with nodes that may not repair by themselves", Loses: true, Quiet: true, Flags: []string{"--replica-repair", "ask"},
+			Steps: []Fault{Stop{Follower}, Damage{Victim, EventsBlock, Flip}, Start{Victim}}},
+		{Name: "flip-while-up", What: "one bit of a block of EVENTS is flipped while its node runs, and the node is then stopped and started",
+			Steps: []Fault{Damage{Follower, EventsBlock, Flip}, Wait(3 * s), Stop{Victim}, Start{Victim}}},
+		{Name: "flip-leader", What: "one bit of a block of EVENTS is flipped in the node that led it, while it is down",
+			Steps: []Fault{Stop{Leader}, Damage{Victim, EventsBlock, Flip}, Start{Victim}}},
+		{Name: "flip-state", What: "one bit of a block of STATE is flipped while its node is down",
+			Steps: []Fault{Stop{Any}, Damage{Victim, StateBlock, Flip}, Start{Victim}}},
+		{Name: "truncate", What: "a block of EVENTS loses its second half while its node is down",
+			Steps: []Fault{Stop{Any}, Damage{Victim, EventsBlock, Truncate}, Start{Victim}}},
+		{Name: "no-index", What: "the index of EVENTS is gone when its node starts",
+			Steps: []Fault{Stop{Any}, Damage{Victim, EventsIndex, Remove}, Start{Victim}}},
+		{Name: "registry", What: "one bit of the registry is flipped while its node is down",
+			Steps: []Fault{Stop{Any}, Damage{Victim, Registry, Flip}, Start{Victim}}},
+		{Name: "raft-log", What: "one bit of a Raft log is flipped while its node is down",
+			Steps: []Fault{Kill{Follower}, Damage{Victim, RaftLog, Flip}, Start{Victim}}},
+		{Name: "raft-snapshot", What: "one bit of a Raft snapshot is flipped while its node is down",
+			Steps: []Fault{Stop{Follower}, Damage{Victim, RaftSnapshot, Flip}, Start{Victim}}},
+	}
+}

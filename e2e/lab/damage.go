@@ -92,8 +92,8 @@ func largest(pattern string) (path string, size int64, err error) {
 // judgeReplicas stops every node and reads what each has on its disk: all must hold
 // every message that was acknowledged, and the same.
 func (s *Set) judgeReplicas(w *World, v *Verdict) {
-	w.StopAll()
-	for _, n := range w.Nodes {
+	w.sys.StopAll()
+	for _, n := range w.sys.Nodes {
 		found, err := blocks.Find(filepath.Join(w.DataDir(n), "jetstream", "jetstream"), "")
 		if err != nil {
 			v.find("%s: %v", n, err)

@@ -14,14 +14,14 @@ import (
 
 // forgetful gives every node a disk that keeps only what was synced.
 func (w *World) forgetful() error {
-	for _, n := range w.Nodes {
+	for _, n := range w.sys.Nodes {
 		f := forgetfs.Mount(w.t)
 		if err := os.Symlink(f.Dir, w.DataDir(n)); err != nil {
 			return err
 		}
 		w.forgets[n] = f
 	}
-	w.t.Cleanup(w.StopAll) // before the disks go
+	w.t.Cleanup(w.sys.StopAll) // before the disks go
 	return nil
 }
 
@@ -41,7 +41,7 @@ func (f PowerCut) Do(ctx context.Context, w *World) error {
 			return fmt.Errorf("%s has no disk that forgets", n)
 		}
 		// Nothing may be acknowledged by a program that does not know yet.
-		if err := w.Signal(n, syscall.SIGSTOP); err != nil {
+		if err := w.sys.Signal(n, syscall.SIGSTOP); err != nil {
 			return err
 		}
 	}
@@ -49,7 +49,7 @@ func (f PowerCut) Do(ctx context.Context, w *World) error {
 		w.forgets[n].Cut()
 	}
 	for _, n := range nodes {
-		w.Kill(n)
+		w.sys.Kill(n)
 	}
 	for _, n := range nodes {
 		if err := w.forgets[n].Restore(); err != nil {
@@ -73,7 +73,7 @@ func (w *World) small(node string, size int64) error {
 			w.t.Errorf("unmount: %v", err)
 		}
 	})
-	w.t.Cleanup(w.StopAll) // before the disk goes
+	w.t.Cleanup(w.sys.StopAll) // before the disk goes
 	return nil
 }
 
@@ -114,29 +114,6 @@ type Wipe struct{ Who Who }
 // Do wipes.
 func (f Wipe) Do(ctx context.Context, w *World) error {
 	return w.each(ctx, f.Who, "wipe the disk of", func(n string) error { return os.RemoveAll(w.DataDir(n)) })
-}
-
-// Copy keeps what nodes that are down have stored, for PutBack.
-type Copy struct{ Who Who }
-
-// Do copies.
-func (f Copy) Do(ctx context.Context, w *World) error {
-	return w.each(ctx, f.Who, "copy the disk of", func(n string) error {
-		return os.CopyFS(w.DataDir(n)+".copy", os.DirFS(w.DataDir(n)))
-	})
-}
-
-// PutBack replaces what nodes that are down have stored by what Copy kept.
-type PutBack struct{ Who Who }
-
-// Do replaces.
-func (f PutBack) Do(ctx context.Context, w *World) error {
-	return w.each(ctx, f.Who, "put the copy back for", func(n string) error {
-		if err := os.RemoveAll(w.DataDir(n)); err != nil {
-			return err
-		}
-		return os.Rename(w.DataDir(n)+".copy", w.DataDir(n))
-	})
 }
 
 // Sync makes every sync on the disks of nodes slow, or an I/O error.

@@ -29,7 +29,7 @@ const (
 func (w *World) choose(ctx context.Context, who Who) ([]string, error) {
 	switch who {
 	case All:
-		out := append([]string(nil), w.Nodes...)
+		out := append([]string(nil), w.sys.Nodes...)
 		w.random.Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })
 		return out, nil
 	case Victim:
@@ -38,7 +38,7 @@ func (w *World) choose(ctx context.Context, who Who) ([]string, error) {
 		}
 		return []string{w.victim}, nil
 	case Any:
-		w.victim = w.Nodes[w.random.IntN(len(w.Nodes))]
+		w.victim = w.sys.Nodes[w.random.IntN(len(w.sys.Nodes))]
 	case Leader, Follower:
 		leader, err := w.leader(ctx)
 		if err != nil {
@@ -47,7 +47,7 @@ func (w *World) choose(ctx context.Context, who Who) ([]string, error) {
 		w.victim = leader
 		if who == Follower {
 			var others []string
-			for _, n := range w.Nodes {
+			for _, n := range w.sys.Nodes {
 				if n != leader {
 					others = append(others, n)
 				}
@@ -66,7 +66,7 @@ type Kill struct{ Who Who }
 // Do kills.
 func (f Kill) Do(ctx context.Context, w *World) error {
 	return w.each(ctx, f.Who, "kill", func(n string) error {
-		w.Kill(n)
+		w.sys.Kill(n)
 		return nil
 	})
 }
@@ -77,7 +77,7 @@ type Stop struct{ Who Who }
 // Do stops.
 func (f Stop) Do(ctx context.Context, w *World) error {
 	return w.each(ctx, f.Who, "stop", func(n string) error {
-		w.Deployment.Stop(n)
+		w.sys.Stop(n)
 		return nil
 	})
 }
@@ -95,7 +95,7 @@ type Pause struct{ Who Who }
 
 // Do pauses.
 func (f Pause) Do(ctx context.Context, w *World) error {
-	return w.each(ctx, f.Who, "pause", func(n string) error { return w.Signal(n, syscall.SIGSTOP) })
+	return w.each(ctx, f.Who, "pause", func(n string) error { return w.sys.Signal(n, syscall.SIGSTOP) })
 }
 
 // Resume lets paused nodes go on.
@@ -103,7 +103,7 @@ type Resume struct{ Who Who }
 
 // Do resumes.
 func (f Resume) Do(ctx context.Context, w *World) error {
-	return w.each(ctx, f.Who, "resume", func(n string) error { return w.Signal(n, syscall.SIGCONT) })
+	return w.each(ctx, f.Who, "resume", func(n string) error { return w.sys.Signal(n, syscall.SIGCONT) })
 }
 
 // Cut makes the network between nodes and all others silent: what they send, what
@@ -167,7 +167,7 @@ type Whole struct{}
 
 // Do waits.
 func (Whole) Do(ctx context.Context, w *World) error {
-	if err := w.Await(ctx, w.whole); err != nil {
+	if err := w.sys.Await(ctx, w.whole); err != nil {
 		return err
 	}
 	w.note("every replica is current")

@@ -63,7 +63,7 @@ func (s *Set) judge(ctx context.Context, w *World, settle time.Duration) (v Verd
 	began := time.Now()
 	settled, cancel := context.WithTimeout(ctx, settle)
 	defer cancel()
-	if err := w.Await(settled, w.well); err != nil {
+	if err := w.sys.Await(settled, w.well); err != nil {
 		v.find("not well again within %s: %v", settle, err)
 	}
 	v.Settled = time.Since(began)
@@ -81,7 +81,7 @@ func (w *World) well(ctx context.Context) error {
 	if err := w.whole(ctx); err != nil {
 		return err
 	}
-	out, err := w.Run(ctx, "status", "--check")
+	out, err := w.sys.Run(ctx, "status", "--check")
 	if err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}
@@ -135,7 +135,7 @@ func (s *Set) events(q *sequence, where string, v *Verdict) {
 
 // read reads all that the leader of a stream has.
 func (w *World) read(ctx context.Context, stream string, take func(jetstream.Msg) error) error {
-	nc, err := bus.Connect(bus.Config{Servers: w.Servers, User: inspector, Name: inspector, CredsFile: w.creds[inspector], CAFile: w.CA(), MaxWait: 10 * time.Second}, telemetry.Nop())
+	nc, err := bus.Connect(bus.Config{Servers: w.sys.Servers, User: inspector, Name: inspector, CredsFile: w.creds[inspector], CAFile: w.sys.CA(), MaxWait: 10 * time.Second}, telemetry.Nop())
 	if err != nil {
 		return err
 	}
@@ -190,10 +190,10 @@ func (s *Set) judgeStates(ctx context.Context, w *World, v *Verdict) {
 // judgePrimary waits until the primary has what the streams have.
 func (s *Set) judgePrimary(ctx context.Context, w *World, v *Verdict) {
 	var here Verdict
-	if err := w.Await(ctx, func(ctx context.Context) error {
+	if err := w.sys.Await(ctx, func(ctx context.Context) error {
 		here = Verdict{}
 		var rows []api.Event
-		if err := w.Get(ctx, &rows, "events", "--tenant", tenant, "--limit", "0"); err != nil {
+		if err := w.sys.Get(ctx, &rows, "events", "--tenant", tenant, "--limit", "0"); err != nil {
 			return err
 		}
 		q := newSequence(2)
@@ -204,7 +204,7 @@ func (s *Set) judgePrimary(ctx context.Context, w *World, v *Verdict) {
 		}
 		s.events(q, "primary, events", &here)
 		var devices []api.Device
-		if err := w.Get(ctx, &devices, "devices", "--tenant", tenant); err != nil {
+		if err := w.sys.Get(ctx, &devices, "devices", "--tenant", tenant); err != nil {
 			return err
 		}
 		last := map[string]string{}

@@ -47,7 +47,7 @@ func (row Row) run(t *testing.T, bin string, seed uint64) {
 	defer cancel()
 	w := newWorld(ctx, t, bin, seed)
 	if err := row.prepare(ctx, w); err != nil {
-		t.Fatalf("%v\n%s", err, w.Log("n1"))
+		t.Fatalf("%v\n%s", err, w.sys.Log("n1"))
 	}
 	var set Set
 	work, stop := context.WithCancel(ctx)
@@ -80,8 +80,8 @@ func (row Row) run(t *testing.T, bin string, seed uint64) {
 	}
 	t.Logf("%s: %s\nseed %d\n%s\n%s", row.Name, row.What, seed, strings.Join(w.schedule, "\n"), v)
 	if lost := len(v.Findings) > 0; lost != row.Loses {
-		for _, n := range w.Nodes {
-			t.Logf("%s:\n%s", n, w.Log(n))
+		for _, n := range w.sys.Nodes {
+			t.Logf("%s:\n%s", n, w.sys.Log(n))
 		}
 		t.Errorf("%s: %s", row.Name, v)
 	}

@@ -13,6 +13,7 @@ import (
 	"midplane/bus"
 	"midplane/event"
 	"midplane/streams"
+	"midplane/subject"
 	"midplane/telemetry"
 )
 
@@ -49,8 +50,8 @@ func (s *Set) run(ctx context.Context, w *World) error {
 	s.acked, s.lastAck, s.stuck = map[string]int{}, map[int]time.Time{}, map[string]int{}
 	var wg sync.WaitGroup
 	for i := range writers {
-		servers := append(append([]string(nil), w.Servers[i:]...), w.Servers[:i]...)
-		nc, err := bus.Connect(bus.Config{Servers: servers, User: writerName(i), Name: writerName(i), CredsFile: w.creds[writerName(i)], CAFile: w.CA(),
+		servers := append(append([]string(nil), w.sys.Servers[i:]...), w.sys.Servers[:i]...)
+		nc, err := bus.Connect(bus.Config{Servers: servers, User: writerName(i), Name: writerName(i), CredsFile: w.creds[writerName(i)], CAFile: w.sys.CA(),
 			MaxWait: 20 * time.Second, Options: []nats.Option{nats.DontRandomize()}}, telemetry.Nop())
 		if err != nil {
 			return err
@@ -98,11 +99,11 @@ func id(writer, entity string, n int) string { return fmt.Sprintf("%s/%s/%d", wr
 func message(writer, entity string, n int) *nats.Msg {
 	m := &nats.Msg{Header: nats.Header{event.HeaderMsgID: {id(writer, entity, n)}, event.HeaderID: {id(writer, entity, n)}}}
 	if n%2 == 1 {
-		m.Subject = fmt.Sprintf("in.%s.event.info.%s.%s", writer, entity, event.TypeReachabilityChanged)
+		m.Subject = subject.In{Producer: event.Producer(writer), Kind: event.KindEvent, Severity: event.Info, Entity: event.Entity(entity), Type: event.TypeReachabilityChanged}.String()
 		m.Data = fmt.Appendf(nil, `{"device":%q,"from":"up","to":"down","message":"number %d"}`, entity, n)
 		return m
 	}
-	m.Subject = fmt.Sprintf("in.%s.state.%s.%s", writer, entity, event.TypeReachability)
+	m.Subject = subject.In{Producer: event.Producer(writer), Kind: event.KindState, Entity: event.Entity(entity), Type: event.TypeReachability}.String()
 	m.Data = fmt.Appendf(nil, `{"device":%q,"status":"up","method":"host","message":"number %d"}`, entity, n)
 	return m
 }

@@ -23,7 +23,7 @@ const tenant = "acme"
 
 // World is a deployment of processes, whose nodes reach each other over links.
 type World struct {
-	*testcluster.Deployment
+	sys    *testcluster.Deployment
 	t      testing.TB
 	random *rand.Rand
 	began  time.Time
@@ -55,7 +55,7 @@ func newWorld(ctx context.Context, t testing.TB, bin string, seed uint64) *World
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &World{Deployment: d, t: t, random: rand.New(rand.NewPCG(seed, 1)), began: time.Now(),
+	w := &World{sys: d, t: t, random: rand.New(rand.NewPCG(seed, 1)), began: time.Now(),
 		links: map[way]*link{}, forgets: map[string]*forgetfs.FS{}, creds: map[string]string{}}
 	t.Cleanup(func() {
 		for _, k := range w.links {
@@ -72,19 +72,19 @@ func newWorld(ctx context.Context, t testing.TB, bin string, seed uint64) *World
 // is.
 func (w *World) link() error {
 	files := map[string]*deployment.NodeFile{}
-	for _, n := range w.Nodes {
+	for _, n := range w.sys.Nodes {
 		f, err := readNode(w.nodeFile(n))
 		if err != nil {
 			return err
 		}
 		files[n] = f
 	}
-	for _, from := range w.Nodes {
+	for _, from := range w.sys.Nodes {
 		f := files[from]
 		f.Peers = nil
 		// What nodes learn from each other must not lead around the links.
 		f.Peer = "127.0.0.1:1"
-		for _, to := range w.Nodes {
+		for _, to := range w.sys.Nodes {
 			if to == from {
 				f.Peers = append(f.Peers, f.Route)
 				continue
@@ -108,7 +108,7 @@ func (w *World) link() error {
 }
 
 func (w *World) nodeFile(node string) string {
-	return filepath.Join(deployment.NodeDir(w.Folder, node), "node.json")
+	return filepath.Join(deployment.NodeDir(w.sys.Folder, node), "node.json")
 }
 
 func readNode(path string) (*deployment.NodeFile, error) {
@@ -121,29 +121,29 @@ func readNode(path string) (*deployment.NodeFile, error) {
 }
 
 // DataDir is where a node keeps what it stores.
-func (w *World) DataDir(node string) string { return filepath.Join(w.Dir, "data-"+node) }
+func (w *World) DataDir(node string) string { return filepath.Join(w.sys.Dir, "data-"+node) }
 
 // start starts the nodes and the primary, and onboards the tenant with its users.
 func (w *World) start(ctx context.Context) error {
-	for _, n := range w.Nodes {
+	for _, n := range w.sys.Nodes {
 		if err := w.startNode(n); err != nil {
 			return err
 		}
 	}
-	if _, err := w.StartPrimary(); err != nil {
+	if _, err := w.sys.StartPrimary(); err != nil {
 		return err
 	}
-	if err := w.Await(ctx, func(ctx context.Context) error {
-		_, err := w.Run(ctx, "get", "tenants", "-o", "json")
+	if err := w.sys.Await(ctx, func(ctx context.Context) error {
+		_, err := w.sys.Run(ctx, "get", "tenants", "-o", "json")
 		return err
 	}); err != nil {
 		return err
 	}
-	file := filepath.Join(w.Dir, tenant+".yaml")
+	file := filepath.Join(w.sys.Dir, tenant+".yaml")
 	if err := os.WriteFile(file, []byte(spec), 0o600); err != nil {
 		return err
 	}
-	if _, err := w.Run(ctx, "apply", "-f", file); err != nil {
+	if _, err := w.sys.Run(ctx, "apply", "-f", file); err != nil {
 		return err
 	}
 	users := map[string]string{inspector: "inspector"}
@@ -151,8 +151,8 @@ func (w *World) start(ctx context.Context) error {
 		users[writerName(i)] = "producer"
 	}
 	for user, role := range users {
-		w.creds[user] = filepath.Join(w.Dir, user+".creds")
-		if _, err := w.Run(ctx, "user", "create", "--tenant", tenant, "--role", role, user, "--out", w.creds[user]); err != nil {
+		w.creds[user] = filepath.Join(w.sys.Dir, user+".creds")
+		if _, err := w.sys.Run(ctx, "user", "create", "--tenant", tenant, "--role", role, user, "--out", w.creds[user]); err != nil {
 			return err
 		}
 	}
@@ -170,7 +170,7 @@ sites:
 `
 
 func (w *World) startNode(name string) error {
-	_, err := w.StartNode(name, w.flags...)
+	_, err := w.sys.StartNode(name, w.flags...)
 	return err
 }
 
@@ -191,19 +191,19 @@ func (w *World) note(format string, args ...any) {
 
 // streams returns the tenant's streams as the nodes that run see them.
 func (w *World) streams(ctx context.Context) (rows []api.Stream, err error) {
-	return rows, w.Get(ctx, &rows, "streams", "--tenant", tenant)
+	return rows, w.sys.Get(ctx, &rows, "streams", "--tenant", tenant)
 }
 
 // leader returns the node that leads EVENTS.
 func (w *World) leader(ctx context.Context) (string, error) {
 	var name string
-	err := w.Await(ctx, func(ctx context.Context) error {
+	err := w.sys.Await(ctx, func(ctx context.Context) error {
 		rows, err := w.streams(ctx)
 		if err != nil {
 			return err
 		}
 		for _, r := range rows {
-			if r.ID == event.StreamEvents && slices.Contains(w.Nodes, r.Leader) {
+			if r.ID == event.StreamEvents && slices.Contains(w.sys.Nodes, r.Leader) {
 				name = r.Leader
 				return nil
 			}
@@ -223,7 +223,7 @@ func (w *World) whole(ctx context.Context) error {
 		return fmt.Errorf("no streams")
 	}
 	for _, r := range rows {
-		if r.Leader == "" || len(r.Replicas) != len(w.Nodes)-1 || strings.ContainsRune(strings.Join(r.Replicas, ""), '(') {
+		if r.Leader == "" || len(r.Replicas) != len(w.sys.Nodes)-1 || strings.ContainsRune(strings.Join(r.Replicas, ""), '(') {
 			return fmt.Errorf("%s: leader %q, followers %q", r.ID, r.Leader, r.Replicas)
 		}
 	}
@@ -233,7 +233,7 @@ func (w *World) whole(ctx context.Context) error {
 // problems returns what status says is wrong.
 func (w *World) problems(ctx context.Context) (api.ClusterStatus, error) {
 	var s api.ClusterStatus
-	out, err := w.Run(ctx, "status", "-o", "json")
+	out, err := w.sys.Run(ctx, "status", "-o", "json")
 	if err != nil && len(out) == 0 {
 		return s, err
 	}

@@ -39,6 +39,7 @@ var beside = map[[2]string]bool{
 	{"cmd", "internal/local"}:                  true,
 	{"internal/testcluster", "internal/local"}: true,
 	{"e2e", "internal/testcluster"}:            true,
+	{"e2e", "internal/forgetfs"}:               true,
 	{"bench", "internal/testcluster"}:          true,
 	{"bench", "internal/testsnmp"}:             true,
 	{"cmd", "internal/testcluster"}:            false,

@@ -100,7 +100,7 @@ func newReplicaRepair(sh *shell.Shell) *cobra.Command {
 		Long: `Has one node remove its replica of a stream and take it over from the others,
 whole. It is refused unless all nodes answer, and two others have read their files
 and found them whole. The node starts its server again: its clients go to the
-other nodes. Meanwhile the stream has two whole copies.
+other nodes. Until then the stream has two whole copies.
 
 Damaged replicas are repaired without this command, unless the nodes run with
 --replica-repair=ask.`,

@@ -39,7 +39,15 @@ func between(ctx context.Context, t *testing.T, c *testcluster.Cluster, f func(d
 		var row api.Tenant
 		try, cancel := context.WithTimeout(ctx, 3*time.Second)
 		defer cancel()
-		return c.Admin.Do(try, api.TenantStatus, api.TenantRef{Tenant: "acme"}, &row) == nil && row.Ready
+		if c.Admin.Do(try, api.TenantStatus, api.TenantRef{Tenant: "acme"}, &row) != nil {
+			return false
+		}
+		for _, cond := range row.Conditions { // its poller runs nowhere, so it is not Ready
+			if (cond.Type == api.StreamsReady || cond.Type == api.IngressOpen) && !cond.OK {
+				return false
+			}
+		}
+		return true
 	})
 }
 

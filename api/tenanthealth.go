@@ -112,11 +112,11 @@ func (s StreamFacts) heldBy() (by, hint string) {
 	switch {
 	case s.Slowest == "":
 		return "no primary reads it", ""
-	case s.Away != nil && s.Unread > 0:
-		return fmt.Sprintf("%s is away since %s and has %d messages to read", s.Slowest, stamp(*s.Away), s.Unread), ""
-	case s.Window != nil:
+	case s.Window != nil: // also when a reader has not read what came since
 		return fmt.Sprintf("all have read what is to go, and the duplicate window holds it until %s", stamp(*s.Window)),
 			"it ends by itself; producers keep what they have until then. A larger quota.storage is full less often"
+	case s.Away != nil && s.Unread > 0:
+		return fmt.Sprintf("%s is away since %s and has %d messages to read", s.Slowest, stamp(*s.Away), s.Unread), ""
 	case s.Unread > 0:
 		return fmt.Sprintf("its slowest reader is %s, which has %d messages to read", s.Slowest, s.Unread), ""
 	}

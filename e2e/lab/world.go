@@ -229,13 +229,3 @@ func (w *World) whole(ctx context.Context) error {
 	}
 	return nil
 }
-
-// problems returns what status says is wrong.
-func (w *World) problems(ctx context.Context) (api.ClusterStatus, error) {
-	var s api.ClusterStatus
-	out, err := w.sys.Run(ctx, "status", "-o", "json")
-	if err != nil && len(out) == 0 {
-		return s, err
-	}
-	return s, json.Unmarshal(out, &s)
-}

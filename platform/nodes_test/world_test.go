@@ -81,9 +81,6 @@ func order(c *testcluster.Cluster, first int) []string {
 	return slices.Concat(s[first:], s[:first])
 }
 
-// number returns a node's number by its name.
-func number(c *testcluster.Cluster, name string) int { return slices.Index(c.Names(), name) }
-
 // metric is the n-th message of the producer.
 func metric(n int) *nats.Msg {
 	return &nats.Msg{Subject: fmt.Sprintf("in.%s.metric.r%d.%s", producer, n%20, event.TypePing),

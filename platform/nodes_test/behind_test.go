@@ -58,6 +58,8 @@ func TestEmptiedNodeIsRedUntilItIsWhole(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(c.Dir, "nodes", name)); err != nil {
 		t.Fatal(err)
 	}
+	// Until then its last presence counts, which was of a whole node.
+	testwait.True(t, name+" is seen to be away", func() bool { return !row(ctx, t, c, name).Live })
 	c.Network.Slow(number, bytesASec)
 	if err := c.Start(ctx, name); err != nil {
 		t.Fatal(err)

@@ -2,9 +2,11 @@ package nodes
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -56,28 +58,29 @@ func TestEmptiedNodeIsRedUntilItIsWhole(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(c.Dir, "nodes", name)); err != nil {
 		t.Fatal(err)
 	}
+	// Until then its last presence counts, which was of a whole node.
+	testwait.True(t, name+" is seen to be away", func() bool { return !row(ctx, t, c, name).Live })
 	c.Network.Slow(number, bytesASec)
 	if err := c.Start(ctx, name); err != nil {
 		t.Fatal(err)
 	}
 	red, failing := 0, 0
 	testwait.Until(t, name+" is whole", func() error {
+		look, cancel := context.WithTimeout(ctx, 2*time.Second)
+		defer cancel()
 		// In this order: what is whole when it is asked for stays so.
-		healthy := c.Node(name).Healthy(ctx)
+		healthy := c.Node(name).Healthy(look)
+		var s api.ClusterStatus
+		unknown := c.Admin.Do(look, api.NodeStatus, struct{}{}, &s)
+		// While it is so slow that it cannot even say that it is behind, it is not live.
+		wrong := slices.ContainsFunc(s.Problems, func(p api.Problem) bool { return p.Subject == name && p.Urgent() })
 		if healthy != nil && strings.Contains(healthy.Error(), "replicas are behind: ") {
 			red++
 		}
-		look, cancel := context.WithTimeout(ctx, 2*time.Second)
-		defer cancel()
-		var s api.ClusterStatus
-		if err := c.Admin.Do(look, api.NodeStatus, struct{}{}, &s); err == nil {
-			for _, p := range s.Problems {
-				if p.Code == api.CodeNodeBehind && p.Subject == name && strings.Contains(p.Message, tenant+"/"+event.StreamMetrics) && p.Urgent() {
-					failing++
-				}
-			}
+		if wrong {
+			failing++
 		}
-		if healthy != nil {
+		if healthy != nil && (wrong || unknown != nil) {
 			return healthy
 		}
 		replicas, err := testcluster.Replicas(look, c, tenant)
@@ -86,11 +89,11 @@ func TestEmptiedNodeIsRedUntilItIsWhole(t *testing.T) {
 		}
 		for _, r := range replicas[event.StreamMetrics] {
 			if r.Node == name && r.Messages == backlog {
-				return nil
+				return errors.Join(healthy, unknown)
 			}
 		}
-		t.Fatalf("it is ready and holds less than %d messages: %+v", backlog, replicas[event.StreamMetrics])
-		return healthy
+		t.Fatalf("it is ready (%v), the status names it: %v, and it holds less than %d messages: %+v", healthy, wrong, backlog, replicas[event.StreamMetrics])
+		return nil
 	})
 	t.Logf("it was red because of its replicas at %d looks, the status at %d", red, failing)
 	if red == 0 || failing == 0 {

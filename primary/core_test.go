@@ -2,6 +2,7 @@ package primary
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -102,9 +103,14 @@ func (w *world) tenantsAfter(known uint64) api.CoreTenantsAnswer {
 	}
 }
 
+// finding reports whether a finding with that key, or one that begins so, has come.
 func (w *world) finding(key string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	_, found := w.findings[key]
-	return found
+	for have := range w.findings {
+		if strings.HasPrefix(have, key) {
+			return true
+		}
+	}
+	return false
 }

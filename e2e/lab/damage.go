@@ -100,6 +100,7 @@ func (s *Set) judgeReplicas(w *World, v *Verdict) {
 			continue
 		}
 		q := newSequence(2)
+		q.gaps = w.back
 		seen := false
 		for _, r := range found {
 			if r.Name != "EVENTS" {

@@ -52,7 +52,8 @@ func (v Verdict) String() string {
 
 // judge waits until the deployment is well and holds what is stored and what the
 // primary has against what was acknowledged.
-func (s *Set) judge(ctx context.Context, w *World, settle time.Duration) (v Verdict) {
+func (s *Set) judge(ctx context.Context, w *World, row Row) (v Verdict) {
+	settle := row.settle()
 	v.Refused, v.Stuck, v.Gap = s.bad, len(s.stuck), s.gap
 	for _, n := range s.acked {
 		v.Acknowledged += n
@@ -63,7 +64,11 @@ func (s *Set) judge(ctx context.Context, w *World, settle time.Duration) (v Verd
 	began := time.Now()
 	settled, cancel := context.WithTimeout(ctx, settle)
 	defer cancel()
-	if err := w.sys.Await(settled, w.well); err != nil {
+	well := w.well
+	if row.Back {
+		well = w.saysBack
+	}
+	if err := w.sys.Await(settled, well); err != nil {
 		v.find("not well again within %s: %v", settle, err)
 	}
 	v.Settled = time.Since(began)
@@ -88,6 +93,19 @@ func (w *World) well(ctx context.Context) error {
 	return nil
 }
 
+// saysBack reports an error unless every replica is current and status says that
+// EVENTS was put back.
+func (w *World) saysBack(ctx context.Context) error {
+	if err := w.whole(ctx); err != nil {
+		return err
+	}
+	out, err := w.sys.Run(ctx, "status")
+	if err == nil && !strings.Contains(string(out), event.StreamEvents+" was put back to an older copy") {
+		err = fmt.Errorf("status does not say so: %s", out)
+	}
+	return err
+}
+
 // parseID is the reverse of id.
 func parseID(s string) (entity string, n int, ok bool) {
 	part := strings.Split(s, "/")
@@ -98,10 +116,13 @@ func parseID(s string) (entity string, n int, ok bool) {
 	return part[1], n, err == nil
 }
 
-// sequence checks that the numbers of each entity come in order, and once.
+// sequence checks that the numbers of each entity come in order, and once; or, when
+// they may come again, that each comes.
 type sequence struct {
+	seen map[string]map[int]bool // by entity; nil: in order and once
 	last map[string]int
 	step int
+	gaps bool              // numbers may be missing
 	bad  map[string]string // by entity: the first thing that is wrong
 }
 
@@ -110,11 +131,19 @@ func newSequence(step int) *sequence {
 }
 
 func (q *sequence) add(entity string, n int) {
+	if q.seen != nil {
+		if q.seen[entity] == nil {
+			q.seen[entity] = map[int]bool{}
+		}
+		q.seen[entity][n] = true
+		q.last[entity] = max(q.last[entity], n)
+		return
+	}
 	want := q.last[entity] + q.step
 	if q.last[entity] == 0 {
 		want = 1
 	}
-	if n != want && q.bad[entity] == "" {
+	if (n < want || n > want && !q.gaps) && q.bad[entity] == "" {
 		q.bad[entity] = fmt.Sprintf("after number %d comes %d", q.last[entity], n)
 	}
 	q.last[entity] = n
@@ -123,6 +152,11 @@ func (q *sequence) add(entity string, n int) {
 // events holds a sequence of events against what was acknowledged: the odd numbers.
 func (s *Set) events(q *sequence, where string, v *Verdict) {
 	for entity, n := range s.acked {
+		for i := 1; q.seen != nil && i <= n && q.bad[entity] == ""; i += q.step {
+			if !q.seen[entity][i] {
+				q.bad[entity] = fmt.Sprintf("number %d is missing", i)
+			}
+		}
 		if what := q.bad[entity]; what != "" {
 			v.find("%s: %s: %s", where, entity, what)
 			continue
@@ -152,6 +186,7 @@ func (s *Set) maybe(entity string, n int) bool { return n > 0 && s.stuck[entity]
 
 func (s *Set) judgeEvents(ctx context.Context, w *World, v *Verdict) {
 	q := newSequence(2)
+	q.gaps = w.back
 	err := w.read(ctx, event.StreamEvents, func(m jetstream.Msg) error {
 		id := m.Headers().Get(event.HeaderMsgID)
 		if entity, n, ok := parseID(id); ok {
@@ -191,18 +226,21 @@ func (s *Set) judgeStates(ctx context.Context, w *World, v *Verdict) {
 func (s *Set) judgePrimary(ctx context.Context, w *World, v *Verdict) {
 	var here Verdict
 	if err := w.sys.Await(ctx, func(ctx context.Context) error {
-		here = Verdict{}
+		var now Verdict // what an earlier look found is kept when this one is broken off
 		var rows []api.Event
 		if err := w.sys.Get(ctx, &rows, "events", "--tenant", tenant, "--limit", "0"); err != nil {
 			return err
 		}
 		q := newSequence(2)
+		if w.back { // events of producers without an outbox may be read twice
+			q.seen = map[string]map[int]bool{}
+		}
 		for _, r := range rows {
 			if entity, n, ok := parseID(r.ID); ok {
 				q.add(entity, n)
 			}
 		}
-		s.events(q, "primary, events", &here)
+		s.events(q, "primary, events", &now)
 		var devices []api.Device
 		if err := w.sys.Get(ctx, &devices, "devices", "--tenant", tenant); err != nil {
 			return err
@@ -213,10 +251,10 @@ func (s *Set) judgePrimary(ctx context.Context, w *World, v *Verdict) {
 		}
 		for entity, n := range s.acked {
 			if want := fmt.Sprintf("number %d", n-n%2); n > 1 && last[entity] != want && last[entity] != fmt.Sprintf("number %d", s.stuck[entity]) {
-				here.find("primary, devices: %s: %q, not %q", entity, last[entity], want)
+				now.find("primary, devices: %s: %q, not %q", entity, last[entity], want)
 			}
 		}
-		if len(here.Findings) > 0 {
+		if here = now; len(here.Findings) > 0 {
 			return fmt.Errorf("%d findings", len(here.Findings))
 		}
 		return nil

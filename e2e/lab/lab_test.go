@@ -74,7 +74,7 @@ func (row Row) run(t *testing.T, bin string, seed uint64) {
 	if err != nil {
 		t.Fatalf("seed %d, the schedule was not carried out: %v\n%s", seed, err, strings.Join(w.schedule, "\n"))
 	}
-	v := set.judge(ctx, w, row.settle())
+	v := set.judge(ctx, w, row)
 	if written != nil {
 		v.find("gave up: %v", written)
 	}
@@ -89,7 +89,7 @@ func (row Row) run(t *testing.T, bin string, seed uint64) {
 
 // prepare gives the nodes their disks and starts everything.
 func (row Row) prepare(ctx context.Context, w *World) error {
-	w.flags = row.Flags
+	w.flags, w.back = row.Flags, row.Back
 	if row.Disks {
 		if err := w.forgetful(); err != nil {
 			return err

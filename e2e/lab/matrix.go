@@ -7,8 +7,12 @@ type Row struct {
 	Name  string
 	What  string
 	Steps []Fault
-	Loses bool     // a control: when nothing is lost, the laboratory sees nothing
-	Long  bool     // only in the long form
+	Loses bool // a control: when nothing is lost, the laboratory sees nothing
+	Long  bool // only in the long form
+	// Back is that nodes are put back to an older copy: the streams lack what was
+	// published after it was made. The primary has all of it, and status names what
+	// the streams lack.
+	Back  bool
 	Disks bool     // every node has a disk that forgets what was not synced
 	Small bool     // n3 has a disk of 1 GB
 	Quiet bool     // nothing is published while the steps are carried out
@@ -68,5 +72,7 @@ func Matrix() []Row {
 			Steps: []Fault{Kill{Follower}, Damage{Victim, RaftLog, Flip}, Start{Victim}}},
 		{Name: "raft-snapshot", What: "one bit of a Raft snapshot is flipped while its node is down",
 			Steps: []Fault{Stop{Follower}, Damage{Victim, RaftSnapshot, Flip}, Start{Victim}}},
+		{Name: "put-back", What: "all nodes are stopped and put back to an older copy, while the primary runs", Back: true,
+			Steps: []Fault{Stop{All}, Copy{All}, Start{All}, Whole{}, Wait(5 * s), Stop{All}, PutBack{All}, Start{All}, Whole{}, Wait(5 * s)}},
 	}
 }

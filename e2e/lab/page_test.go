@@ -47,6 +47,9 @@ func rows() string {
 		if r.Loses {
 			must = "loses: a control"
 		}
+		if r.Back {
+			must = "the streams lack what the copy does not have; the primary has all of it, and status names the range"
+		}
 		if r.Long {
 			must += " (long form only)"
 		}

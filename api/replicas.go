@@ -121,7 +121,7 @@ type ReplicaSum struct {
 	Hash     uint64 `json:"hash"`
 	Read     int64  `json:"read"`  // bytes
 	First    uint64 `json:"first"` // of its replica, after it was read
-	Last     uint64 `json:"last"`  // the same; 0: it changed meanwhile
+	Last     uint64 `json:"last"`  // the same; 0: it changed while it was read
 }
 
 // ReplicaRepair has a node take a stream over from the others, whole.

@@ -78,7 +78,8 @@ type system struct {
 	creds map[string]string
 }
 
-func start(ctx context.Context, t *testing.T) *system {
+// deploy starts three nodes and a primary until the test ends.
+func deploy(ctx context.Context, t *testing.T) *testcluster.Deployment {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "midplane-crash-")
 	if err != nil {
@@ -98,16 +99,22 @@ func start(ctx context.Context, t *testing.T) *system {
 	if err := d.Up(ctx); err != nil {
 		t.Fatalf("%v\n%s", err, m.Log("n1"))
 	}
+	return d
+}
+
+func start(ctx context.Context, t *testing.T) *system {
+	t.Helper()
+	d := deploy(ctx, t)
 	s := &system{Deployment: d, flap: newFlapping(t), creds: map[string]string{}}
-	file := filepath.Join(dir, tenant+".yaml")
+	file := filepath.Join(d.Dir, tenant+".yaml")
 	if err := os.WriteFile(file, []byte(s.flap.spec()), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := d.Run(ctx, "apply", "-f", file); err != nil {
-		t.Fatalf("%v\n%s", err, m.Log("n1"))
+		t.Fatalf("%v\n%s", err, d.Log("n1"))
 	}
 	for user, role := range map[string]string{pollerUser: "poller", witnessUser: "producer", inspector: "inspector"} {
-		s.creds[user] = filepath.Join(dir, user+".creds")
+		s.creds[user] = filepath.Join(d.Dir, user+".creds")
 		if _, err := d.Run(ctx, "user", "create", "--tenant", tenant, "--role", role, user, "--out", s.creds[user]); err != nil {
 			t.Fatal(err)
 		}

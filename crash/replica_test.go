@@ -46,26 +46,9 @@ type replicaWorld struct {
 
 func newReplicaWorld(ctx context.Context, t *testing.T) *replicaWorld {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "midplane-replica-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	bin, err := testcluster.Build(ctx, dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := testcluster.NewMachine(bin, dir)
-	t.Cleanup(m.StopAll)
-	d, err := testcluster.NewDeployment(ctx, m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := d.Up(ctx); err != nil {
-		t.Fatalf("%v\n%s", err, m.Log("n1"))
-	}
-	w := &replicaWorld{Deployment: d, t: t, creds: filepath.Join(dir, "feed.creds"), ids: map[string]bool{}}
-	file := filepath.Join(dir, tenant+".yaml")
+	d := deploy(ctx, t)
+	w := &replicaWorld{Deployment: d, t: t, creds: filepath.Join(d.Dir, "feed.creds"), ids: map[string]bool{}}
+	file := filepath.Join(d.Dir, tenant+".yaml")
 	if err := os.WriteFile(file, []byte("apiVersion: midplane/v1\nkind: Tenant\nid: "+tenant+"\nname: Acme\nquota: {messageRate: 20000, byteRate: 100MiB, storage: 1GiB}\nsites: [{id: syd, name: Sydney, pollers: [{id: syd-01}]}]\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -330,7 +313,7 @@ func TestDamagedReplicasAreFoundAndRepaired(t *testing.T) {
 	w.alarmed(ctx)
 }
 
-// alarmed checks that the tenant was told, in events.
+// alarmed checks that the tenant has alarms about it in its events.
 func (w *replicaWorld) alarmed(ctx context.Context) {
 	w.t.Helper()
 	testwait.Until(w.t, "the alarms are events", func() error {

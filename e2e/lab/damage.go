@@ -99,7 +99,7 @@ func (s *Set) judgeReplicas(w *World, v *Verdict) {
 			v.find("%s: %v", n, err)
 			continue
 		}
-		q := newSequence(2)
+		q := newSequence()
 		q.gaps = w.back
 		seen := false
 		for _, r := range found {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"syscall"
 	"time"
+
+	"midplane/internal/wait"
 )
 
 // Fault is something that is done to a deployment, or undone.
@@ -160,7 +162,7 @@ func (Heal) Do(_ context.Context, w *World) error {
 type Wait time.Duration
 
 // Do waits.
-func (f Wait) Do(ctx context.Context, w *World) error { return w.wait(ctx, time.Duration(f)) }
+func (f Wait) Do(ctx context.Context, _ *World) error { return wait.For(ctx, time.Duration(f)) }
 
 // Whole waits until every replica of the tenant's streams is current.
 type Whole struct{}

@@ -10,10 +10,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"midplane/api"
-	"midplane/bus"
 	"midplane/event"
 	"midplane/streams"
-	"midplane/telemetry"
 )
 
 // settle is how long everything may take to be well again once all faults are over.
@@ -121,14 +119,14 @@ func parseID(s string) (entity string, n int, ok bool) {
 type sequence struct {
 	seen map[string]map[int]bool // by entity; nil: in order and once
 	last map[string]int
-	step int
 	gaps bool              // numbers may be missing
 	bad  map[string]string // by entity: the first thing that is wrong
 }
 
-func newSequence(step int) *sequence {
-	return &sequence{last: map[string]int{}, step: step, bad: map[string]string{}}
-}
+func newSequence() *sequence { return &sequence{last: map[string]int{}, bad: map[string]string{}} }
+
+// step is from one event of an entity to the next: those between are states.
+const step = 2
 
 func (q *sequence) add(entity string, n int) {
 	if q.seen != nil {
@@ -139,7 +137,7 @@ func (q *sequence) add(entity string, n int) {
 		q.last[entity] = max(q.last[entity], n)
 		return
 	}
-	want := q.last[entity] + q.step
+	want := q.last[entity] + step
 	if q.last[entity] == 0 {
 		want = 1
 	}
@@ -152,7 +150,7 @@ func (q *sequence) add(entity string, n int) {
 // events holds a sequence of events against what was acknowledged: the odd numbers.
 func (s *Set) events(q *sequence, where string, v *Verdict) {
 	for entity, n := range s.acked {
-		for i := 1; q.seen != nil && i <= n && q.bad[entity] == ""; i += q.step {
+		for i := 1; q.seen != nil && i <= n && q.bad[entity] == ""; i += step {
 			if !q.seen[entity][i] {
 				q.bad[entity] = fmt.Sprintf("number %d is missing", i)
 			}
@@ -169,15 +167,11 @@ func (s *Set) events(q *sequence, where string, v *Verdict) {
 
 // read reads all that the leader of a stream has.
 func (w *World) read(ctx context.Context, stream string, take func(jetstream.Msg) error) error {
-	nc, err := bus.Connect(bus.Config{Servers: w.sys.Servers, User: inspector, Name: inspector, CredsFile: w.creds[inspector], CAFile: w.sys.CA(), MaxWait: 10 * time.Second}, telemetry.Nop())
+	js, err := w.connect(inspector, 0)
 	if err != nil {
 		return err
 	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return err
-	}
+	defer js.Conn().Close()
 	return streams.ReadAll(ctx, js, streams.ReadConfig{Stream: stream}, func(m jetstream.Msg, _ *jetstream.MsgMetadata) error { return take(m) })
 }
 
@@ -185,7 +179,7 @@ func (w *World) read(ctx context.Context, stream string, take func(jetstream.Msg
 func (s *Set) maybe(entity string, n int) bool { return n > 0 && s.stuck[entity] == n }
 
 func (s *Set) judgeEvents(ctx context.Context, w *World, v *Verdict) {
-	q := newSequence(2)
+	q := newSequence()
 	q.gaps = w.back
 	err := w.read(ctx, event.StreamEvents, func(m jetstream.Msg) error {
 		id := m.Headers().Get(event.HeaderMsgID)
@@ -231,7 +225,7 @@ func (s *Set) judgePrimary(ctx context.Context, w *World, v *Verdict) {
 		if err := w.sys.Get(ctx, &rows, "events", "--tenant", tenant, "--limit", "0"); err != nil {
 			return err
 		}
-		q := newSequence(2)
+		q := newSequence()
 		if w.back { // events of producers without an outbox may be read twice
 			q.seen = map[string]map[int]bool{}
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"midplane/internal/testcluster"
+	"midplane/internal/wait"
 )
 
 var (
@@ -53,7 +54,7 @@ func (row Row) run(t *testing.T, bin string, seed uint64) {
 	work, stop := context.WithCancel(ctx)
 	done := make(chan error, 1)
 	go func() { done <- set.run(work, w) }()
-	err := w.wait(ctx, 3*time.Second)
+	err := wait.For(ctx, 3*time.Second)
 	var written error
 	if row.Quiet {
 		stop()
@@ -65,7 +66,7 @@ func (row Row) run(t *testing.T, bin string, seed uint64) {
 		}
 	}
 	if err == nil && !row.Quiet {
-		err = w.wait(ctx, 2*time.Second)
+		err = wait.For(ctx, 2*time.Second)
 	}
 	stop()
 	if !row.Quiet {

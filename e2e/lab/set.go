@@ -10,11 +10,9 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"midplane/bus"
 	"midplane/event"
 	"midplane/streams"
 	"midplane/subject"
-	"midplane/telemetry"
 )
 
 const (
@@ -50,17 +48,11 @@ func (s *Set) run(ctx context.Context, w *World) error {
 	s.acked, s.lastAck, s.stuck = map[string]int{}, map[int]time.Time{}, map[string]int{}
 	var wg sync.WaitGroup
 	for i := range writers {
-		servers := append(append([]string(nil), w.sys.Servers[i:]...), w.sys.Servers[:i]...)
-		nc, err := bus.Connect(bus.Config{Servers: servers, User: writerName(i), Name: writerName(i), CredsFile: w.creds[writerName(i)], CAFile: w.sys.CA(),
-			MaxWait: 20 * time.Second, Options: []nats.Option{nats.DontRandomize()}}, telemetry.Nop())
+		js, err := w.connect(writerName(i), i)
 		if err != nil {
 			return err
 		}
-		defer nc.Close()
-		js, err := jetstream.New(nc)
-		if err != nil {
-			return err
-		}
+		defer js.Conn().Close()
 		for e := range entities {
 			wg.Go(func() { s.write(ctx, js, i, e) })
 		}

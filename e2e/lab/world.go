@@ -12,11 +12,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
 	"midplane/api"
+	"midplane/bus"
 	"midplane/event"
 	"midplane/internal/forgetfs"
 	"midplane/internal/testcluster"
 	"midplane/platform/deployment"
+	"midplane/telemetry"
 )
 
 const tenant = "acme"
@@ -175,14 +180,19 @@ func (w *World) startNode(name string) error {
 	return err
 }
 
-// wait sleeps between two steps.
-func (w *World) wait(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
+// connect connects as a user, to the node with this number first.
+func (w *World) connect(user string, first int) (jetstream.JetStream, error) {
+	servers := slices.Concat(w.sys.Servers[first:], w.sys.Servers[:first])
+	nc, err := bus.Connect(bus.Config{Servers: servers, User: user, Name: user, CredsFile: w.creds[user], CAFile: w.sys.CA(),
+		MaxWait: 20 * time.Second, Options: []nats.Option{nats.DontRandomize()}}, telemetry.Nop())
+	if err != nil {
+		return nil, err
 	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		nc.Close()
+	}
+	return js, err
 }
 
 // note writes down what was done, when, for the run's record.

@@ -99,8 +99,7 @@ func (r *Replicas) Held(streams []api.ReplicaRef) []api.HeldReplica {
 // streams are of.
 func details(srv *server.Server, streams []api.ReplicaRef) (out []*server.AccountDetail) {
 	if len(streams) == 0 {
-		const all = 1 << 20
-		info, err := srv.Jsz(&server.JSzOptions{Accounts: true, Streams: true, Limit: all})
+		info, err := srv.Jsz(&server.JSzOptions{Accounts: true, Streams: true, Limit: maxAccounts})
 		if err != nil {
 			return nil // not enabled yet
 		}

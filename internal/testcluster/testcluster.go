@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -33,7 +34,7 @@ type Options struct {
 	TLS     bool
 	NoSync  bool
 	Tenants []*tenants.Spec
-	Tel     *telemetry.Telemetry // nil: nothing is kept
+	Tel     *telemetry.Telemetry // nil: warnings go to Cluster.Log
 	Pace    control.Pace
 	// MaxStore is what each node may store, in bytes. 0: as much as any test declares;
 	// then quotas are not compared with it.
@@ -56,6 +57,15 @@ type Cluster struct {
 	stop    context.CancelFunc
 	done    chan error
 	ports   *ports.Reserved
+	log     *os.File
+}
+
+const logFile = "cluster.log"
+
+// Log returns the end of what the nodes warned of.
+func (c *Cluster) Log() string {
+	data, _ := os.ReadFile(filepath.Join(c.Dir, logFile))
+	return string(data[max(0, len(data)-8000):])
 }
 
 // What the tests' tenants declare is promised and hardly used, so a test must
@@ -85,6 +95,9 @@ func Start(t testing.TB, opts Options) *Cluster {
 		if err := c.Close(); err != nil {
 			t.Errorf("stop the cluster: %v", err)
 		}
+		if t.Failed() {
+			t.Logf("what the nodes warned of:\n%s", c.Log())
+		}
 		_ = os.RemoveAll(dir)
 	})
 	return c
@@ -93,6 +106,11 @@ func Start(t testing.TB, opts Options) *Cluster {
 // New starts a cluster with its files below dir.
 func New(ctx context.Context, dir string, opts Options) (*Cluster, error) {
 	tel := telemetry.Nop()
+	log, err := os.OpenFile(filepath.Join(dir, logFile), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	tel.Log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	if opts.Tel != nil {
 		tel = *opts.Tel
 	}
@@ -110,15 +128,15 @@ func New(ctx context.Context, dir string, opts Options) (*Cluster, error) {
 		Dir: dir, Client: "127.0.0.1:0", Nodes: opts.Nodes, TLS: opts.TLS, NoSync: opts.NoSync, Version: "test",
 		Admin: Admin, Primary: Primary, Pace: opts.Pace, Ports: reserved.Reserve, MaxStore: cmp.Or(opts.MaxStore, maxStore), Overcommit: opts.MaxStore == 0, AskBeforeRepair: opts.AskBeforeRepair}, tel)
 	if err != nil {
-		return nil, errors.Join(err, reserved.Close())
+		return nil, errors.Join(err, reserved.Close(), log.Close())
 	}
 	rctx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	c := &Cluster{Cluster: lc, Dir: dir, Network: network, tel: tel, stop: stop, done: make(chan error, 1), ports: reserved}
+	c := &Cluster{Cluster: lc, Dir: dir, Network: network, tel: tel, stop: stop, done: make(chan error, 1), ports: reserved, log: log}
 	go func() { c.done <- lc.Run(rctx) }()
 	if err := lc.Ready(ctx); err != nil {
 		stop()
 		<-c.done
-		return nil, errors.Join(err, reserved.Close())
+		return nil, errors.Join(err, reserved.Close(), log.Close())
 	}
 	c.Conn, err = c.Connect(deployment.AdminCreds(lc.Deployment(), Admin), Admin)
 	if err != nil {
@@ -144,7 +162,7 @@ func (c *Cluster) Close() error {
 		c.Network.Cut() // a node that is cut off stops no faster for it
 	}
 	c.stop()
-	err := errors.Join(<-c.done, c.ports.Close())
+	err := errors.Join(<-c.done, c.ports.Close(), c.log.Close())
 	if c.Network != nil {
 		err = errors.Join(err, c.Network.Close())
 	}

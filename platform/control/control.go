@@ -121,6 +121,7 @@ func (c *Control) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return c.presence.Run(ctx) })
 	g.Go(func() error { return c.upgrade.Watch(ctx) })
+	g.Go(func() error { return c.alarms.Run(ctx) })
 	g.Go(func() error { return c.closeGone(ctx) })
 	g.Go(func() error { return c.hub.Run(ctx) })
 	g.Go(func() error { c.replicas.Guard(ctx, c.cfg.Dialer); return nil })

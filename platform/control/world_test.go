@@ -52,6 +52,9 @@ var shared struct {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
+	if code != 0 && shared.c != nil {
+		log.Printf("what the shared cluster's nodes warned of:\n%s", shared.c.Log())
+	}
 	if err := closeShared(); err != nil {
 		log.Printf("stop the cluster: %v", err)
 		code = 1

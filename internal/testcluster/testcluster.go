@@ -34,7 +34,7 @@ type Options struct {
 	TLS     bool
 	NoSync  bool
 	Tenants []*tenants.Spec
-	Tel     *telemetry.Telemetry // nil: warnings go to Cluster.Log
+	Tel     *telemetry.Telemetry // nil: see Warnings
 	Pace    control.Pace
 	// MaxStore is what each node may store, in bytes. 0: as much as any test declares;
 	// then quotas are not compared with it.
@@ -62,9 +62,10 @@ type Cluster struct {
 
 const logFile = "cluster.log"
 
-// Log returns the end of what the nodes warned of.
-func (c *Cluster) Log() string {
-	data, _ := os.ReadFile(filepath.Join(c.Dir, logFile))
+// Warnings returns the end of what the nodes of a cluster with its files below dir
+// warned of.
+func Warnings(dir string) string {
+	data, _ := os.ReadFile(filepath.Join(dir, logFile))
 	return string(data[max(0, len(data)-8000):])
 }
 
@@ -96,7 +97,7 @@ func Start(t testing.TB, opts Options) *Cluster {
 			t.Errorf("stop the cluster: %v", err)
 		}
 		if t.Failed() {
-			t.Logf("what the nodes warned of:\n%s", c.Log())
+			t.Logf("what the nodes warned of:\n%s", Warnings(dir))
 		}
 		_ = os.RemoveAll(dir)
 	})

@@ -53,7 +53,7 @@ var shared struct {
 func TestMain(m *testing.M) {
 	code := m.Run()
 	if code != 0 && shared.c != nil {
-		log.Printf("what the shared cluster's nodes warned of:\n%s", shared.c.Log())
+		log.Printf("what the shared cluster's nodes warned of:\n%s", testcluster.Warnings(shared.dir))
 	}
 	if err := closeShared(); err != nil {
 		log.Printf("stop the cluster: %v", err)

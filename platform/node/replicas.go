@@ -126,7 +126,7 @@ func (r *Replicas) Verify(ctx context.Context, streams []api.ReplicaRef) []api.V
 		v := api.VerifiedReplica{ReplicaRef: ref, Unreadable: true}
 		i := slices.IndexFunc(found, func(s blocks.Stream) bool { return refOf(s) == ref })
 		if err == nil && i >= 0 && ctx.Err() == nil {
-			got := r.verify(found[i], blocks.Scope{})
+			got := r.verify(found[i], blocks.Scope{Running: lookAgain})
 			v.Bytes, v.Unreadable, v.Damage = got.Read, got.Encrypted, damageOf(got.Report)
 		}
 		out = append(out, v)

@@ -20,6 +20,8 @@ const (
 	scrubRate = 3 << 20
 	// answered is how long it takes until who asked for a repair has its answer.
 	answered = time.Second
+	// lookAgain is when damage is looked at again that may be the server's own work.
+	lookAgain = 2 * time.Second
 	// saveEvery is how often what was found is kept.
 	saveEvery = 10 * time.Second
 )
@@ -59,7 +61,7 @@ func (r *Replicas) look(ctx context.Context) {
 		}
 		for _, s := range found {
 			if ctx.Err() == nil {
-				r.verify(s, blocks.Scope{Known: r.known(s), Sealed: true})
+				r.verify(s, blocks.Scope{Known: r.known(s), Sealed: true, Running: lookAgain})
 			}
 		}
 	}
@@ -72,7 +74,7 @@ func (r *Replicas) scrub(ctx context.Context) {
 		found, _ := r.find() // look says so
 		for _, s := range found {
 			if ctx.Err() == nil {
-				r.verify(s, blocks.Scope{Pause: pause})
+				r.verify(s, blocks.Scope{Pause: pause, Running: lookAgain})
 			}
 		}
 	}

@@ -35,7 +35,11 @@ type Auditor struct {
 	state    compared
 	repaired map[string]asked     // by Finding.key
 	missing  map[string]time.Time // by Finding.key: since when a node runs no replica
-	next     place                // whose content is compared next
+	// suspects, by Finding.key, were found wanting by their counts in the last round.
+	// Counts are taken while messages flow, so two rounds must say so; files are read
+	// twice already.
+	suspects map[string]bool
+	next     place // whose content is compared next
 }
 
 // NewAuditor returns an Auditor; Run compares.
@@ -67,7 +71,7 @@ func (a *Auditor) Run(ctx context.Context) {
 		returned := slices.ContainsFunc(live, func(n string) bool { return !slices.Contains(nodes, n) })
 		nodes = live
 		every := a.cfg.Every
-		if len(a.state.Findings) > 0 {
+		if len(a.state.Findings) > 0 || len(a.suspects) > 0 {
 			every = min(every, openEvery)
 		}
 		if returned || time.Since(last) >= every {
@@ -113,6 +117,7 @@ type seen struct {
 func (a *Auditor) look(ctx context.Context) (seen, error) {
 	out := seen{last: map[api.ReplicaRef][]at{}, bad: map[api.ReplicaRef]map[string]api.ReplicaDamage{}}
 	var only []api.ReplicaRef
+	first := map[api.ReplicaRef][]at{}
 	for n := range readings {
 		held, silent, err := a.cfg.Room.Everywhere(ctx, api.ReplicasRequest{Streams: only})
 		if err != nil {
@@ -122,7 +127,10 @@ func (a *Auditor) look(ctx context.Context) (seen, error) {
 		whole := len(silent) == 0 && len(held) == len(a.cfg.Registry.Nodes())
 		only = nil
 		for ref, list := range byStream(held) {
-			v := compare(list)
+			if first[ref] == nil {
+				first[ref] = list
+			}
+			v := compare(list, first[ref])
 			out.last[ref] = list
 			if v.equal && whole && len(list) == len(held) {
 				out.equal = append(out.equal, ref)
@@ -144,6 +152,7 @@ func (a *Auditor) look(ctx context.Context) (seen, error) {
 
 // judge brings the findings up to what was seen.
 func (a *Auditor) judge(ctx context.Context, now time.Time, s seen) {
+	suspects := map[string]bool{}
 	for ref, list := range s.last {
 		for _, r := range list {
 			f := Finding{Account: ref.Account, Stream: ref.Stream, Node: r.node, Found: now.UTC()}
@@ -156,6 +165,8 @@ func (a *Auditor) judge(ctx context.Context, now time.Time, s seen) {
 			case r.Removed != nil && r.Damage == nil:
 				was.Repairing, was.Waits = true, ""
 				a.state.Findings[was.key()] = was
+			case bad && !open && r.Damage == nil && !a.suspects[f.key()]:
+				suspects[f.key()] = true
 			case bad && !open:
 				f.Damage = damage
 				a.opened(ctx, f)
@@ -165,6 +176,7 @@ func (a *Auditor) judge(ctx context.Context, now time.Time, s seen) {
 			}
 		}
 	}
+	a.suspects = suspects
 	for _, ref := range s.equal {
 		delete(a.state.Late, ref.String())
 		for key, f := range a.state.Findings {

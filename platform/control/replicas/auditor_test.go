@@ -4,6 +4,7 @@ import (
 	"maps"
 	"strings"
 	"testing"
+	"time"
 
 	"midplane/api"
 	"midplane/fault"
@@ -117,6 +118,31 @@ func TestNothingIsRepairedOnOneCopy(t *testing.T) {
 	}
 }
 
+// Counts are taken while messages flow: only two rounds in a row are believed.
+func TestCountsAreBelievedTheSecondTime(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.auditor(false)
+	looks := func(n uint64) {
+		w.live()
+		w.owns["n1"].set(state, func(h *api.HeldReplica) { h.Messages = n })
+		s, err := a.look(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.judge(t.Context(), time.Now(), s)
+	}
+	for _, n := range []uint64{60, 100, 60} {
+		if looks(n); len(a.state.Findings) > 0 {
+			t.Fatalf("found: %v", a.state.Findings)
+		}
+	}
+	looks(60)
+	if !maps.Equal(facts(a), map[string]bool{"STATE/n1": false}) {
+		t.Errorf("the second time: %v", a.state.Findings)
+	}
+}
+
 func TestOneNodeAtATime(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -183,6 +209,19 @@ func TestOtherContentIsFound(t *testing.T) {
 	w.round(a)
 	if len(a.state.Findings) != 0 {
 		t.Errorf("%v", a.state.Findings)
+	}
+}
+
+// The leader may have removed what its followers remove a moment later.
+func TestOtherContentOfAMoment(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.auditor(false)
+	w.owns["n3"].sums[events] = 8
+	w.owns["n3"].summed = func(o *own) { o.sums[events] = 0 }
+	w.round(a)
+	if got := w.repaired(events); len(got) > 0 || len(a.state.Findings) > 0 {
+		t.Errorf("asked to repair: %v; %v", got, a.state.Findings)
 	}
 }
 

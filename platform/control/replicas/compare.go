@@ -48,8 +48,8 @@ func gapless(stream string) bool {
 
 // compare judges one reading. It is pure. A reading is taken from nodes one after
 // the other while messages flow and are purged, so what differs counts only when
-// several readings say so.
-func compare(list []at) verdict {
+// several readings say so. first is the earliest reading of the same round.
+func compare(list, first []at) verdict {
 	v := verdict{equal: len(list) > 1, bad: map[string]api.ReplicaDamage{}}
 	fewest := slices.MinFunc(list, func(a, b at) int { return cmp.Compare(a.Deleted, b.Deleted) }).Deleted
 	for _, a := range list {
@@ -68,7 +68,43 @@ func compare(list []at) verdict {
 		v.equal = false
 		return v
 	}
-	// At the same last sequence most decide: two against one.
+	if gapless(list[0].Stream) {
+		v.bad = frontless(list, first)
+	} else {
+		v.bad = outvoted(list)
+	}
+	return v
+}
+
+// frontless finds replicas of a gapless stream that lack messages at the front which
+// most others hold. A leader purges first, and its followers hear of it with the next
+// entry or heartbeat, so with a stream that is trimmed all the time the leader always
+// has less: what a replica lacked in the first reading of a round must be there still
+// on the others.
+func frontless(list, first []at) map[string]api.ReplicaDamage {
+	bad := map[string]api.ReplicaDamage{}
+	for _, a := range list {
+		i := slices.IndexFunc(first, func(f at) bool { return f.node == a.node })
+		if i < 0 {
+			continue
+		}
+		began, held, from := min(first[i].First, a.First), 0, uint64(0)
+		for _, b := range list {
+			if b.node != a.node && b.Messages > 0 && b.First < began {
+				held, from = held+1, max(from, b.First)
+			}
+		}
+		if held > len(list)/2 {
+			bad[a.node] = api.ReplicaDamage{What: fmt.Sprintf("it begins at %d, the others at %d", a.First, from), From: from, To: a.First - 1}
+		}
+	}
+	return bad
+}
+
+// outvoted finds replicas that hold another number of messages than most do at the same
+// last sequence.
+func outvoted(list []at) map[string]api.ReplicaDamage {
+	bad := map[string]api.ReplicaDamage{}
 	for _, same := range atSameLast(list) {
 		votes := map[uint64]int{}
 		for _, a := range same {
@@ -80,11 +116,11 @@ func compare(list []at) verdict {
 		most := slices.MaxFunc(slices.Collect(maps.Keys(votes)), func(a, b uint64) int { return cmp.Compare(votes[a], votes[b]) })
 		for _, a := range same {
 			if a.Messages != most && votes[most] > len(list)/2 {
-				v.bad[a.node] = api.ReplicaDamage{What: fmt.Sprintf("it holds %d messages up to %d, the others %d", a.Messages, a.Last, most), From: a.First, To: a.Last}
+				bad[a.node] = api.ReplicaDamage{What: fmt.Sprintf("it holds %d messages up to %d, the others %d", a.Messages, a.Last, most), From: a.First, To: a.Last}
 			}
 		}
 	}
-	return v
+	return bad
 }
 
 func cmpRef(a, b api.ReplicaRef) int {

@@ -55,16 +55,43 @@ func TestCompare(t *testing.T) {
 		{what: "two differ and one is behind", stream: event.StreamState, change: func(l []at) { l[0].Messages, l[1].Last = 70, 99 }},
 		{what: "all differ", stream: event.StreamState, change: func(l []at) { l[0].Messages, l[1].Messages = 70, 80 }},
 		{what: "purged on one first", stream: event.StreamEvents, change: func(l []at) { l[0].First, l[0].Messages = 51, 50 }, bad: []string{"n1"}}, // unless it is over in the next reading
+		{what: "two have not purged yet, or one was emptied", stream: event.StreamEvents, change: func(l []at) { l[2].First, l[2].Messages = 101, 0 }, bad: []string{"n3"}},
+		{what: "one has not purged yet", stream: event.StreamEvents, change: func(l []at) {
+			for i := range 2 {
+				l[i].First, l[i].Messages = 51, 50
+			}
+		}},
 		{what: "damaged files", stream: event.StreamState, change: func(l []at) { l[1].Damage = damage }, bad: []string{"n2"}},
 		{what: "two are damaged", stream: event.StreamEvents, change: func(l []at) { l[1].Damage, l[2].Damage = damage, damage }, bad: []string{"n2", "n3"}},
 	} {
-		v := compare(three(x.stream, x.change))
+		list := three(x.stream, x.change)
+		v := compare(list, list)
 		if bad := slices.Sorted(maps.Keys(v.bad)); v.equal != x.equal || !slices.Equal(bad, x.bad) {
 			t.Errorf("%s: equal %v, bad %v; want %v, %v", x.what, v.equal, bad, x.equal, x.bad)
 		}
 	}
-	if compare(three(event.StreamEvents)[:1]).equal {
+	if one := three(event.StreamEvents)[:1]; compare(one, one).equal {
 		t.Error("one replica is equal to nothing")
+	}
+}
+
+// A leader that is trimmed all the time is ahead of its followers in every reading, and
+// lacks nothing; one that has lost its front lacks what the others still hold later.
+func TestCompareWhileTrimmed(t *testing.T) {
+	reading := func(first ...uint64) []at {
+		return three(event.StreamEvents, func(l []at) {
+			for i := range l {
+				l[i].First, l[i].Messages = first[i], 101-first[i]
+			}
+		})
+	}
+	began := reading(51, 41, 41)
+	if v := compare(reading(61, 51, 51), began); len(v.bad) > 0 {
+		t.Errorf("the others followed: %v", v.bad)
+	}
+	v := compare(reading(51, 49, 49), began)
+	if want := (api.ReplicaDamage{What: "it begins at 51, the others at 49", From: 49, To: 50}); v.bad["n1"] != want || len(v.bad) != 1 {
+		t.Errorf("the others still hold what it lacked: %v", v.bad)
 	}
 }
 

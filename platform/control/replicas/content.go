@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"midplane/api"
+	"midplane/internal/wait"
 )
 
 const (
@@ -17,6 +18,8 @@ const (
 	sumBytes = 16 << 20
 	// sumWhole is how large a stream may be that is hashed whole.
 	sumWhole = 64 << 20
+	// contentAgain is when content that differs is compared again.
+	contentAgain = 3 * time.Second
 )
 
 // place is where the next content is compared.
@@ -89,7 +92,20 @@ func (a *Auditor) compareContent(ctx context.Context, now time.Time, of api.Repl
 	for _, sum := range sums {
 		read = max(read, sum.Read)
 	}
-	for node := range differing(of, sums) {
+	differ := differing(of, sums)
+	if len(differ) > 0 {
+		// The leader removes messages up to a second before its followers do.
+		if err := wait.For(ctx, contentAgain); err != nil {
+			return read, err
+		}
+		again, err := a.cfg.Room.sums(ctx, of)
+		if err != nil {
+			return read, err
+		}
+		still := differing(of, again)
+		maps.DeleteFunc(differ, func(node string, _ bool) bool { return !still[node] })
+	}
+	for node := range differ {
 		what := fmt.Sprintf("it holds other messages than the other nodes between %d and %d", of.From, of.To)
 		if of.To == 0 {
 			what = "it holds other messages than the other nodes"

@@ -80,7 +80,7 @@ func (p Peers) agree(ctx context.Context, nc *nats.Conn, ref api.ReplicaRef) err
 		if list, err = p.held(ctx, nc, ref); err != nil {
 			return err
 		}
-		if compare(list).equal {
+		if compare(list, list).equal {
 			return nil
 		}
 		if n+1 < readings && wait.For(ctx, readingEvery) != nil {

@@ -35,6 +35,7 @@ type own struct {
 	held     map[api.ReplicaRef]api.HeldReplica
 	bad      map[api.ReplicaRef]bool // its files are
 	sums     map[api.ReplicaRef]uint64
+	summed   func(*own) // after each sum; nil: nothing
 	repaired []api.ReplicaRef
 	verified int
 }
@@ -84,6 +85,9 @@ func (o *own) Sum(of api.ReplicaRange) (api.ReplicaSum, error) {
 	defer o.mu.Unlock()
 	h := o.held[of.ReplicaRef]
 	_, ok := o.held[of.ReplicaRef]
+	if o.summed != nil {
+		defer o.summed(o)
+	}
 	return api.ReplicaSum{OK: ok, Messages: h.Messages, Hash: o.sums[of.ReplicaRef], First: h.First, Last: h.Last}, nil
 }
 
@@ -156,9 +160,7 @@ func newWorld(t *testing.T) *world {
 // round has a new leader, or the same, compare once, with all nodes live.
 func (w *world) round(a *Auditor) {
 	w.t.Helper()
-	for name := range w.owns {
-		w.reg.Say(registry.NodeKey(name), registry.Presence{Name: name})
-	}
+	w.live()
 	if err := a.round(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}
@@ -170,6 +172,13 @@ func (w *world) round(a *Auditor) {
 		got, err := json.Marshal(load(w.reg.Registry))
 		return err == nil && bytes.Equal(got, want)
 	})
+}
+
+// live says of all nodes that they are.
+func (w *world) live() {
+	for name := range w.owns {
+		w.reg.Say(registry.NodeKey(name), registry.Presence{Name: name})
+	}
 }
 
 func (w *world) auditor(ask bool) *Auditor {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -223,10 +224,51 @@ func TestReadsWhileTheServerWrites(t *testing.T) {
 		default:
 		}
 		for _, name := range []string{"EVENTS", "STATE"} {
-			if r := blocks.Verify(w.replica(name), blocks.Scope{}); !r.Whole() {
+			if r := blocks.Verify(w.replica(name), blocks.Scope{Running: 50 * time.Millisecond}); !r.Whole() {
 				t.Fatalf("%s: %v", name, r.Damage)
 			}
 		}
+	}
+}
+
+// While a server runs, what looks like damage at one moment may be a block that it is
+// writing: only what is the same some time later counts.
+func TestDamageOfAMoment(t *testing.T) {
+	w := newWorld(t, false)
+	w.stream(jetstream.StreamConfig{Name: "EVENTS", DenyDelete: true})
+	w.publish("EVENTS", 260, 7)
+	w.stop()
+	s := w.replica("EVENTS")
+	all := files(t, s)
+	path := all[0]
+	good, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	part := func(eighths int) { write(t, path, good[:len(good)*eighths/8]) }
+	for _, x := range []struct {
+		what  string
+		next  []int // eighths of the block, from reading to reading
+		whole bool
+	}{
+		{"it is whole at the second look", []int{8}, true},
+		{"it is in motion at every look", []int{5, 3, 6, 2, 7}, true},
+		{"it stays as it is", nil, false},
+		{"it is in motion, and then stays", []int{5, 3}, false},
+	} {
+		part(4)
+		next, read := x.next, 0
+		v := blocks.Verify(s, blocks.Scope{Running: time.Millisecond, Pause: func(int64) error {
+			if read++; read%len(all) == 0 && len(next) > 0 { // at the end of a reading
+				part(next[0])
+				next = next[1:]
+			}
+			return nil
+		}})
+		if v.Whole() != x.whole {
+			t.Errorf("%s: damage %v", x.what, v.Damage)
+		}
+		part(8)
 	}
 }
 

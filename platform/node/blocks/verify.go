@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"time"
 )
 
 // Mark is what a block was when it was found whole.
@@ -37,16 +39,37 @@ type Scope struct {
 	// Pause is called after each block with the bytes that were read; an error ends
 	// the reading.
 	Pause func(int64) error
+	// Running is how long is waited before damage is looked at again, because a
+	// server writes the files meanwhile. 0: none does.
+	Running time.Duration
 }
 
+// lookings is how often damage is looked at until it is the same twice.
+const lookings = 5
+
 // Verify checks the records of a replica. Messages, Bytes and Deleted are not
-// counted. What cannot be read is damage. A running server may replace a block
-// while it is read, so damage counts when it is found twice.
+// counted. What cannot be read is damage. A running server appends to blocks, replaces
+// and removes them while they are read, also between two blocks of one reading, and on
+// a busy machine it may stand still in the middle of that: so damage counts when it is
+// found in the same place again some time later.
 func Verify(s Stream, of Scope) Verified {
 	v := verify(s, of)
-	if !v.Whole() && v.Ended == nil {
-		v = verify(s, of)
+	for range lookings {
+		if v.Whole() || v.Ended != nil || of.Running == 0 {
+			return v
+		}
+		time.Sleep(of.Running)
+		was := v.Damage
+		if v = verify(s, of); v.Ended != nil {
+			return v
+		}
+		lasting := slices.DeleteFunc(slices.Clone(v.Damage), func(d Damage) bool { return !slices.Contains(was, d) })
+		if len(lasting) > 0 {
+			v.Damage = lasting
+			return v
+		}
 	}
+	v.Damage = nil // never the same: the server is at work, and the next reading tells
 	return v
 }
 

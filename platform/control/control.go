@@ -124,7 +124,7 @@ func (c *Control) Run(ctx context.Context) error {
 	g.Go(func() error { return c.alarms.Run(ctx) })
 	g.Go(func() error { return c.closeGone(ctx) })
 	g.Go(func() error { return c.hub.Run(ctx) })
-	g.Go(func() error { c.replicas.Guard(ctx, c.cfg.Dialer); return nil })
+	g.Go(func() error { c.replicas.Guard(ctx); return nil })
 	g.Go(func() error { return c.tokenConnections.Run(ctx) })
 	g.Go(func() error { return c.limiter.Run(ctx) })
 	g.Go(func() error { return c.mover.Run(ctx) })

@@ -113,7 +113,7 @@ func newRooms(cfg Config, tel telemetry.Telemetry) (r rooms, err error) {
 		Node: cfg.Node, Registry: cfg.Registry, Dialer: cfg.Dialer, Control: cfg.Control, Doors: cfg.Doors, Server: cfg.Server, Connections: r.limiter,
 	})
 	r.replicas = replicas.New(replicas.Config{
-		Node: cfg.Node, Registry: cfg.Registry, Dialer: cfg.Dialer, Control: cfg.Control, Own: cfg.Replicated, Log: tel.Log,
+		Node: cfg.Node, Registry: cfg.Registry, Dialer: cfg.Dialer, Control: cfg.Control, Own: cfg.Replicated, Duties: cfg.Duties, Log: tel.Log,
 	})
 	r.missing = &missing.Room{Registry: cfg.Registry, Replicas: r.replicas, Server: cfg.Server}
 	r.status = status.New(status.Config{

@@ -44,6 +44,8 @@ type Presence struct {
 	// connections of users it has.
 	Leads   int `json:"leads,omitempty"`
 	Clients int `json:"clients,omitempty"`
+	// Started is when its control plane started; nil of an older node.
+	Started *time.Time `json:"started,omitempty"`
 }
 
 // Alive reports whether a node counts as running.

@@ -36,19 +36,21 @@ type Config struct {
 	Dialer   dial.Connector
 	Control  account.Keys // of the CONTROL account
 	Own      Own
+	Duties   Duties
 	Log      *slog.Logger
 }
 
 // Room answers for this node's replicas and asks all nodes.
 type Room struct {
-	cfg  Config
-	conn *dial.Lazy
+	cfg     Config
+	conn    *dial.Lazy
+	started time.Time
 }
 
 // New returns a Room. It asks under the node's own name, on a connection of its
 // own: the one that answers may not ask.
 func New(cfg Config) *Room {
-	return &Room{cfg: cfg, conn: dial.NewLazy(cfg.Dialer, cfg.Control, account.RoleCore, account.UserNode)}
+	return &Room{cfg: cfg, started: time.Now(), conn: dial.NewLazy(cfg.Dialer, cfg.Control, account.RoleCore, account.UserNode)}
 }
 
 // Close closes the connection that asks.

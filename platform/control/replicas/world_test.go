@@ -17,6 +17,7 @@ import (
 	"midplane/internal/testregistry"
 	"midplane/internal/testwait"
 	"midplane/platform/control/service"
+	"midplane/platform/node"
 	"midplane/platform/registry"
 	"midplane/subject"
 	"midplane/tenants/account"
@@ -111,6 +112,25 @@ func (o *own) asked() []api.ReplicaRef {
 type noAlarms struct{}
 
 func (noAlarms) RaiseOnce(context.Context, *registry.Tenant, string, event.Severity, event.Alarm) {}
+
+// duties are what a node leads.
+type duties struct {
+	mu    sync.Mutex
+	leads []node.Led
+}
+
+func (d *duties) Leads() []node.Led {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.leads)
+}
+
+func (d *duties) HandOver(l node.Led) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.leads = slices.DeleteFunc(d.leads, func(x node.Led) bool { return x == l })
+	return nil
+}
 
 // world is three nodes that serve, on one server.
 type world struct {

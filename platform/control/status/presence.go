@@ -49,6 +49,7 @@ func (p *Presence) Run(ctx context.Context) error {
 	defer tick.Stop()
 	var certs certificates
 	var store *api.Store
+	started := time.Now().UTC()
 	for {
 		rev, closed, open := p.cfg.Doors.Loaded()
 		if s := p.cfg.Server.Store(); s.Limit > 0 {
@@ -61,7 +62,7 @@ func (p *Presence) Run(ctx context.Context) error {
 			Problem: cmp.Or(meta.Problem, api.Unrecorded(unrecorded)), Unrecorded: unrecorded,
 			Certificates: p.certificates(&certs), Held: p.cfg.Doors.Held(),
 			Types: p.cfg.Understands.Types, Formats: p.cfg.Understands.Formats, Store: store,
-			Behind: p.cfg.Replicas.Behind(), Leads: p.cfg.Replicas.Leads(), Clients: p.cfg.Clients(),
+			Behind: p.cfg.Replicas.Behind(), Leads: p.cfg.Replicas.Leads(), Clients: p.cfg.Clients(), Started: &started,
 		})
 		cancel()
 		if err != nil && ctx.Err() == nil {

@@ -14,7 +14,6 @@ package poller
 import (
 	"context"
 	"errors"
-	"os"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -22,6 +21,7 @@ import (
 	"midplane/api"
 	"midplane/event"
 	"midplane/fault"
+	"midplane/internal/atomicfile"
 	"midplane/internal/run"
 	"midplane/poller/change"
 	"midplane/poller/channel"
@@ -130,7 +130,7 @@ func (p *Poller) known() (map[event.Entity]bool, error) {
 // Run polls until ctx ends. What it found and could not send waits in the
 // outbox for the next time.
 func (p *Poller) Run(ctx context.Context) error {
-	if err := os.MkdirAll(p.cfg.Dir, 0o700); err != nil {
+	if err := atomicfile.MakeDir(p.cfg.Dir); err != nil {
 		return fault.Wrap(fault.Other, err, "directory of poller %s", p.cfg.User)
 	}
 	out, err := outbox.Open(ctx, outbox.Config{

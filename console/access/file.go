@@ -86,7 +86,7 @@ type Store struct {
 
 // Open makes the folder of a console when it is not there.
 func Open(dir string) (*Store, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := atomicfile.MakeDir(dir); err != nil {
 		return nil, fault.WithHint(fault.Wrap(fault.Other, err, "the console's folder"), "the data folder belongs to the user that the server runs as")
 	}
 	return &Store{dir: dir, now: time.Now, cost: standard}, nil

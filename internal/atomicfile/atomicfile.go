@@ -104,9 +104,14 @@ func SyncDir(dir string) error {
 	return errors.Join(err, d.Close())
 }
 
-// MakeDir makes a folder that only the owner may look into, with what is
-// missing above it, durably.
-func MakeDir(dir string) error {
+// MakeDir makes a folder, with what is missing above it, durably: a power cut takes the
+// name of a folder that is only made, and all synced files in it. Unless an option says
+// otherwise only the owner may look into it.
+func MakeDir(dir string, opts ...Option) error {
+	o := options{mode: 0o700}
+	for _, opt := range opts {
+		opt(&o)
+	}
 	var above []string // folders that get a new name in them
 	for d := filepath.Clean(dir); ; d = filepath.Dir(d) {
 		if _, err := os.Stat(d); err == nil || !errors.Is(err, fs.ErrNotExist) {
@@ -114,7 +119,7 @@ func MakeDir(dir string) error {
 		}
 		above = append(above, filepath.Dir(d))
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(dir, o.mode); err != nil {
 		return err
 	}
 	for _, d := range above {

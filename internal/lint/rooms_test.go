@@ -58,7 +58,7 @@ var controlRooms = map[string]roomOf{
 	"missing":     {bodies: []string{"platform/node", "platform/registry"}},
 	"primaries":   {bodies: []string{"platform/registry"}},
 	"reconcile":   {rooms: []string{"accounts", "alarm", "dial", "primaries"}, bodies: []string{"platform/registry"}},
-	"replicas":    {rooms: []string{"dial", "service"}, bodies: []string{"platform/registry"}},
+	"replicas":    {rooms: []string{"dial", "service"}, bodies: []string{"platform/node", "platform/registry"}},
 	"secrets":     {rooms: []string{"service"}, bodies: []string{"platform/registry"}},
 	"service":     {rooms: []string{"auditlog"}, bodies: []string{"platform/registry"}},
 	"specs":       {bodies: []string{"platform/registry"}},

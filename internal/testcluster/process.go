@@ -136,9 +136,14 @@ func (m *Machine) StopAll() {
 // Run runs one command to its end and returns its standard output. A failure
 // holds the exit code and what it wrote to standard error.
 func (m *Machine) Run(ctx context.Context, args ...string) ([]byte, error) {
+	return m.RunWith(ctx, "", args...)
+}
+
+// RunWith is Run with something to read from standard input.
+func (m *Machine) RunWith(ctx context.Context, input string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, m.Bin, args...)
 	var out, errs bytes.Buffer
-	cmd.Env, cmd.Stdout, cmd.Stderr = m.env(), &out, &errs
+	cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = m.env(), strings.NewReader(input), &out, &errs
 	if err := cmd.Run(); err != nil {
 		return out.Bytes(), fmt.Errorf("midplane %s: %w: %s", strings.Join(args, " "), err, bytes.TrimSpace(errs.Bytes()))
 	}

@@ -27,7 +27,7 @@ func (w *writer) file(name string, data []byte, mode os.FileMode) {
 	if mode == 0o600 {
 		dirMode = 0o700
 	}
-	if err := os.MkdirAll(filepath.Dir(path), dirMode); err != nil {
+	if err := atomicfile.MakeDir(filepath.Dir(path), atomicfile.Mode(dirMode)); err != nil {
 		w.err = fault.Wrap(fault.Other, err, "deployment folder")
 		return
 	}

@@ -118,7 +118,7 @@ func (s *parts) file(name string) string { return filepath.Join(s.dir, filepath.
 // save keeps a configuration on disk: first parts that are not there, then the
 // head, so that a power cut leaves the one before.
 func (s *parts) save(cfg api.PollerConfig) error {
-	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+	if err := atomicfile.MakeDir(s.dir); err != nil {
 		return err
 	}
 	for _, name := range cfg.Parts {

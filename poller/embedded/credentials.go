@@ -18,7 +18,7 @@ import (
 // again, also after the tenant was deleted and made again.
 func (p *Pollers) credentials(ctx context.Context, dir string, row api.Poller) (string, error) {
 	file := filepath.Join(dir, "poller.creds")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := atomicfile.MakeDir(dir); err != nil {
 		return "", fault.Wrap(fault.Other, err, "folder of poller %s", row.ID)
 	}
 	key, seed, err := keyOf(file, row)

@@ -52,7 +52,7 @@ type handles struct {
 
 func openHandles(ctx context.Context, cfg Config) (h *handles, err error) {
 	dir := filepath.Dir(cfg.Path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := atomicfile.MakeDir(dir); err != nil {
 		return nil, fault.Wrap(fault.Other, err, "outbox directory")
 	}
 	h = &handles{}

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"midplane/fault"
+	"midplane/internal/atomicfile"
 	"midplane/tenants"
 )
 
@@ -111,10 +112,10 @@ func WriteTo(dir string) error {
 		return err
 	}
 	for to, data := range files {
-		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		if err := atomicfile.MakeDir(filepath.Dir(to), atomicfile.Mode(0o755)); err != nil {
 			return fault.Wrap(fault.Other, err, "make the folder of %s", to)
 		}
-		if err := os.WriteFile(to, data, 0o644); err != nil {
+		if err := atomicfile.Write(to, data, atomicfile.Mode(0o644)); err != nil {
 			return fault.Wrap(fault.Other, err, "write %s", to)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"syscall"
 
 	"midplane/fault"
+	"midplane/internal/atomicfile"
 )
 
 // openData makes the folder of a daemon, which only its owner may enter, and
@@ -14,7 +15,7 @@ import (
 func openData(dir string) (path string, unlock func(), err error) {
 	path, err = filepath.Abs(dir)
 	if err == nil {
-		err = os.MkdirAll(path, 0o700)
+		err = atomicfile.MakeDir(path)
 	}
 	if err != nil {
 		return "", nil, fault.WithHint(fault.Wrap(fault.Other, err, "--data"), "name a folder that you may write to")

@@ -23,6 +23,7 @@ import (
 	driver "modernc.org/sqlite" // also registers the driver
 
 	"midplane/fault"
+	"midplane/internal/atomicfile"
 	"midplane/primary/store"
 	"midplane/primary/store/index"
 )
@@ -51,7 +52,7 @@ func Open(ctx context.Context, dir string, opts store.Options) (*DB, error) {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := atomicfile.MakeDir(dir); err != nil {
 		return nil, fault.Wrap(fault.Other, err, "primary's data folder")
 	}
 	path := filepath.Join(dir, file)

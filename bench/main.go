@@ -90,11 +90,12 @@ var benchmarks = []benchmark{
 	{"load", "pollers with 500 SNMP devices and 5,000 TCP checks on default quotas: start, steady work, an outage of ten minutes", loadRun},
 	{"unchanged", "polls of 2,000 SNMP devices in which nothing has changed: CPU, messages, and bytes stored and written", unchangedCost},
 	{"reads", "what the command line and the page ask a primary with 50,000 devices", readsRun},
+	{"commit", "from an event's acknowledgement until the primary has committed it and shows it, quiet and while the stream's leader is killed", commitTime},
 	{"failover", "publish gap after kill −9 of the stream's leader", failover},
 }
 
 // floors are those that `make floors` shows.
-var floors = []string{"start", "ingress", "latency", "fold", "failover", "apply"}
+var floors = []string{"start", "ingress", "latency", "fold", "commit", "failover", "apply"}
 
 func choose(names []string) ([]benchmark, error) {
 	if len(names) == 0 {

@@ -23,11 +23,12 @@ import (
 // of a few entities, one in flight per entity, and retries with the same id
 // until it is acknowledged.
 type steady struct {
-	nc *nats.Conn
-	js jetstream.JetStream
+	nc    *nats.Conn
+	js    jetstream.JetStream
+	pause time.Duration // of each entity between two events
 
 	mu      sync.Mutex
-	acked   map[string]bool // by event id
+	acked   map[string]time.Time // by event id
 	lastAck time.Time
 	longest time.Duration
 }
@@ -40,7 +41,7 @@ func newSteady(servers []string, creds, ca string) (*steady, error) {
 		return nil, err
 	}
 	js, err := jetstream.New(nc)
-	return &steady{nc: nc, js: js, acked: map[string]bool{}, lastAck: time.Now()}, err
+	return &steady{nc: nc, js: js, pause: 2 * time.Millisecond, acked: map[string]time.Time{}, lastAck: time.Now()}, err
 }
 
 // run publishes until ctx ends; what is in flight then is finished.
@@ -50,7 +51,7 @@ func (p *steady) run(ctx context.Context) {
 		wg.Go(func() {
 			for n := 1; ctx.Err() == nil; n++ {
 				p.publish(e, n)
-				time.Sleep(2 * time.Millisecond)
+				time.Sleep(p.pause)
 			}
 		})
 	}
@@ -79,8 +80,8 @@ func (p *steady) publish(entity, n int) {
 func (p *steady) ack(id string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.acked[id] = true
 	now := time.Now()
+	p.acked[id] = now
 	p.longest = max(p.longest, now.Sub(p.lastAck))
 	p.lastAck = now
 }

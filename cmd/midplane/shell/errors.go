@@ -2,7 +2,6 @@ package shell
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -110,8 +109,7 @@ func (s *Shell) report(err error) {
 	for _, m := range tenants.Mistakes(err) {
 		machine.Error.Details = append(machine.Error.Details, mistake{m.File, m.Line, m.Column, m.Path, m.Message, m.Hint})
 	}
-	line, _ := json.Marshal(machine) // nothing that could fail
-	fmt.Fprintf(s.Out.Stderr, "%s\n", line)
+	_ = (&output.Output{Stdout: s.Out.Stderr}).PrintLine(machine) // nothing that could fail
 }
 
 // mistake is one thing wrong in a tenant's file, for a program.

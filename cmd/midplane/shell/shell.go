@@ -48,7 +48,7 @@ type Shell struct {
 
 // New returns the shell of one command line.
 func New(version string, stdin io.Reader, stdout, stderr io.Writer) *Shell {
-	return &Shell{Version: version, Stdin: stdin, Out: &output.Output{Stdout: stdout, Stderr: stderr}}
+	return &Shell{Version: version, Stdin: stdin, Out: &output.Output{Stdout: output.Clean(stdout), Stderr: output.Clean(stderr)}}
 }
 
 // CommonFlags adds the flags that every command has.

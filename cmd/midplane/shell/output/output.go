@@ -11,9 +11,6 @@ import (
 	"reflect"
 	"strings"
 	"time"
-	"unicode"
-
-	"github.com/goccy/go-yaml"
 
 	"midplane/fault"
 )
@@ -67,7 +64,7 @@ func (o *Output) Print(v any) error {
 		return err
 	}
 	if o.Format == YAML {
-		if data, err = yaml.JSONToYAML(data); err != nil {
+		if data, err = toYAML(data); err != nil {
 			return fault.Wrap(fault.Other, err, "write YAML")
 		}
 	}
@@ -101,7 +98,7 @@ func encode(v any) ([]byte, error) {
 	if err := e.Encode(tidy.Interface()); err != nil {
 		return nil, fault.Wrap(fault.Other, err, "write JSON")
 	}
-	return b.Bytes(), nil
+	return escapeJSON(b.Bytes()), nil
 }
 
 // tidyUp makes times UTC and nil lists empty, also when the service sent them
@@ -144,7 +141,7 @@ func Printable(s string) string {
 		switch {
 		case r == '\n' || r == '\t' || r == '\r':
 			return ' '
-		case unicode.IsControl(r) || unicode.Is(unicode.Cf, r):
+		case hostile(r):
 			return '�'
 		}
 		return r

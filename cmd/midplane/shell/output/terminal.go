@@ -9,8 +9,11 @@ import (
 
 // terminal returns standard output when it is one, or else nil.
 func (o *Output) terminal() *os.File {
-	f, ok := o.Stdout.(*os.File)
-	if !ok {
+	f, _ := o.Stdout.(*os.File)
+	if c, ok := o.Stdout.(*cleaner); ok {
+		f = c.file()
+	}
+	if f == nil {
 		return nil
 	}
 	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -57,13 +58,20 @@ func idleCost(ctx context.Context, o options) (result, error) {
 	}
 	at := fmt.Sprintf("127.0.0.1:%d", profiles[0])
 	began := time.Now()
-	p, err := m.Start("up", "up", "--data", filepath.Join(m.Dir, "data"), "--nats", "127.0.0.1:0", "--http", "127.0.0.1:0", "--pprof", at, "--tenants", files)
+	p, err := m.Start("up", "up", "--data", filepath.Join(m.Dir, "data"), "--nats", "127.0.0.1:0", "--http", "127.0.0.1:0", "--pprof", at, "--tenants", files,
+		"--overcommit") // what they may keep is more than a disk has, and they keep next to nothing
 	if err != nil {
 		return r, err
 	}
 	limit, cancel := context.WithTimeout(ctx, 10*time.Minute+time.Duration(n)*time.Second)
 	defer cancel()
-	if err := m.Await(limit, func(ctx context.Context) error { return allUp(ctx, m, n) }); err != nil {
+	if err := m.Await(limit, func(ctx context.Context) error {
+		if p.Ended() {
+			cancel()
+			return errors.New("the program has ended")
+		}
+		return allUp(ctx, m, n)
+	}); err != nil {
 		return r, fmt.Errorf("%w\n%s", err, m.Log("up"))
 	}
 	ready := time.Since(began)

@@ -100,6 +100,16 @@ func (p *Process) Stop() {
 	}
 }
 
+// Ended reports whether the process is gone, by itself or not.
+func (p *Process) Ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // Pid is the id of the process.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }
 

@@ -12,6 +12,7 @@ import (
 	"midplane/api"
 	"midplane/event"
 	"midplane/fault"
+	"midplane/internal/once"
 	"midplane/internal/wait"
 	"midplane/primary/fold"
 	"midplane/primary/store"
@@ -79,9 +80,14 @@ func (r *reader) reconsider() { wait.Nudge(r.again) }
 
 var errAgain = errors.New("begin again")
 
+// readWell is how long a stream must have been read for its next interruption to be
+// another one.
+const readWell = time.Minute
+
 // run reads until ctx ends. After any error it begins again at the cursor.
 func (r *reader) run(ctx context.Context, nc *nats.Conn, js jetstream.JetStream) error {
 	pause := wait.NewGrowing(250*time.Millisecond, 10*time.Second)
+	interrupted := once.Log{To: r.tel.Log, Fails: "reading a stream was interrupted"}
 	for ctx.Err() == nil {
 		began := time.Now()
 		err := r.read(ctx, nc, js)
@@ -100,10 +106,11 @@ func (r *reader) run(ctx context.Context, nc *nats.Conn, js jetstream.JetStream)
 			next = holeEvery
 		default:
 			r.set(func(st *readerStatus) { st.problem = r.stream + ": " + describe(err) })
-			r.tel.Log.Warn("reading a stream was interrupted", "error", err)
+			interrupted.Note(err)
 		}
-		if time.Since(began) > time.Minute {
+		if time.Since(began) > readWell {
 			pause.Reset()
+			interrupted = once.Log{To: r.tel.Log, Fails: interrupted.Fails} // the next one is another
 		}
 		if fault.Is(err, fault.Unavailable) {
 			next = min(next, retryMost)

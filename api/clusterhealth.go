@@ -86,8 +86,9 @@ func (f ClusterFacts) Problems() []Problem {
 	return out
 }
 
-// cutOff is what a node knows that can store nothing: that, and what is wrong with
-// itself. All else that it has of the others is old, and follows from this.
+// cutOff is what a node knows that can store nothing: that, what is wrong with
+// itself, and which streams it sees no leader of. All else that it has of the others
+// is old.
 func (f ClusterFacts) cutOff() []Problem {
 	out := []Problem{}
 	if len(f.CutOff) == 0 {
@@ -98,6 +99,13 @@ func (f ClusterFacts) cutOff() []Problem {
 	for _, n := range f.Nodes {
 		if n.ID == f.Node {
 			out = append(out, n.problems()...)
+		}
+	}
+	for _, t := range f.Tenants {
+		for _, s := range t.Streams {
+			if s.Leader == "" { // on the other side there may be one
+				out = append(out, wrong(CodeStreamNoLeader, t.ID, s.Name, "", "node %s sees no leader of stream %s", f.Node, s.Name))
+			}
 		}
 	}
 	SortProblems(out)

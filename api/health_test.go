@@ -61,7 +61,8 @@ func TestNothingIsWrong(t *testing.T) {
 }
 
 // What a node without a quorum remembers of the others does not count, on
-// either side: it knows that it is cut off, and what is wrong with itself.
+// either side: it knows that it is cut off, what is wrong with itself, and of which
+// streams it sees no leader.
 func TestNodeWithoutQuorumSpeaksOfItselfAlone(t *testing.T) {
 	full := &Store{Limit: 100, Used: 99}
 	nodes := []NodeFacts{{Node: Node{ID: "n1", Live: true}, Store: full}, {Node: Node{ID: "n2"}, Store: full}, {Node: Node{ID: "n3"}}}
@@ -73,7 +74,7 @@ func TestNodeWithoutQuorumSpeaksOfItselfAlone(t *testing.T) {
 		f.Cluster.Nodes = append(f.Cluster.Nodes, n.Node)
 	}
 	for what, list := range map[string][]Problem{"node": got, "client": Health(f)} {
-		if diff := cmp.Diff([]string{"no-quorum n1", "store-full n1"}, codes(list)); diff != "" {
+		if diff := cmp.Diff([]string{"no-quorum n1", "store-full n1", "stream-no-leader acme STATE"}, codes(list)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", what, diff)
 		}
 	}

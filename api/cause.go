@@ -39,6 +39,11 @@ var rules = []rule{
 	{CodeNodeBehind, CodeStoreFull, sameSubject},
 	{CodeNodeBehind, CodeReplicaDiverged, ofReplica},
 	{CodeNodeBehind, CodeReplicaRepairing, ofReplica},
+	{CodeProbeFailed, CodeNoQuorum, sameSubject},
+	{CodeProbeFailed, CodeNoMetaLeader, anywhere},
+	{CodeProbeFailed, CodeStoreFull, anywhere},
+	{CodeProbeFailed, CodeNodeDown, anywhere},
+	{CodeProbeFailed, CodeNodeProblem, sameSubject},
 
 	{CodeStreamNoLeader, CodeNoQuorum, anywhere},
 	{CodeStreamNoLeader, CodeNodeDown, anywhere},

@@ -131,6 +131,7 @@ func (n NodeFacts) problems() (out []Problem) {
 	if n.Certificates != "" {
 		out = append(out, wrong(CodeCertificateEnds, "", n.ID, "", "certificates of node %s: %s", n.ID, n.Certificates))
 	}
+	out = append(out, n.Probe.problem(n.ID)...)
 	return append(out, n.Store.problem(n.ID)...)
 }
 

@@ -12,6 +12,7 @@ const (
 	CodeNodeBehind        Code = "node-behind"
 	CodeNodeDrained       Code = "node-drained"
 	CodeNodeProblem       Code = "node-problem"
+	CodeProbeFailed       Code = "probe-failed"
 	CodeVersionsDiffer    Code = "versions-differ"
 	CodeVersionTooOld     Code = "version-too-old"
 	CodeUpgradeOpen       Code = "upgrade-open"
@@ -67,6 +68,8 @@ var Codes = []CodeRow{
 		"wait, and stop no other node before that: it catches up by itself; if it does not, see its log and the runbook node-replace"},
 	{CodeNodeDrained, ScopeSystem, event.Notice, "a node is drained: it has no clients and leads nothing", "stop it, or take it back with: midplane node undrain NAME"},
 	{CodeNodeProblem, ScopeSystem, event.Error, "a node says that something is wrong with it", "see its log"},
+	{CodeProbeFailed, ScopeSystem, event.Error, "a node has not got a message through its own door and back for three times, with 5 seconds between: producers that are connected to it are most likely refused, too",
+		"see the problem's text and the node's log; when other nodes are well, restart this one: its clients go to the others"},
 	{CodeStoreFull, ScopeSystem, event.Critical, "a node's store is full but for what the control plane needs: nothing of tenants is taken, pollers keep what they see",
 		"let the readers that hold streams back catch up (midplane get streams), lower quotas, or give the node more disk and --max-store"},
 	{CodeStoreFilling, ScopeSystem, event.Warning, "a node's store is nearly full", "before it is full: let readers catch up, lower quotas, or give the node more disk and --max-store"},

@@ -99,7 +99,7 @@ func everything() []Facts {
 	late := noon.Add(time.Hour)
 	cluster := ClusterFacts{
 		Node: "n1", Quorum: true, Primaries: []PrimaryState{{ID: "core-2", LastSeen: noon}}, Audit: &AuditFacts{},
-		Nodes: []NodeFacts{{Node: Node{ID: "n1", Live: true, Drained: true, Behind: &BehindReplicas{Count: 2, Some: []string{"acme/STATE"}}}, Problem: "no route", Certificates: "client.crt ends soon", Unrecorded: 3,
+		Nodes: []NodeFacts{{Node: Node{ID: "n1", Live: true, Drained: true, Probe: &Probe{Failures: ProbeFailing, Since: &noon, Problem: "no answer"}, Behind: &BehindReplicas{Count: 2, Some: []string{"acme/STATE"}}}, Problem: "no route", Certificates: "client.crt ends soon", Unrecorded: 3,
 			Store: &Store{Limit: 100, Used: 95}}, {Node: Node{ID: "n3", Live: true}, Store: &Store{Limit: 100, Used: 85}}, {Node: Node{ID: "n4", Live: true}, Store: &Store{Limit: 100, Used: 84}}, {Node: Node{ID: "n2", LastSeen: noon}}},
 		Isolation: IsolationFacts{Leaks: []Leak{{"acme", "globex", noon}}, Unproven: time.Hour, Missing: []string{"acme"}},
 		Upgrade:   newer("n2"),

@@ -44,7 +44,7 @@ var folders = map[string]map[string]roomOf{
 
 // controlRooms are the rooms of the control plane.
 var controlRooms = map[string]roomOf{
-	".":           {rooms: []string{"accounts", "alarm", "auditlog", "canary", "channel", "connections", "dial", "drain", "lease", "load", "missing", "primaries", "reconcile", "replicas", "secrets", "service", "specs", "status", "trim", "upgrade", "users"}, bodies: []string{"platform/registry"}},
+	".":           {rooms: []string{"accounts", "alarm", "auditlog", "canary", "channel", "connections", "dial", "drain", "lease", "load", "missing", "primaries", "probe", "reconcile", "replicas", "secrets", "service", "specs", "status", "trim", "upgrade", "users"}, bodies: []string{"platform/registry"}},
 	"accounts":    {rooms: []string{"service"}, bodies: []string{"platform/registry"}},
 	"alarm":       {bodies: []string{"platform/registry"}},
 	"auditlog":    {bodies: []string{"platform/node", "platform/registry"}},
@@ -57,6 +57,7 @@ var controlRooms = map[string]roomOf{
 	"load":        {rooms: []string{"dial"}, bodies: []string{"platform/node", "platform/registry"}},
 	"missing":     {bodies: []string{"platform/node", "platform/registry"}},
 	"primaries":   {bodies: []string{"platform/registry"}},
+	"probe":       {bodies: []string{"platform/registry"}},
 	"reconcile":   {rooms: []string{"accounts", "alarm", "dial", "primaries"}, bodies: []string{"platform/registry"}},
 	"replicas":    {rooms: []string{"dial", "service"}, bodies: []string{"platform/node", "platform/registry"}},
 	"secrets":     {rooms: []string{"service"}, bodies: []string{"platform/registry"}},

@@ -130,6 +130,7 @@ func (c *Control) Run(ctx context.Context) error {
 	g.Go(func() error { return c.mover.Run(ctx) })
 	g.Go(func() error { return c.current.Run(ctx) })
 	g.Go(func() error { return c.drain.Run(ctx) })
+	g.Go(func() error { return c.probe.Run(ctx) })
 	g.Go(func() error {
 		return lease.Candidate{Node: c.cfg.Node, Registry: c.cfg.Registry, Log: c.tel.Log}.Run(ctx, c.lead)
 	})

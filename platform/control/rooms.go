@@ -17,6 +17,7 @@ import (
 	"midplane/platform/control/load"
 	"midplane/platform/control/missing"
 	"midplane/platform/control/primaries"
+	"midplane/platform/control/probe"
 	"midplane/platform/control/replicas"
 	"midplane/platform/control/secrets"
 	"midplane/platform/control/service"
@@ -56,6 +57,7 @@ type rooms struct {
 
 	load     *load.Room
 	missing  *missing.Room
+	probe    *probe.Probe
 	replicas *replicas.Room
 	status   *status.Status
 	presence *status.Presence
@@ -116,6 +118,9 @@ func newRooms(cfg Config, tel telemetry.Telemetry) (r rooms, err error) {
 		Node: cfg.Node, Registry: cfg.Registry, Dialer: cfg.Dialer, Control: cfg.Control, Own: cfg.Replicated, Duties: cfg.Duties, Log: tel.Log,
 	})
 	r.missing = &missing.Room{Registry: cfg.Registry, Replicas: r.replicas, Server: cfg.Server}
+	if r.probe, err = probe.New(probe.Config{Node: cfg.Node, Registry: cfg.Registry, Dialer: cfg.Dialer, Every: cfg.Pace.Probe}, tel); err != nil {
+		return r, err
+	}
 	r.status = status.New(status.Config{
 		Loads: r.load, Replicas: r.replicas.Facts,
 		Node: cfg.Node, Registry: cfg.Registry, Server: cfg.Server, Dialer: cfg.Dialer, Control: cfg.Control.Public, Started: time.Now(),
@@ -123,7 +128,7 @@ func newRooms(cfg Config, tel telemetry.Telemetry) (r rooms, err error) {
 	})
 	r.presence = status.NewPresence(status.PresenceConfig{
 		Node: cfg.Node, Client: cfg.ClientURL, Understands: r.upgrade.Mine, Registry: cfg.Registry, Server: cfg.Server, Doors: cfg.Doors,
-		Replicas: r.current, Clients: r.mover.Clients, Unrecorded: r.audit.Unrecorded, Certificates: cfg.Certificates, Log: tel.Log,
+		Replicas: r.current, Clients: r.mover.Clients, Unrecorded: r.audit.Unrecorded, Certificates: cfg.Certificates, Probe: r.probe.Last, Log: tel.Log,
 	})
 	r.metrics = &status.Metrics{Node: cfg.Node, Registry: cfg.Registry, Server: cfg.Server, Doors: cfg.Doors}
 

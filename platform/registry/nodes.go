@@ -46,6 +46,8 @@ type Presence struct {
 	Clients int `json:"clients,omitempty"`
 	// Started is when its control plane started; nil of an older node.
 	Started *time.Time `json:"started,omitempty"`
+	// Probe is what came of trying its own door; nil: not tried, or an older node.
+	Probe *api.Probe `json:"probe,omitempty"`
 }
 
 // Alive reports whether a node counts as running.

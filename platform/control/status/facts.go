@@ -62,6 +62,9 @@ func (s *Status) facts() (api.ClusterFacts, *api.Isolation) {
 	}
 	sort.Slice(f.Primaries, func(i, j int) bool { return f.Primaries[i].ID < f.Primaries[j].ID })
 	for _, t := range s.cfg.Registry.View().Tenants {
+		if t.ID.OfSystem() {
+			continue // nodes say what comes of it
+		}
 		f.Tenants = append(f.Tenants, s.tenantFacts(t, held[t.ID]))
 	}
 	return f, proof
@@ -69,7 +72,7 @@ func (s *Status) facts() (api.ClusterFacts, *api.Isolation) {
 
 func nodeFacts(name string, live bool, n registry.Seen[registry.Presence]) api.NodeFacts {
 	out := api.NodeFacts{Node: api.Node{ID: name, Live: live, LastSeen: n.Seen.UTC(), Revision: n.Value.Revision, Tenants: n.Value.Tenants, Version: n.Value.Version,
-		Leads: n.Value.Leads, Clients: n.Value.Clients, Behind: n.Value.Behind},
+		Leads: n.Value.Leads, Clients: n.Value.Clients, Behind: n.Value.Behind, Probe: n.Value.Probe},
 		Problem: n.Value.Problem, Certificates: n.Value.Certificates, Unrecorded: n.Value.Unrecorded, Store: n.Value.Store}
 	if out.Store != nil {
 		out.Used = out.Store.Used

@@ -30,6 +30,7 @@ type PresenceConfig struct {
 	Replicas     *Replicas
 	Clients      func() int   // connections of users to this node
 	Unrecorded   func() int64 // acts that are missing in the audit log
+	Probe        func() *api.Probe
 	// Certificates returns what is wrong with this node's certificates, "" when
 	// nothing is; nil without TLS.
 	Certificates func() string
@@ -62,7 +63,7 @@ func (p *Presence) Run(ctx context.Context) error {
 			Problem: cmp.Or(meta.Problem, api.Unrecorded(unrecorded)), Unrecorded: unrecorded,
 			Certificates: p.certificates(&certs), Held: p.cfg.Doors.Held(),
 			Types: p.cfg.Understands.Types, Formats: p.cfg.Understands.Formats, Store: store,
-			Behind: p.cfg.Replicas.Behind(), Leads: p.cfg.Replicas.Leads(), Clients: p.cfg.Clients(), Started: &started,
+			Behind: p.cfg.Replicas.Behind(), Leads: p.cfg.Replicas.Leads(), Clients: p.cfg.Clients(), Started: &started, Probe: p.cfg.Probe(),
 		})
 		cancel()
 		if err != nil && ctx.Err() == nil {

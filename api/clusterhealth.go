@@ -29,6 +29,7 @@ type NodeFacts struct {
 	Certificates string // what is wrong with its certificates
 	Unrecorded   int64  // records of acts that it could not store in the audit log
 	Store        *Store // nil: not known
+	OutOfStorage bool   // it could not write to its disk when it ended
 }
 
 // AuditFacts are what a node sees of the audit log.
@@ -113,6 +114,9 @@ func (f ClusterFacts) cutOff() []Problem {
 }
 
 func (n NodeFacts) problems() (out []Problem) {
+	if n.OutOfStorage {
+		out = append(out, wrong(CodeOutOfStorage, "", n.ID, "", "node %s cannot write to its disk: it has ended, and its replicas with it", n.ID))
+	}
 	if !n.Live {
 		return append(out, nodeDown(n.Node))
 	}

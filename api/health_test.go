@@ -100,7 +100,7 @@ func everything() []Facts {
 	cluster := ClusterFacts{
 		Node: "n1", Quorum: true, Primaries: []PrimaryState{{ID: "core-2", LastSeen: noon}}, Audit: &AuditFacts{},
 		Nodes: []NodeFacts{{Node: Node{ID: "n1", Live: true, Drained: true, Probe: &Probe{Failures: ProbeFailing, Since: &noon, Problem: "no answer"}, Behind: &BehindReplicas{Count: 2, Some: []string{"acme/STATE"}}}, Problem: "no route", Certificates: "client.crt ends soon", Unrecorded: 3,
-			Store: &Store{Limit: 100, Used: 95}}, {Node: Node{ID: "n3", Live: true}, Store: &Store{Limit: 100, Used: 85}}, {Node: Node{ID: "n4", Live: true}, Store: &Store{Limit: 100, Used: 84}}, {Node: Node{ID: "n2", LastSeen: noon}}},
+			Store: &Store{Limit: 100, Used: 95}}, {Node: Node{ID: "n3", Live: true}, Store: &Store{Limit: 100, Used: 85}}, {Node: Node{ID: "n4", Live: true}, Store: &Store{Limit: 100, Used: 84}}, {Node: Node{ID: "n2", LastSeen: noon}, OutOfStorage: true}},
 		Isolation: IsolationFacts{Leaks: []Leak{{"acme", "globex", noon}}, Unproven: time.Hour, Missing: []string{"acme"}},
 		Upgrade:   newer("n2"),
 		Replicas: []ReplicaFacts{{Tenant: "acme", Stream: "STATE", Node: "n2", Damage: ReplicaDamage{What: "1.blk at 12"}, Waits: "not all nodes answer"},
@@ -115,7 +115,7 @@ func everything() []Facts {
 					{ID: "p3", Status: PollerOffline, LastSeen: &noon}, {ID: "p4", Status: PollerPending}},
 				Held: []HeldProducer{{Producer: "p3", Held: Held{Limit: LimitTenantBytes, Since: noon}, ShutOut: &late},
 					{Producer: "p4", Held: Held{Limit: LimitProducerMessages, Value: 5, Refused: 7, Waiting: 9, Since: noon}}},
-				Streams: []StreamFacts{{Name: "STATE", Bytes: 90, MaxBytes: 100, Above: 80}},
+				Streams: []StreamFacts{{Name: "STATE", Bytes: 90, MaxBytes: 100, Above: 80}, {Name: "DEAD", Stalled: &noon}},
 			},
 		},
 	}
@@ -206,7 +206,7 @@ func TestProblemsOfATenant(t *testing.T) {
 			got = append(got, string(p.Code)+" "+p.Subject)
 		}
 	}
-	want := []string{"account-drift ", "replica-diverged STATE/n2", "stream-no-leader STATE", "outbox-full p2", "poller-offline p1", "producer-shut-out p3", "stream-filling STATE",
+	want := []string{"account-drift ", "replica-diverged STATE/n2", "stream-no-leader STATE", "stream-stalled DEAD", "outbox-full p2", "poller-offline p1", "producer-shut-out p3", "stream-filling STATE",
 		"metrics-thinned p2", "poller-problem p2", "producer-held-back p4", "secret-not-set north", "tenant-not-ready IngressOpen"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

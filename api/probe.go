@@ -20,6 +20,14 @@ type Probe struct {
 	Problem  string     `json:"problem,omitempty"` // why the last failed
 }
 
+// StuckStream is a stream of a tenant that stores nothing, as a node sees it: the node
+// leads it and gets no further, or no node leads it.
+type StuckStream struct {
+	Tenant   string `json:"tenant"`
+	Stream   string `json:"stream"`
+	NoLeader bool   `json:"noLeader,omitempty"`
+}
+
 // problem says that a node's door does not take what it should.
 func (p *Probe) problem(node string) (out []Problem) {
 	if p == nil || p.Failures < ProbeFailing {

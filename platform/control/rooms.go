@@ -14,6 +14,7 @@ import (
 	"midplane/platform/control/channel"
 	"midplane/platform/control/connections"
 	"midplane/platform/control/drain"
+	"midplane/platform/control/lease"
 	"midplane/platform/control/load"
 	"midplane/platform/control/missing"
 	"midplane/platform/control/primaries"
@@ -25,6 +26,8 @@ import (
 	"midplane/platform/control/status"
 	"midplane/platform/control/upgrade"
 	"midplane/platform/control/users"
+	"midplane/platform/control/watchdog"
+	"midplane/platform/registry"
 	"midplane/telemetry"
 )
 
@@ -58,6 +61,7 @@ type rooms struct {
 	load     *load.Room
 	missing  *missing.Room
 	probe    *probe.Probe
+	watchdog *watchdog.Watchdog
 	replicas *replicas.Room
 	status   *status.Status
 	presence *status.Presence
@@ -121,6 +125,10 @@ func newRooms(cfg Config, tel telemetry.Telemetry) (r rooms, err error) {
 	if r.probe, err = probe.New(probe.Config{Node: cfg.Node, Registry: cfg.Registry, Dialer: cfg.Dialer, Every: cfg.Pace.Probe}, tel); err != nil {
 		return r, err
 	}
+	r.watchdog = watchdog.New(watchdog.Config{
+		Node: cfg.Node, Registry: cfg.Registry, Server: cfg.Server, Progress: cfg.Duties, Lagging: r.current.Lagging, Alarms: r.alarms, Audit: r.audit, Log: tel.Log,
+		Leads: func() bool { return lease.Holder(cfg.Registry) == cfg.Node && registry.Stores(cfg.Registry, cfg.Node) },
+	})
 	r.status = status.New(status.Config{
 		Loads: r.load, Replicas: r.replicas.Facts,
 		Node: cfg.Node, Registry: cfg.Registry, Server: cfg.Server, Dialer: cfg.Dialer, Control: cfg.Control.Public, Started: time.Now(),
@@ -128,7 +136,7 @@ func newRooms(cfg Config, tel telemetry.Telemetry) (r rooms, err error) {
 	})
 	r.presence = status.NewPresence(status.PresenceConfig{
 		Node: cfg.Node, Client: cfg.ClientURL, Understands: r.upgrade.Mine, Registry: cfg.Registry, Server: cfg.Server, Doors: cfg.Doors,
-		Replicas: r.current, Clients: r.mover.Clients, Unrecorded: r.audit.Unrecorded, Certificates: cfg.Certificates, Probe: r.probe.Last, Log: tel.Log,
+		Replicas: r.current, Clients: r.mover.Clients, Unrecorded: r.audit.Unrecorded, Certificates: cfg.Certificates, Probe: r.probe.Last, Stuck: r.watchdog.Stuck, Log: tel.Log,
 	})
 	r.metrics = &status.Metrics{Node: cfg.Node, Registry: cfg.Registry, Server: cfg.Server, Doors: cfg.Doors}
 

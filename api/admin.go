@@ -101,6 +101,9 @@ type Node struct {
 	Drained bool `json:"drained,omitempty"`
 	// Behind is what of its replicas is not whole; null: nothing.
 	Behind *BehindReplicas `json:"behind,omitempty"`
+	// Probe is what came of its tries to publish through its own door; null: it has
+	// not tried.
+	Probe *Probe `json:"probe,omitempty"`
 }
 
 // BehindReplicas are those of a node that are not whole, or why it does not know.

@@ -29,6 +29,7 @@ type NodeFacts struct {
 	Certificates string // what is wrong with its certificates
 	Unrecorded   int64  // records of acts that it could not store in the audit log
 	Store        *Store // nil: not known
+	OutOfStorage bool   // it could not write to its disk when it ended
 }
 
 // AuditFacts are what a node sees of the audit log.
@@ -86,8 +87,9 @@ func (f ClusterFacts) Problems() []Problem {
 	return out
 }
 
-// cutOff is what a node knows that can store nothing: that, and what is wrong with
-// itself. All else that it has of the others is old, and follows from this.
+// cutOff is what a node knows that can store nothing: that, what is wrong with
+// itself, and which streams it sees no leader of. All else that it has of the others
+// is old.
 func (f ClusterFacts) cutOff() []Problem {
 	out := []Problem{}
 	if len(f.CutOff) == 0 {
@@ -100,11 +102,21 @@ func (f ClusterFacts) cutOff() []Problem {
 			out = append(out, n.problems()...)
 		}
 	}
+	for _, t := range f.Tenants {
+		for _, s := range t.Streams {
+			if s.Leader == "" { // on the other side there may be one
+				out = append(out, wrong(CodeStreamNoLeader, t.ID, s.Name, "", "node %s sees no leader of stream %s", f.Node, s.Name))
+			}
+		}
+	}
 	SortProblems(out)
 	return out
 }
 
 func (n NodeFacts) problems() (out []Problem) {
+	if n.OutOfStorage {
+		out = append(out, wrong(CodeOutOfStorage, "", n.ID, "", "node %s cannot write to its disk: it has ended, and its replicas with it", n.ID))
+	}
 	if !n.Live {
 		return append(out, nodeDown(n.Node))
 	}
@@ -123,6 +135,7 @@ func (n NodeFacts) problems() (out []Problem) {
 	if n.Certificates != "" {
 		out = append(out, wrong(CodeCertificateEnds, "", n.ID, "", "certificates of node %s: %s", n.ID, n.Certificates))
 	}
+	out = append(out, n.Probe.problem(n.ID)...)
 	return append(out, n.Store.problem(n.ID)...)
 }
 

@@ -12,6 +12,7 @@ const (
 	CodeNodeBehind        Code = "node-behind"
 	CodeNodeDrained       Code = "node-drained"
 	CodeNodeProblem       Code = "node-problem"
+	CodeProbeFailed       Code = "probe-failed"
 	CodeVersionsDiffer    Code = "versions-differ"
 	CodeVersionTooOld     Code = "version-too-old"
 	CodeUpgradeOpen       Code = "upgrade-open"
@@ -45,8 +46,10 @@ const (
 	CodeProducerShutOut  Code = "producer-shut-out"
 	CodeStreamFilling    Code = "stream-filling"
 	CodeStoreFilling     Code = "store-filling"
+	CodeOutOfStorage     Code = "out-of-storage"
 	CodeStoreFull        Code = "store-full"
 	CodeStreamNoLeader   Code = "stream-no-leader"
+	CodeStreamStalled    Code = "stream-stalled"
 	CodeReplicaDiverged  Code = "replica-diverged"
 	CodeReplicaRepairing Code = "replica-repairing"
 	CodeUnspecified      Code = "unspecified"
@@ -67,6 +70,10 @@ var Codes = []CodeRow{
 		"wait, and stop no other node before that: it catches up by itself; if it does not, see its log and the runbook node-replace"},
 	{CodeNodeDrained, ScopeSystem, event.Notice, "a node is drained: it has no clients and leads nothing", "stop it, or take it back with: midplane node undrain NAME"},
 	{CodeNodeProblem, ScopeSystem, event.Error, "a node says that something is wrong with it", "see its log"},
+	{CodeProbeFailed, ScopeSystem, event.Error, "a node has not got a message through its own door and back for three times, with 5 seconds between: producers that are connected to it are most likely refused, too",
+		"see the problem's text and the node's log; when other nodes are well, restart this one: its clients go to the others"},
+	{CodeOutOfStorage, ScopeSystem, event.Critical, "a node could not write to its disk and has ended: its replicas are missing until it is back",
+		"make room on that disk, then start the node again: it catches up with the others; see the runbook disk-full"},
 	{CodeStoreFull, ScopeSystem, event.Critical, "a node's store is full but for what the control plane needs: nothing of tenants is taken, pollers keep what they see",
 		"let the readers that hold streams back catch up (midplane get streams), lower quotas, or give the node more disk and --max-store"},
 	{CodeStoreFilling, ScopeSystem, event.Warning, "a node's store is nearly full", "before it is full: let readers catch up, lower quotas, or give the node more disk and --max-store"},
@@ -110,6 +117,8 @@ var Codes = []CodeRow{
 	{CodeProducerShutOut, ScopeSystem, event.Error, "a producer did not wait when asked to, and its connections are closed for a while", `let the producer honour "retry in" of refusals with code 429`},
 	{CodeStreamFilling, ScopeSystem, event.Error, "a stream is nearly full of unread messages", "let the reader catch up, or raise quota.storage in the tenant's file"},
 	{CodeStreamNoLeader, ScopeSystem, event.Critical, "a stream of a tenant has no leader", "pollers keep what they see; a leader is elected within 10 seconds when two nodes are up"},
+	{CodeStreamStalled, ScopeSystem, event.Critical, "a stream of a tenant stores nothing for 45 seconds and longer, although all nodes live: it has no leader, or one that gets no further",
+		"producers keep what is not acknowledged; it does not end by itself: see the node's log, and the runbook halted-stream"},
 	{CodeReplicaDiverged, ScopeSystem, event.Critical, "a node's replica of a stream is not whole: its files are damaged, or it holds less than the others; the subject is STREAM/NODE",
 		"it is repaired by itself when the other two are whole; see midplane get replicas and the runbook replica-diverged"},
 	{CodeReplicaRepairing, ScopeSystem, event.Warning, "a node takes its replica of a stream over from the others; the subject is STREAM/NODE", "wait, and let the other nodes run: until it is done there are two whole copies"},

@@ -19,7 +19,7 @@ type Facts struct {
 	PrimaryTrouble string         // why none answers, "" when there is simply none
 }
 
-// Health returns everything that is wrong, most urgent first. The command line,
+// Health returns everything that is wrong, root causes first. The command line,
 // the HTTP API and the page show what it returns and decide nothing. It is pure.
 func Health(f Facts) []Problem {
 	out := []Problem{}
@@ -37,7 +37,7 @@ func Health(f Facts) []Problem {
 	default:
 		out = append(out, wrong(CodePrimaryMissing, "", "", "", "no primary answers: nothing is read, `get devices` and `get events` fail%s", because(f.PrimaryTrouble)))
 	}
-	SortProblems(out)
+	FindCauses(out)
 	return out
 }
 

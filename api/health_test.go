@@ -61,7 +61,8 @@ func TestNothingIsWrong(t *testing.T) {
 }
 
 // What a node without a quorum remembers of the others does not count, on
-// either side: it knows that it is cut off, and what is wrong with itself.
+// either side: it knows that it is cut off, what is wrong with itself, and of which
+// streams it sees no leader.
 func TestNodeWithoutQuorumSpeaksOfItselfAlone(t *testing.T) {
 	full := &Store{Limit: 100, Used: 99}
 	nodes := []NodeFacts{{Node: Node{ID: "n1", Live: true}, Store: full}, {Node: Node{ID: "n2"}, Store: full}, {Node: Node{ID: "n3"}}}
@@ -73,7 +74,7 @@ func TestNodeWithoutQuorumSpeaksOfItselfAlone(t *testing.T) {
 		f.Cluster.Nodes = append(f.Cluster.Nodes, n.Node)
 	}
 	for what, list := range map[string][]Problem{"node": got, "client": Health(f)} {
-		if diff := cmp.Diff([]string{"no-quorum n1", "store-full n1"}, codes(list)); diff != "" {
+		if diff := cmp.Diff([]string{"no-quorum n1", "store-full n1", "stream-no-leader acme STATE"}, codes(list)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", what, diff)
 		}
 	}
@@ -98,8 +99,8 @@ func everything() []Facts {
 	late := noon.Add(time.Hour)
 	cluster := ClusterFacts{
 		Node: "n1", Quorum: true, Primaries: []PrimaryState{{ID: "core-2", LastSeen: noon}}, Audit: &AuditFacts{},
-		Nodes: []NodeFacts{{Node: Node{ID: "n1", Live: true, Drained: true, Behind: &BehindReplicas{Count: 2, Some: []string{"acme/STATE"}}}, Problem: "no route", Certificates: "client.crt ends soon", Unrecorded: 3,
-			Store: &Store{Limit: 100, Used: 95}}, {Node: Node{ID: "n3", Live: true}, Store: &Store{Limit: 100, Used: 85}}, {Node: Node{ID: "n4", Live: true}, Store: &Store{Limit: 100, Used: 84}}, {Node: Node{ID: "n2", LastSeen: noon}}},
+		Nodes: []NodeFacts{{Node: Node{ID: "n1", Live: true, Drained: true, Probe: &Probe{Failures: ProbeFailing, Since: &noon, Problem: "no answer"}, Behind: &BehindReplicas{Count: 2, Some: []string{"acme/STATE"}}}, Problem: "no route", Certificates: "client.crt ends soon", Unrecorded: 3,
+			Store: &Store{Limit: 100, Used: 95}}, {Node: Node{ID: "n3", Live: true}, Store: &Store{Limit: 100, Used: 85}}, {Node: Node{ID: "n4", Live: true}, Store: &Store{Limit: 100, Used: 84}}, {Node: Node{ID: "n2", LastSeen: noon}, OutOfStorage: true}},
 		Isolation: IsolationFacts{Leaks: []Leak{{"acme", "globex", noon}}, Unproven: time.Hour, Missing: []string{"acme"}},
 		Upgrade:   newer("n2"),
 		Replicas: []ReplicaFacts{{Tenant: "acme", Stream: "STATE", Node: "n2", Damage: ReplicaDamage{What: "1.blk at 12"}, Waits: "not all nodes answer"},
@@ -114,7 +115,7 @@ func everything() []Facts {
 					{ID: "p3", Status: PollerOffline, LastSeen: &noon}, {ID: "p4", Status: PollerPending}},
 				Held: []HeldProducer{{Producer: "p3", Held: Held{Limit: LimitTenantBytes, Since: noon}, ShutOut: &late},
 					{Producer: "p4", Held: Held{Limit: LimitProducerMessages, Value: 5, Refused: 7, Waiting: 9, Since: noon}}},
-				Streams: []StreamFacts{{Name: "STATE", Bytes: 90, MaxBytes: 100, Above: 80}},
+				Streams: []StreamFacts{{Name: "STATE", Bytes: 90, MaxBytes: 100, Above: 80}, {Name: "DEAD", Stalled: &noon}},
 			},
 		},
 	}
@@ -205,7 +206,7 @@ func TestProblemsOfATenant(t *testing.T) {
 			got = append(got, string(p.Code)+" "+p.Subject)
 		}
 	}
-	want := []string{"account-drift ", "replica-diverged STATE/n2", "stream-no-leader STATE", "outbox-full p2", "poller-offline p1", "producer-shut-out p3", "stream-filling STATE",
+	want := []string{"account-drift ", "replica-diverged STATE/n2", "stream-no-leader STATE", "stream-stalled DEAD", "outbox-full p2", "poller-offline p1", "producer-shut-out p3", "stream-filling STATE",
 		"metrics-thinned p2", "poller-problem p2", "producer-held-back p4", "secret-not-set north", "tenant-not-ready IngressOpen"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -19,6 +19,8 @@ type Problem struct {
 	Subject  string `json:"subject,omitempty"` // name of the node, poller, stream, secret, site… that has the problem
 	Message  string `json:"message"`
 	Hint     string `json:"hint"`
+	// Cause is the problem that this one follows from; nil: from none that is known.
+	Cause *ProblemRef `json:"cause,omitempty"`
 }
 
 // Scope is the part that has the problem.
@@ -80,11 +82,17 @@ func Failing(list []Problem, scopes ...Scope) bool {
 	return slices.ContainsFunc(list, func(p Problem) bool { return p.Urgent() && slices.Contains(scopes, p.Scope) })
 }
 
-// SortProblems orders a list: most urgent first, the scope system before network,
-// then by tenant, code and subject.
+// SortProblems orders a list: what follows from another problem after all others, most
+// urgent first, the scope system before network, then by tenant, code and subject.
 func SortProblems(list []Problem) {
+	follows := func(p Problem) int {
+		if p.Cause == nil {
+			return 0
+		}
+		return 1
+	}
 	slices.SortStableFunc(list, func(a, b Problem) int {
-		return cmp.Or(cmp.Compare(event.Severity(a.Severity).Level(), event.Severity(b.Severity).Level()),
+		return cmp.Or(cmp.Compare(follows(a), follows(b)), cmp.Compare(event.Severity(a.Severity).Level(), event.Severity(b.Severity).Level()),
 			-cmp.Compare(a.Scope, b.Scope), // "system" follows "network"
 			cmp.Compare(a.Tenant, b.Tenant), cmp.Compare(a.Code, b.Code), cmp.Compare(a.Subject, b.Subject), cmp.Compare(a.Message, b.Message))
 	})

@@ -38,6 +38,8 @@ type StreamFacts struct {
 	// Away is when the slowest reader was last seen, when it is silent; Window is
 	// until when only the duplicate window holds the stream. Nil: neither is so.
 	Away, Window *time.Time
+	// Stalled is since when it stores nothing, when that does not end by itself.
+	Stalled *time.Time
 }
 
 func (t TenantFacts) problems() (out []Problem) {
@@ -100,7 +102,10 @@ func (s StreamFacts) problems(tenant string) (out []Problem) {
 		by, hint := s.heldBy()
 		out = append(out, wrong(CodeStreamFilling, tenant, s.Name, hint, "stream %s is %d %% full; %s", s.Name, s.Bytes*100/uint64(s.MaxBytes), by))
 	}
-	if s.Leader == "" {
+	switch {
+	case s.Stalled != nil:
+		out = append(out, wrong(CodeStreamStalled, tenant, s.Name, "", "stream %s stores nothing since %s, although all nodes live", s.Name, stamp(*s.Stalled)))
+	case s.Leader == "":
 		out = append(out, wrong(CodeStreamNoLeader, tenant, s.Name, "", "stream %s has no leader", s.Name))
 	}
 	return out

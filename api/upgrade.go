@@ -54,7 +54,7 @@ type Understands struct {
 
 // CurrentFormats are the numbers of this version.
 func CurrentFormats() Formats {
-	return Formats{FormatRegistry: RegistryWithParts, FormatChannel: ChannelWithParts, FormatCore: CoreWithMissing, FormatPolls: PollsWithLedger, FormatSpace: 2}
+	return Formats{FormatRegistry: RegistryWithParts, FormatChannel: ChannelWithParts, FormatCore: CoreWithMissing, FormatPolls: PollsWithLedger, FormatSpace: 2, FormatProbe: 2}
 }
 
 // Number returns the number of a format.

@@ -83,7 +83,7 @@ func (s Status) confined(own string) Status {
 			}
 		}
 	}
-	api.SortProblems(out.Problems)
+	api.FindCauses(out.Problems) // among these: what else is wrong is not said
 	return out
 }
 

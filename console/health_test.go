@@ -47,6 +47,11 @@ func TestConfinedViewerSeesTheProblemsOfTheOwnTenant(t *testing.T) {
 			{"code":"node-problem","scope":"system","severity":"error","subject":"n1","message":"globex is slow"},
 			{"code":"poller-offline","scope":"system","severity":"error","tenant":"globex","subject":"p1","message":"globex"}]}`,
 			[]string{"node-down n2", "poller-offline p1", "devices-down syd"}},
+		"what follows from problems of others": {`{"leader":"n1","metaLeader":"n1","nodes":[{"id":"n1","live":true},{"id":"n2","live":false}],"problems":[
+			{"code":"stream-no-leader","scope":"system","severity":"critical","tenant":"acme","subject":"STATE","message":"x"},
+			{"code":"primary-silent","scope":"system","severity":"error","subject":"globex","message":"x"},
+			{"code":"stream-filling","scope":"system","severity":"error","tenant":"acme","subject":"EVENTS","message":"x"}]}`,
+			[]string{"node-down n2", "stream-filling EVENTS", "devices-down syd", "stream-no-leader STATE < node-down n2"}},
 		"no quorum": {`{"leader":"","nodes":[{"id":"n1","live":true},{"id":"n2","live":false}],"problems":[{"code":"no-quorum","scope":"system","severity":"critical","subject":"n1","message":"globex"}]}`,
 			[]string{"devices-down syd"}},
 	} {
@@ -54,7 +59,11 @@ func TestConfinedViewerSeesTheProblemsOfTheOwnTenant(t *testing.T) {
 			url := open(t, Config{Access: p.keeper}, fixedSource{x.cluster, primary})
 			var got []string
 			for _, q := range statusFor(t, url, p.tokens["viewer-acme"]).Problems {
-				got = append(got, string(q.Code)+" "+q.Subject)
+				line := string(q.Code) + " " + q.Subject
+				if q.Cause != nil {
+					line += " < " + string(q.Cause.Code) + " " + q.Cause.Subject
+				}
+				got = append(got, line)
 				if strings.Contains(q.Message+q.Hint+q.Subject, "globex") {
 					t.Errorf("%+v", q)
 				}

@@ -192,7 +192,7 @@ func text(e ast.Expr) string {
 // instruments are the calls that make a metric, and what Prometheus calls it.
 var instruments = map[string]string{
 	"Int64Counter": "counter", "Int64ObservableCounter": "counter", "Float64Counter": "counter",
-	"Int64Gauge": "gauge", "Int64ObservableGauge": "gauge", "Float64ObservableGauge": "gauge", "Float64Histogram": "histogram",
+	"Int64Gauge": "gauge", "Int64ObservableGauge": "gauge", "Float64Gauge": "gauge", "Float64ObservableGauge": "gauge", "Float64Histogram": "histogram",
 }
 
 // metrics finds every place that makes an instrument.

@@ -1,6 +1,7 @@
 package docs_test
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"os"
@@ -42,9 +43,13 @@ func refusals(*testing.T) string {
 // problems is the one table of what can be wrong.
 func problems(*testing.T) string {
 	var b strings.Builder
-	b.WriteString("| code | scope | severity | meaning | what to do |\n|---|---|---|---|---|\n")
+	b.WriteString("| code | scope | severity | meaning | what to do | may follow from |\n|---|---|---|---|---|---|\n")
 	for _, r := range api.Codes {
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", r.Code, r.Scope, r.Severity, cell(r.Meaning), cell(r.Do))
+		var from []string
+		for _, c := range r.Code.MayFollow() {
+			from = append(from, "`"+string(c)+"`")
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s |\n", r.Code, r.Scope, r.Severity, cell(r.Meaning), cell(r.Do), cmp.Or(strings.Join(from, ", "), "–"))
 	}
 	return b.String()
 }

@@ -25,6 +25,14 @@ const NoSite Site = "_"
 // SystemPrefix begins the names that belong to Midplane itself.
 const SystemPrefix = "midplane-"
 
+// ProbeTenant is the tenant in which nodes try their own doors.
+const ProbeTenant Tenant = SystemPrefix + "probe"
+
+// OfSystem reports whether a tenant is Midplane's own: it has an account and streams
+// as every tenant has, and is no customer. It is not listed, nothing of it is
+// promised, and nobody is asked to declare it.
+func (t Tenant) OfSystem() bool { return strings.HasPrefix(string(t), SystemPrefix) }
+
 var nameRE = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
 // CheckName says whether s may name a tenant, site, poller or user: one token

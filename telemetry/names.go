@@ -75,5 +75,7 @@ const (
 	MetricRegistryRev       = "midplane.registry.revision"        // gauge: node
 	MetricCanaryAge         = "midplane.canary.age"               // gauge, seconds: node
 	MetricCanaryLeaks       = "midplane.canary.leaks"             // counter: tenant that saw a marker of another
+	MetricProbeDuration     = "midplane.probe.duration"           // gauge, seconds: node
+	MetricProbeFailures     = "midplane.probe.failures"           // counter: node
 	MetricConsoleRequest    = "midplane.console.request.duration" // histogram, seconds: route, status
 )

@@ -47,7 +47,7 @@ func (s *Spec) Validate(opt Options) error {
 
 func (s *Spec) check(opt Options) []problem {
 	p := &problems{}
-	s.checkHead(p)
+	s.checkHead(p, opt)
 	s.checkQuota(p)
 	taken := takenNames(p, s.Sites)
 	s.checkDevices(p, opt)
@@ -57,7 +57,7 @@ func (s *Spec) check(opt Options) []problem {
 	return p.list
 }
 
-func (s *Spec) checkHead(p *problems) {
+func (s *Spec) checkHead(p *problems, opt Options) {
 	if s.APIVersion != APIVersion {
 		p.add("apiVersion", "write: apiVersion: "+APIVersion, "apiVersion %q is not known", clip(s.APIVersion))
 	}
@@ -66,7 +66,7 @@ func (s *Spec) checkHead(p *problems) {
 	}
 	if s.ID == "" {
 		p.add("id", "add the tenant's short name, like: id: acme", "the tenant has no id")
-	} else {
+	} else if !opt.Stored || !s.ID.OfSystem() { // the system stores its own
 		p.addErr("id", event.CheckUserName("tenant", string(s.ID)))
 	}
 	p.text("name", s.Name, 120)

@@ -50,6 +50,28 @@ function roles(n, cluster) {
   return out;
 }
 
+const one = (p) => [
+  el('span', { class: 'severity' }, p.severity),
+  p.tenant && el('span', { class: 'role' }, p.tenant),
+  p.scope === 'network' && el('span', { class: 'role' }, p.scope),
+  el('span', { class: 'what', title: p.code }, p.message),
+  p.hint && el('p', { class: 'muted' }, p.hint),
+];
+
+// roots folds what follows from other problems, as the server says, under these.
+function roots(found) {
+  const key = (p) => JSON.stringify([p.code, p.tenant || '', p.subject || '']);
+  const known = new Map(found.map((p) => [key(p), p]));
+  const out = new Map();
+  for (const p of found) {
+    let root = p;
+    for (let i = 0; root.cause && known.has(key(root.cause)) && i < found.length; i++) root = known.get(key(root.cause));
+    if (!out.has(root)) out.set(root, { problem: root, follows: [] });
+    if (root !== p) out.get(root).follows.push(p);
+  }
+  return [...out.values()];
+}
+
 // showHealth shows what the server found to be wrong, in its order: the most
 // urgent first. How a severity looks is the style sheet's.
 function showHealth(s, found) {
@@ -58,12 +80,11 @@ function showHealth(s, found) {
   const print = JSON.stringify(found);
   if (section.dataset.print !== print) {
     section.dataset.print = print;
-    byId('problem-list').replaceChildren(...found.map((p) => el('li', { 'data-severity': p.severity },
-      el('span', { class: 'severity' }, p.severity),
-      p.tenant && el('span', { class: 'role' }, p.tenant),
-      p.scope === 'network' && el('span', { class: 'role' }, p.scope),
-      el('span', { class: 'what', title: p.code }, p.message),
-      p.hint && el('p', { class: 'muted' }, p.hint))));
+    byId('problem-list').replaceChildren(...roots(found).map(({ problem, follows }) => el('li', { 'data-severity': problem.severity },
+      ...one(problem),
+      follows.length > 0 && el('details', {},
+        el('summary', {}, follows.length + (follows.length === 1 ? ' more follows from this' : ' more follow from this')),
+        el('ul', {}, ...follows.map((p) => el('li', { 'data-severity': p.severity }, ...one(p))))))));
   }
   const live = s.cluster ? s.cluster.nodes.filter((n) => n.live).length : 0;
   const all = s.cluster ? s.cluster.nodes.length : 0;

@@ -7,7 +7,7 @@ export function el(tag, props = {}, ...children) {
   for (const [name, value] of Object.entries(props)) {
     if (value !== undefined && value !== null && value !== false) node.setAttribute(name, value === true ? '' : value);
   }
-  node.append(...children.filter((c) => c !== undefined && c !== null && c !== '').map((c) => (c instanceof Node ? c : String(c))));
+  node.append(...children.filter((c) => c !== undefined && c !== null && c !== false && c !== '').map((c) => (c instanceof Node ? c : String(c))));
   return node;
 }
 

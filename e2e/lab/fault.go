@@ -3,9 +3,11 @@ package lab
 import (
 	"context"
 	"fmt"
+	"strings"
 	"syscall"
 	"time"
 
+	"midplane/api"
 	"midplane/internal/wait"
 )
 
@@ -174,6 +176,26 @@ func (Whole) Do(ctx context.Context, w *World) error {
 	}
 	w.note("every replica is current")
 	return nil
+}
+
+// Says waits until status names a problem by its code.
+type Says struct{ Code api.Code }
+
+// Do waits.
+func (f Says) Do(ctx context.Context, w *World) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	err := w.sys.Await(ctx, func(ctx context.Context) error {
+		out, err := w.sys.Run(ctx, "status", "-v")
+		if err == nil && !strings.Contains(string(out), "("+string(f.Code)+")") {
+			err = fmt.Errorf("status does not say %s: %s", f.Code, out)
+		}
+		return err
+	})
+	if err == nil {
+		w.note("status says %s", f.Code)
+	}
+	return err
 }
 
 // each does f to every node that is meant.

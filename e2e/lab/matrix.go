@@ -1,6 +1,10 @@
 package lab
 
-import "time"
+import (
+	"time"
+
+	"midplane/api"
+)
 
 // Row is one kind of fault, and what must come of it.
 type Row struct {
@@ -45,7 +49,7 @@ func Matrix() []Row {
 		{Name: "power-and-pause", What: "one node is away, one loses its power, the one that has everything stands still", Disks: true,
 			Steps: []Fault{Pause{"n3"}, Wait(8 * s), PowerCut{"n2"}, Pause{"n1"}, Resume{"n3"}, Start{"n2"}, Wait(10 * s), Resume{"n1"}}},
 		{Name: "disk-full", What: "the disk of one node is full for 15 s", Small: true,
-			Steps: []Fault{FillDisk{"n3"}, Wait(15 * s), FreeDisk{"n3"}, Wait(2 * s), Stop{"n3"}, Start{"n3"}}},
+			Steps: []Fault{FillDisk{"n3"}, Wait(15 * s), Says{api.CodeOutOfStorage}, FreeDisk{"n3"}, Wait(2 * s), Stop{"n3"}, Start{"n3"}}},
 		{Name: "slow-sync", What: "every sync of one node takes 500 ms longer for 10 s", Disks: true,
 			Steps: []Fault{Sync{Who: Leader, Slow: 500 * time.Millisecond}, Wait(10 * s), Sync{Who: Victim}}},
 		{Name: "failed-sync", What: "syncs of one node fail for 3 s; then its power is cut, and it is started again", Disks: true,

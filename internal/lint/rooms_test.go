@@ -44,7 +44,7 @@ var folders = map[string]map[string]roomOf{
 
 // controlRooms are the rooms of the control plane.
 var controlRooms = map[string]roomOf{
-	".":           {rooms: []string{"accounts", "alarm", "auditlog", "canary", "channel", "connections", "dial", "drain", "lease", "load", "missing", "primaries", "reconcile", "replicas", "secrets", "service", "specs", "status", "trim", "upgrade", "users"}, bodies: []string{"platform/registry"}},
+	".":           {rooms: []string{"accounts", "alarm", "auditlog", "canary", "channel", "connections", "dial", "drain", "lease", "load", "missing", "primaries", "probe", "reconcile", "replicas", "secrets", "service", "specs", "status", "trim", "upgrade", "users", "watchdog"}, bodies: []string{"platform/registry"}},
 	"accounts":    {rooms: []string{"service"}, bodies: []string{"platform/registry"}},
 	"alarm":       {bodies: []string{"platform/registry"}},
 	"auditlog":    {bodies: []string{"platform/node", "platform/registry"}},
@@ -57,15 +57,17 @@ var controlRooms = map[string]roomOf{
 	"load":        {rooms: []string{"dial"}, bodies: []string{"platform/node", "platform/registry"}},
 	"missing":     {bodies: []string{"platform/node", "platform/registry"}},
 	"primaries":   {bodies: []string{"platform/registry"}},
+	"probe":       {bodies: []string{"platform/registry"}},
 	"reconcile":   {rooms: []string{"accounts", "alarm", "dial", "primaries"}, bodies: []string{"platform/registry"}},
 	"replicas":    {rooms: []string{"dial", "service"}, bodies: []string{"platform/node", "platform/registry"}},
 	"secrets":     {rooms: []string{"service"}, bodies: []string{"platform/registry"}},
 	"service":     {rooms: []string{"auditlog"}, bodies: []string{"platform/registry"}},
 	"specs":       {bodies: []string{"platform/registry"}},
-	"status":      {rooms: []string{"accounts", "auditlog", "canary", "lease", "primaries", "secrets", "service"}, bodies: []string{"platform/node", "platform/registry"}},
+	"status":      {rooms: []string{"accounts", "auditlog", "canary", "lease", "primaries", "secrets", "service", "watchdog"}, bodies: []string{"platform/node", "platform/registry"}},
 	"trim":        {rooms: []string{"primaries"}, bodies: []string{"platform/node", "platform/registry"}},
 	"upgrade":     {bodies: []string{"platform/registry"}},
 	"users":       {rooms: []string{"service"}, bodies: []string{"platform/registry"}},
+	"watchdog":    {bodies: []string{"platform/node", "platform/registry"}},
 }
 
 // primaryRooms are the rooms of a primary. What reads and what answers know the

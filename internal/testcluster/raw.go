@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"midplane/api"
+	"midplane/event"
 	"midplane/fault"
 	"midplane/platform/deployment"
 	"midplane/platform/registry"
@@ -39,12 +40,12 @@ func (c *Cluster) Raw(ctx context.Context, tenant string) (*Raw, error) {
 	if err != nil {
 		return nil, err
 	}
-	var row api.Tenant
-	if err := c.Admin.Do(ctx, api.TenantStatus, api.TenantRef{Tenant: tenant}, &row); err != nil {
+	key, err := accountKeyOf(ctx, c, tenant)
+	if err != nil {
 		return nil, err
 	}
 	r := &Raw{User: rawUser, Creds: filepath.Join(c.Dir, tenant+"-raw.creds")}
-	token, err := openUp(ctx, c, secrets, row.Account, r.Creds)
+	token, err := openUp(ctx, c, secrets, key, r.Creds)
 	if err != nil {
 		return nil, err
 	}
@@ -135,12 +136,32 @@ func (c *Cluster) systemFor(ctx context.Context, tenant string) (sys *nats.Conn,
 	if err != nil {
 		return nil, "", err
 	}
-	var row api.Tenant
-	if err := c.Admin.Do(ctx, api.TenantStatus, api.TenantRef{Tenant: tenant}, &row); err != nil {
+	if accountKey, err = accountKeyOf(ctx, c, tenant); err != nil {
 		return nil, "", err
 	}
 	sys, err = c.system(secrets)
-	return sys, row.Account, err
+	return sys, accountKey, err
+}
+
+// accountKeyOf returns the key of a tenant's account. The control plane does not tell
+// that of a tenant of the system's own.
+func accountKeyOf(ctx context.Context, c *Cluster, tenant string) (string, error) {
+	if !event.Tenant(tenant).OfSystem() {
+		var row api.Tenant
+		err := c.Admin.Do(ctx, api.TenantStatus, api.TenantRef{Tenant: tenant}, &row)
+		return row.Account, err
+	}
+	kv, err := Registry(ctx, c)
+	if err != nil {
+		return "", err
+	}
+	e, err := kv.Get(ctx, "account."+tenant)
+	if err != nil {
+		return "", err
+	}
+	var rec registry.Account
+	err = json.Unmarshal(e.Value(), &rec)
+	return rec.Key, err
 }
 
 // Account returns what the nodes run a tenant's account with.
@@ -249,6 +270,26 @@ func writeRawCreds(path, accountKey string, role nkeys.KeyPair) error {
 		return err
 	}
 	return os.WriteFile(path, data, 0o600)
+}
+
+// Halt has a stream of a tenant store nothing any more, through restarts too: a message
+// with a wrong Nats-Expected-Last-Msg-Id is put into it past the door. It is under the
+// subject of an entity that nothing else is about.
+func Halt(ctx context.Context, c *Cluster, tenant string, in subject.In) error {
+	raw, err := c.Raw(ctx, tenant)
+	if err != nil {
+		return err
+	}
+	nc, err := c.Connect(raw.Creds, raw.User)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	m := &nats.Msg{Subject: raw.Capability.Subject(in.StoredAs(event.NoSite)), Data: []byte("{}"), Header: nats.Header{nats.ExpectedLastMsgIdHdr: {"never"}}}
+	if err := nc.PublishMsg(m); err != nil {
+		return err
+	}
+	return nc.FlushWithContext(ctx)
 }
 
 // capability reads the secret off what the ingress' role may publish to. The

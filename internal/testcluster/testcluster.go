@@ -118,6 +118,9 @@ func New(ctx context.Context, dir string, opts Options) (*Cluster, error) {
 	if opts.Pace.Drift == 0 {
 		opts.Pace.Drift = -1 // see Raw and ChangeAccount
 	}
+	if opts.Pace.Probe == 0 {
+		opts.Pace.Probe = -1 // a test has its own tenants and no other
+	}
 	reserved := &ports.Reserved{}
 	var network *Network
 	var between func(from, to int, addr string) (string, error)

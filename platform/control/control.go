@@ -20,6 +20,7 @@ import (
 	"midplane/platform/control/replicas"
 	"midplane/platform/control/service"
 	"midplane/platform/control/status"
+	"midplane/platform/control/watchdog"
 	"midplane/platform/registry"
 	"midplane/telemetry"
 	"midplane/tenants/account"
@@ -33,6 +34,7 @@ type Server interface {
 	load.Server
 	missing.Server
 	status.Server
+	watchdog.Server
 }
 
 // Duties are what this node does for others.
@@ -40,6 +42,7 @@ type Duties interface {
 	Move(client uint64) error
 	drain.Server
 	status.ReplicaServer
+	watchdog.Progress
 }
 
 // Doors is what the rooms ask this node's ingress.
@@ -130,6 +133,8 @@ func (c *Control) Run(ctx context.Context) error {
 	g.Go(func() error { return c.mover.Run(ctx) })
 	g.Go(func() error { return c.current.Run(ctx) })
 	g.Go(func() error { return c.drain.Run(ctx) })
+	g.Go(func() error { return c.probe.Run(ctx) })
+	g.Go(func() error { return c.watchdog.Run(ctx) })
 	g.Go(func() error {
 		return lease.Candidate{Node: c.cfg.Node, Registry: c.cfg.Registry, Log: c.tel.Log}.Run(ctx, c.lead)
 	})

@@ -8,6 +8,7 @@ import (
 	"midplane/internal/wait"
 	"midplane/platform/control/accounts"
 	"midplane/platform/control/canary"
+	"midplane/platform/control/probe"
 	"midplane/platform/control/reconcile"
 	"midplane/platform/control/replicas"
 	"midplane/platform/control/specs"
@@ -37,6 +38,7 @@ func (c *Control) lead(ctx context.Context) {
 	auditor := replicas.NewAuditor(replicas.AuditorConfig{
 		Registry: reg, Room: c.replicas, Alarms: c.alarms, Log: c.tel.Log, Every: pace.Compare, Ask: c.cfg.AskBeforeRepair,
 	})
+	keeper := probe.Keeper{Registry: reg, Every: pace.Probe, Log: c.tel.Log}
 	var g sync.WaitGroup
 	g.Go(func() { c.begin(ctx) })
 	g.Go(func() { loop.Run(ctx) })
@@ -44,6 +46,7 @@ func (c *Control) lead(ctx context.Context) {
 	g.Go(func() { prover.Run(ctx) })
 	g.Go(func() { collector.Run(ctx) })
 	g.Go(func() { auditor.Run(ctx) })
+	g.Go(func() { keeper.Run(ctx) })
 	g.Wait()
 }
 

@@ -21,6 +21,8 @@ type Pace struct {
 	Canary time.Duration // isolation is proven: 1 minute
 	// Compare is how often the nodes' replicas of streams are compared: 30 seconds.
 	Compare time.Duration
+	// Probe is how often each node tries its own door: 5 seconds; below 0: never.
+	Probe time.Duration
 	// Overlap is how long a replaced key of the system's own users still holds
 	// after every live node has moved: 15 seconds.
 	Overlap time.Duration
@@ -41,9 +43,10 @@ func (p Pace) withDefaults() Pace {
 		{&p.Drift, time.Minute},
 		{&p.Canary, time.Minute},
 		{&p.Compare, 30 * time.Second},
+		{&p.Probe, 5 * time.Second},
 		{&p.Overlap, 15 * time.Second},
 	} {
-		if *f.field == 0 || *f.field < 0 && f.field != &p.Drift {
+		if *f.field == 0 || *f.field < 0 && f.field != &p.Drift && f.field != &p.Probe {
 			*f.field = f.def
 		}
 	}

@@ -14,9 +14,11 @@ import (
 	"midplane/platform/control/channel"
 	"midplane/platform/control/connections"
 	"midplane/platform/control/drain"
+	"midplane/platform/control/lease"
 	"midplane/platform/control/load"
 	"midplane/platform/control/missing"
 	"midplane/platform/control/primaries"
+	"midplane/platform/control/probe"
 	"midplane/platform/control/replicas"
 	"midplane/platform/control/secrets"
 	"midplane/platform/control/service"
@@ -24,6 +26,8 @@ import (
 	"midplane/platform/control/status"
 	"midplane/platform/control/upgrade"
 	"midplane/platform/control/users"
+	"midplane/platform/control/watchdog"
+	"midplane/platform/registry"
 	"midplane/telemetry"
 )
 
@@ -56,6 +60,8 @@ type rooms struct {
 
 	load     *load.Room
 	missing  *missing.Room
+	probe    *probe.Probe
+	watchdog *watchdog.Watchdog
 	replicas *replicas.Room
 	status   *status.Status
 	presence *status.Presence
@@ -116,6 +122,13 @@ func newRooms(cfg Config, tel telemetry.Telemetry) (r rooms, err error) {
 		Node: cfg.Node, Registry: cfg.Registry, Dialer: cfg.Dialer, Control: cfg.Control, Own: cfg.Replicated, Duties: cfg.Duties, Log: tel.Log,
 	})
 	r.missing = &missing.Room{Registry: cfg.Registry, Replicas: r.replicas, Server: cfg.Server}
+	if r.probe, err = probe.New(probe.Config{Node: cfg.Node, Registry: cfg.Registry, Dialer: cfg.Dialer, Every: cfg.Pace.Probe}, tel); err != nil {
+		return r, err
+	}
+	r.watchdog = watchdog.New(watchdog.Config{
+		Node: cfg.Node, Registry: cfg.Registry, Server: cfg.Server, Progress: cfg.Duties, Lagging: r.current.Lagging, Alarms: r.alarms, Audit: r.audit, Log: tel.Log,
+		Leads: func() bool { return lease.Holder(cfg.Registry) == cfg.Node && registry.Stores(cfg.Registry, cfg.Node) },
+	})
 	r.status = status.New(status.Config{
 		Loads: r.load, Replicas: r.replicas.Facts,
 		Node: cfg.Node, Registry: cfg.Registry, Server: cfg.Server, Dialer: cfg.Dialer, Control: cfg.Control.Public, Started: time.Now(),
@@ -123,7 +136,7 @@ func newRooms(cfg Config, tel telemetry.Telemetry) (r rooms, err error) {
 	})
 	r.presence = status.NewPresence(status.PresenceConfig{
 		Node: cfg.Node, Client: cfg.ClientURL, Understands: r.upgrade.Mine, Registry: cfg.Registry, Server: cfg.Server, Doors: cfg.Doors,
-		Replicas: r.current, Clients: r.mover.Clients, Unrecorded: r.audit.Unrecorded, Certificates: cfg.Certificates, Log: tel.Log,
+		Replicas: r.current, Clients: r.mover.Clients, Unrecorded: r.audit.Unrecorded, Certificates: cfg.Certificates, Probe: r.probe.Last, Stuck: r.watchdog.Stuck, Log: tel.Log,
 	})
 	r.metrics = &status.Metrics{Node: cfg.Node, Registry: cfg.Registry, Server: cfg.Server, Doors: cfg.Doors}
 

@@ -291,14 +291,13 @@ func (i *Ingress) closeAll() {
 }
 
 // Loaded returns the registry's revision that the doors run with, the tenants
-// whose door is not open though it should be, and how many are.
+// whose door is not open though it should be, and of how many customers it is.
 func (i *Ingress) Loaded() (revision uint64, closed []string, open int) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	open = len(i.doors)
 	for id := range i.doors {
-		if slices.Contains(i.closed, string(id)) {
-			open--
+		if !id.OfSystem() && !slices.Contains(i.closed, string(id)) {
+			open++
 		}
 	}
 	return i.rev, append([]string{}, i.closed...), open

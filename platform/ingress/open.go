@@ -3,6 +3,7 @@ package ingress
 import (
 	"context"
 
+	"midplane/event"
 	"midplane/platform/ingress/admit"
 	"midplane/platform/registry"
 	"midplane/tenants"
@@ -57,6 +58,9 @@ func (d *door) follow(t *registry.Tenant, live int) {
 func snapshotOf(t *registry.Tenant) *admit.Snapshot {
 	s := &admit.Snapshot{Tenant: t.ID, Schemas: t.Schemas, Capability: t.Capability, Warn: t.Spec.Policy == tenants.PolicyWarn, MaxMessage: int(t.Spec.Quota.MessageSize),
 		Users: make(map[string]admit.User, len(t.Users))}
+	if t.ID == event.ProbeTenant {
+		s.Users[account.UserProbe] = admit.User{Role: account.RoleProducer, Site: event.NoSite} // its key is made anew by each node
+	}
 	for name, u := range t.Users {
 		if !u.Live() {
 			continue

@@ -8,10 +8,14 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"midplane/fault"
+	"midplane/internal/wait"
 )
 
 // enabledEvery is how often it is looked whether the server still keeps streams.
 const enabledEvery = time.Second
+
+// presenceTakes is longer than it takes to say that in the node's presence.
+const presenceTakes = 2500 * time.Millisecond
 
 // disabled returns what ends a node whose server has given JetStream up, which
 // it does when it cannot write: it serves on without any stream, and does not
@@ -28,6 +32,10 @@ func (n *Node) disabled(ctx context.Context, srv *server.Server) <-chan error {
 			case <-tick.C:
 			}
 			if !srv.JetStreamEnabled() {
+				if !n.leaving.Load() {
+					n.unwritable.Store(true)
+					_ = wait.For(ctx, presenceTakes) // the others learn why this node ends
+				}
 				out <- fault.WithHint(fault.New(fault.Exhausted, "node %s: JetStream can no longer write to %s", n.cfg.Name, n.opts.StoreDir),
 					"is the disk full? make room there, then start the node again: it catches up with the others")
 				return

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"midplane/fault"
+	"midplane/internal/testwait"
 	"midplane/telemetry"
 	"midplane/tenants/account"
 )
@@ -54,9 +55,13 @@ func TestNodeWithoutJetStreamEnds(t *testing.T) {
 	if err := n.Ready(ctx); err != nil {
 		t.Fatal(err)
 	}
+	if n.Meta().Disabled {
+		t.Error("it is called disabled before it is")
+	}
 	if err := n.srv.Load().DisableJetStream(); err != nil { // as the server itself does
 		t.Fatal(err)
 	}
+	testwait.True(t, "it is seen before the node ends", func() bool { return n.Meta().Disabled && len(ended) == 0 })
 	if err := <-ended; !fault.Is(err, fault.Exhausted) || fault.HintOf(err) == "" {
 		t.Fatalf("%v (%s)", err, fault.KindOf(err))
 	}

@@ -73,7 +73,10 @@ type Node struct {
 	tel      telemetry.Telemetry
 	srv      atomic.Pointer[server.Server]
 	fatal    chan error
-	started  chan struct{}
+	// leaving is set when the server has been asked to go, and unwritable when it has
+	// given JetStream up by itself.
+	leaving, unwritable atomic.Bool
+	started             chan struct{}
 }
 
 // New checks cfg and makes the folders of accounts; nothing listens yet.
@@ -227,6 +230,7 @@ func (n *Node) Open() { n.gate.open.Store(true) }
 
 // LameDuck asks clients to leave, hands leaderships over and shuts down.
 func (n *Node) LameDuck() {
+	n.leaving.Store(true)
 	if srv := n.srv.Load(); srv != nil {
 		srv.LameDuckShutdown()
 	}

@@ -17,6 +17,7 @@ type Stream struct {
 	Peers    []string // nodes that have a replica, as this one knows them
 
 	Consumers int
+	Group     string // of its replicas, in Progress; "" for one without
 }
 
 // Streams returns this node's replicas of the streams of one account.
@@ -37,7 +38,7 @@ func (n *Node) Streams(accountKey string) []Stream {
 			st.MaxBytes = s.Config.MaxBytes
 		}
 		if s.Cluster != nil {
-			st.Leader = s.Cluster.Leader
+			st.Leader, st.Group = s.Cluster.Leader, s.Cluster.RaftGroup
 			for _, p := range s.Cluster.Replicas {
 				st.Peers = append(st.Peers, p.Name)
 			}
@@ -77,6 +78,8 @@ type Meta struct {
 	Version string
 	Healthy bool
 	Problem string
+	// Disabled says that the server keeps no streams any more: it could not write.
+	Disabled bool
 }
 
 // Meta returns what the server knows of the cluster.
@@ -93,6 +96,7 @@ func (n *Node) Meta() Meta {
 	h := srv.Healthz(&server.HealthzOptions{JSServerOnly: true})
 	m.Healthy = h.StatusCode == 200
 	m.Problem = h.Error
+	m.Disabled = n.unwritable.Load()
 	return m
 }
 

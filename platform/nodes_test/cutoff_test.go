@@ -58,7 +58,7 @@ func TestNodeThatIsCutOffMovesItsClientsAway(t *testing.T) {
 	if err := api.NewAdmin(admin.Conn, testcluster.Admin).Do(ctx, api.NodeStatus, struct{}{}, &status); err != nil {
 		t.Fatalf("the node that is cut off does not answer an operator: %v", err)
 	}
-	if p := api.Health(api.Facts{Cluster: &status}); len(p) != 1 || p[0].Code != api.CodeNoQuorum || !strings.Contains(p[0].Message, "n1, is cut off from n2, n3") {
+	if p := api.Roots(api.Health(api.Facts{Cluster: &status})); len(p) != 1 || p[0].Code != api.CodeNoQuorum || !strings.Contains(p[0].Message, "n1, is cut off from n2, n3") {
 		t.Errorf("the node that is cut off says: %+v", p)
 	}
 	if err := c.Node(c.Names()[off]).Healthy(ctx); err == nil {

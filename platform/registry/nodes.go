@@ -46,10 +46,24 @@ type Presence struct {
 	Clients int `json:"clients,omitempty"`
 	// Started is when its control plane started; nil of an older node.
 	Started *time.Time `json:"started,omitempty"`
+	// Stuck are streams that store nothing, as it sees them.
+	Stuck []api.StuckStream `json:"stuck,omitempty"`
+	// OutOfStorage says that it cannot write to its disk any more. It ends, and this is
+	// its last presence but for a farewell.
+	OutOfStorage bool `json:"outOfStorage,omitempty"`
+	// Probe is what came of trying its own door; nil: not tried, or an older node.
+	Probe *api.Probe `json:"probe,omitempty"`
 }
 
 // Alive reports whether a node counts as running.
 func Alive(n Seen[Presence]) bool { return !n.Value.Stopped && time.Since(n.Seen) < Live }
+
+// Stores reports whether a node could store its own presence lately: without a quorum
+// it cannot.
+func Stores(r *Registry, node string) bool {
+	_, seen, ok := Get[Presence](r, NodeKey(node))
+	return ok && time.Since(seen) < Live
+}
 
 // Nodes returns every node's presence with when it was seen.
 func (r *Registry) Nodes() map[string]Seen[Presence] {

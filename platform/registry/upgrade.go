@@ -99,13 +99,22 @@ func (r *Registry) InUse() api.Understands {
 // Unbounded reports whether tenants' streams are to have no limit of their own
 // (api.FormatSpace): once that is in use, and as long as every live node's doors
 // keep the shares. Primaries have no part in it.
-func (r *Registry) Unbounded() (bool, error) {
+func (r *Registry) Unbounded() (bool, error) { return nodesAgree(r, api.FormatSpace) }
+
+// Probed reports whether there may be a tenant of the system's own
+// (api.FormatProbe): an older node would take it for a customer.
+func Probed(r *Registry) (bool, error) { return nodesAgree(r, api.FormatProbe) }
+
+// nodesAgree reports whether an operator has ended an upgrade to a version that has
+// number 2 of a format, and every live node has it.
+func nodesAgree(r *Registry, format string) (bool, error) {
+	const number = 2
 	level, _, err := r.Levels.Get()
-	if err != nil || level.Formats.Number(api.FormatSpace) < 2 {
+	if err != nil || level.Formats.Number(format) < number {
 		return false, err
 	}
 	for _, n := range r.LiveNodes() {
-		if n.Formats.Number(api.FormatSpace) < 2 {
+		if n.Formats.Number(format) < number {
 			return false, nil
 		}
 	}

@@ -137,7 +137,7 @@ type View struct {
 
 // Declared returns a tenant that has a spec, NotFound otherwise.
 func (v *View) Declared(id string) (*Tenant, error) {
-	if t := v.Tenants[event.Tenant(id)]; t != nil && t.Spec != nil {
+	if t := v.Tenants[event.Tenant(id)]; t != nil && t.Spec != nil && !t.ID.OfSystem() {
 		return t, nil
 	}
 	return nil, fault.WithHint(fault.New(fault.NotFound, "tenant %q does not exist", id), "see: midplane get tenants")

@@ -83,6 +83,8 @@ var golden = []struct {
 	{telemetry.MetricConnectionsClosed, "", "counter", "midplane_connections_closed_total"},
 	{telemetry.MetricCanaryAge, telemetry.UnitSeconds, "gauge", "midplane_canary_age_seconds"},
 	{telemetry.MetricCanaryLeaks, "", "counter", "midplane_canary_leaks_total"},
+	{telemetry.MetricProbeDuration, telemetry.UnitSeconds, "gauge", "midplane_probe_duration_seconds"},
+	{telemetry.MetricProbeFailures, "", "counter", "midplane_probe_failures_total"},
 	{telemetry.MetricConsoleRequest, telemetry.UnitSeconds, "histogram", "midplane_console_request_duration_seconds"},
 }
 

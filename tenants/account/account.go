@@ -195,7 +195,7 @@ func (t Tenant) claims() (*jwt.AccountClaims, error) {
 	for key, at := range t.Revoked {
 		c.RevokeAt(key, time.Unix(at, 0))
 	}
-	if err := addRoles(c, t.Keys, tenantTemplates(t.Capability)); err != nil {
+	if err := addRoles(c, t.Keys, templatesOf(t.ID, t.Capability)); err != nil {
 		return nil, err
 	}
 	return c, addRetired(c, t.Hubs.System, t.Capability, t.Retired)

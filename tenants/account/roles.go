@@ -56,6 +56,9 @@ const (
 	UserControl = event.SystemPrefix + "control"
 	UserNode    = event.SystemPrefix + "node"
 	UserService = event.SystemPrefix + "service"
+	// UserProbe is the producer by which nodes try their own doors, in the tenant for
+	// that alone.
+	UserProbe = event.SystemPrefix + "probe"
 	// UserPrimary is followed by the primary's name.
 	UserPrimary = event.SystemPrefix + "primary-"
 )
@@ -135,6 +138,18 @@ func tenantTemplates(capability subject.Capability) map[Role]jwt.UserPermissionL
 		RoleControl: template(list(capability.API()+".>", subject.MsgGet("*"), "$JS.SNAPSHOT.>", capability.Prefix()+">", subject.HintAll, subject.CanaryAll),
 			join(inbox, list("$JS.EVENT.ADVISORY.>", subject.CanaryAll)), inProcess),
 	}
+}
+
+// templatesOf is the table of roles of a tenant's account. The only producers of the
+// tenant in which nodes try their doors are the nodes themselves.
+func templatesOf(id event.Tenant, capability subject.Capability) map[Role]jwt.UserPermissionLimits {
+	out := tenantTemplates(capability)
+	if id == event.ProbeTenant {
+		probes := out[RoleProducer]
+		probes.AllowedConnectionTypes = []string{inProcess}
+		out[RoleProducer] = probes
+	}
+	return out
 }
 
 // controlTemplates is the table of roles of CONTROL. A connection that answers

@@ -12,9 +12,29 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/jwt/v2"
+
+	"midplane/event"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
+
+// In the tenant in which nodes try their doors nobody else produces: its producers
+// connect from inside. The roles are those of every tenant otherwise.
+func TestProducersOfProbesAreInside(t *testing.T) {
+	const secret = "secret"
+	for id, want := range map[event.Tenant][]string{"acme": {tcp}, event.ProbeTenant: {inProcess}} {
+		got, rest := templatesOf(id, secret), tenantTemplates(secret)
+		if !slices.Equal(got[RoleProducer].AllowedConnectionTypes, want) {
+			t.Errorf("%s: %v", id, got[RoleProducer].AllowedConnectionTypes)
+		}
+		probes := got[RoleProducer]
+		probes.AllowedConnectionTypes = rest[RoleProducer].AllowedConnectionTypes
+		got[RoleProducer] = probes
+		if diff := cmp.Diff(rest, got); diff != "" {
+			t.Errorf("%s:\n%s", id, diff)
+		}
+	}
+}
 
 // A tenant imports its own branch of the control channel and no other's,
 // and reaches the JetStream API through the fence.

@@ -28,12 +28,14 @@ type statusReport struct {
 // NewStatus is the command "status".
 func NewStatus(sh *shell.Shell) *cobra.Command {
 	var check string
+	var whole bool
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Nodes, leaders, lag, what is wrong and what to do about it",
 		Long: `Shows the nodes of the cluster and who leads, how far the primary has read each
 tenant (lag: messages stored and not yet folded), and everything that is wrong,
-each with what to do about it.
+each with what to do about it. Root causes come first; how much follows from one
+stands below it, and is shown whole with -v and with -o json.
 
 A problem's scope is "system" when it is Midplane's own, and "network" when it is
 about what Midplane watches. Every problem has a code that never changes its
@@ -60,7 +62,7 @@ warning or worse, with --check=all also when there is one of the network.`,
 			if sh.Out.Machine() {
 				err = sh.Out.Print(s)
 			} else {
-				printStatus(sh.Out, s, time.Now())
+				printStatus(sh.Out, s, time.Now(), whole)
 			}
 			if err == nil && api.Failing(s.Problems, scopes...) {
 				return shell.Exit(1)
@@ -69,6 +71,7 @@ warning or worse, with --check=all also when there is one of the network.`,
 		},
 	}
 	cmd.Flags().StringVar(&check, "check", "", "exit with 1 when something is wrong: with Midplane itself (system), or also in the network (all)")
+	cmd.Flags().BoolVarP(&whole, "verbose", "v", false, "also show the problems that follow from others")
 	cmd.Flags().Lookup("check").NoOptDefVal = checkSystem
 	return cmd
 }
@@ -119,7 +122,7 @@ func statusOf(ctx context.Context, c source) (s statusReport, err error) {
 	return s, nil
 }
 
-func printStatus(out *output.Output, s statusReport, now time.Time) {
+func printStatus(out *output.Output, s statusReport, now time.Time, whole bool) {
 	live := 0
 	for _, n := range s.Cluster.Nodes {
 		if n.Live {
@@ -156,21 +159,7 @@ func printStatus(out *output.Output, s statusReport, now time.Time) {
 		title := fmt.Sprintf("Read by %s (%s, up %s)", s.Primary.Name, s.Primary.Version, output.Short(now.Sub(s.Primary.Started)))
 		output.Section(out, title, reads(s.Primary.Tenants), readColumns)
 	}
-	if len(s.Problems) == 0 {
-		fmt.Fprintln(out.Stdout, "\nNothing is wrong.")
-		return
-	}
-	fmt.Fprintf(out.Stdout, "\n%d %s:\n", len(s.Problems), output.Plural("problems", len(s.Problems)))
-	for _, p := range s.Problems {
-		where := ""
-		if p.Tenant != "" {
-			where = "tenant " + p.Tenant + ": "
-		}
-		fmt.Fprintf(out.Stdout, "  %s: %s%s (%s)\n", out.Paint(p.Severity), where, output.Printable(p.Message), output.Printable(string(p.Code)))
-		if p.Hint != "" {
-			fmt.Fprintf(out.Stdout, "      → %s\n", output.Printable(p.Hint))
-		}
-	}
+	printProblems(out, s.Problems, whole)
 }
 
 // read is one row of the status: how far one tenant is read.

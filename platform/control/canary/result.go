@@ -129,7 +129,7 @@ func Isolation(reg *registry.Registry, started time.Time, every time.Duration) (
 
 func anyOpen(view *registry.View) bool {
 	for _, t := range view.Tenants {
-		if t.Open() {
+		if t.Open() && !t.ID.OfSystem() {
 			return true
 		}
 	}

@@ -71,6 +71,7 @@ func (p *Primaries) toRead() api.CoreTenantsAnswer {
 	out := api.CoreTenantsAnswer{Revision: view.Revision, Tenants: []api.CoreTenant{}, Formats: p.cfg.Registry.InUse().Formats}
 	for _, t := range view.Tenants {
 		switch {
+		case t.ID.OfSystem(): // nothing that anybody wants to know
 		case t.Account.Deleted && t.Spec == nil:
 			out.Tenants = append(out.Tenants, api.CoreTenant{Tenant: t.ID, Account: t.Account.Key, Incarnations: map[string]uint64{}, Deleted: true})
 		case t.Readable() && len(t.Account.Incarnations) == len(event.Kinds):

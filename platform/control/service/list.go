@@ -71,7 +71,7 @@ func Each(view *registry.View, req api.ListRequest, f func(*registry.Tenant)) er
 		return nil
 	}
 	for _, t := range view.Tenants {
-		if t.Spec != nil {
+		if t.Spec != nil && !t.ID.OfSystem() {
 			f(t)
 		}
 	}

@@ -40,7 +40,7 @@ func (s *Specs) fits(want map[event.Tenant]int64, overcommit bool) (api.Space, e
 	before, after := int64(0), int64(0)
 	view := s.Registry.View()
 	for id, t := range view.Tenants {
-		if t.Spec == nil {
+		if t.Spec == nil || t.ID.OfSystem() {
 			continue
 		}
 		had := promise(int64(t.Spec.Quota.Storage))

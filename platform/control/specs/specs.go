@@ -134,7 +134,7 @@ func (s *Specs) Delete(ctx context.Context, _ string, req api.TenantRef) (any, e
 
 func (s *Specs) askToLeave(ctx context.Context, id event.Tenant) error {
 	t := s.Registry.View().Tenants[id]
-	if t == nil || t.SpecRevision == 0 && !t.Leaving() {
+	if t == nil || id.OfSystem() || t.SpecRevision == 0 && !t.Leaving() {
 		_, err := s.Registry.View().Declared(string(id))
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 	"midplane/platform/control/lease"
 	"midplane/platform/control/primaries"
 	"midplane/platform/control/secrets"
+	"midplane/platform/control/watchdog"
 	"midplane/platform/node"
 	"midplane/platform/registry"
 	"midplane/streams"
@@ -38,11 +39,9 @@ func (s *Status) Cluster(context.Context, string, struct{}) (any, error) {
 
 // facts is what this node sees.
 func (s *Status) facts() (api.ClusterFacts, *api.Isolation) {
-	// A node that cannot even store its own presence has no quorum.
-	_, seen, ok := registry.Get[registry.Presence](s.cfg.Registry, registry.NodeKey(s.cfg.Node))
 	proof, isolation := canary.Isolation(s.cfg.Registry, s.cfg.Started, s.cfg.Canary)
 	meta := s.cfg.Server.Meta()
-	f := api.ClusterFacts{Node: s.cfg.Node, Quorum: ok && time.Since(seen) < registry.Live, CutOff: meta.Unheard, MetaLead: meta.Leader,
+	f := api.ClusterFacts{Node: s.cfg.Node, Quorum: registry.Stores(s.cfg.Registry, s.cfg.Node), CutOff: meta.Unheard, MetaLead: meta.Leader,
 		Primaries: []api.PrimaryState{}, Audit: auditlog.Facts(s.cfg.Server.Streams(s.cfg.Control)), Isolation: isolation, Upgrade: s.cfg.Upgrade(), Replicas: s.cfg.Replicas()}
 	held := map[event.Tenant][]api.HeldProducer{}
 	for name, n := range s.cfg.Registry.Nodes() {
@@ -61,16 +60,20 @@ func (s *Status) facts() (api.ClusterFacts, *api.Isolation) {
 		f.Primaries = append(f.Primaries, api.PrimaryState{ID: name, LastSeen: p.Seen.UTC(), Live: time.Since(p.Seen) < s.cfg.PrimarySilent, Version: p.Value.Version})
 	}
 	sort.Slice(f.Primaries, func(i, j int) bool { return f.Primaries[i].ID < f.Primaries[j].ID })
+	found := watchdog.Look(s.cfg.Registry)
 	for _, t := range s.cfg.Registry.View().Tenants {
-		f.Tenants = append(f.Tenants, s.tenantFacts(t, held[t.ID]))
+		if t.ID.OfSystem() {
+			continue // nodes say what comes of it
+		}
+		f.Tenants = append(f.Tenants, s.tenantFacts(t, held[t.ID], found))
 	}
 	return f, proof
 }
 
 func nodeFacts(name string, live bool, n registry.Seen[registry.Presence]) api.NodeFacts {
 	out := api.NodeFacts{Node: api.Node{ID: name, Live: live, LastSeen: n.Seen.UTC(), Revision: n.Value.Revision, Tenants: n.Value.Tenants, Version: n.Value.Version,
-		Leads: n.Value.Leads, Clients: n.Value.Clients, Behind: n.Value.Behind},
-		Problem: n.Value.Problem, Certificates: n.Value.Certificates, Unrecorded: n.Value.Unrecorded, Store: n.Value.Store}
+		Leads: n.Value.Leads, Clients: n.Value.Clients, Behind: n.Value.Behind, Probe: n.Value.Probe},
+		Problem: n.Value.Problem, Certificates: n.Value.Certificates, Unrecorded: n.Value.Unrecorded, Store: n.Value.Store, OutOfStorage: n.Value.OutOfStorage}
 	if out.Store != nil {
 		out.Used = out.Store.Used
 	}
@@ -81,8 +84,8 @@ func nodeFacts(name string, live bool, n registry.Seen[registry.Presence]) api.N
 }
 
 // tenantFacts is what this node sees of one tenant. held are its producers that
-// live nodes hold back.
-func (s *Status) tenantFacts(t *registry.Tenant, held []api.HeldProducer) api.TenantFacts {
+// live nodes hold back, and found is of streams that store nothing.
+func (s *Status) tenantFacts(t *registry.Tenant, held []api.HeldProducer, found watchdog.Found) api.TenantFacts {
 	if t.Spec == nil {
 		return api.TenantFacts{ID: string(t.ID), Undeclared: true, Leaving: t.Leaving(), Unreadable: t.Problem}
 	}
@@ -93,7 +96,9 @@ func (s *Status) tenantFacts(t *registry.Tenant, held []api.HeldProducer) api.Te
 	}
 	out.Held = s.held(t, pollers, held)
 	for _, st := range s.cfg.Server.Streams(t.Account.Key) {
-		out.Streams = append(out.Streams, s.streamFacts(t, st))
+		f := s.streamFacts(t, st)
+		f.Leader, f.Stalled = found.Leader(t.ID, st.Name, st.Leader), found.Stalled(t.ID, st.Name)
+		out.Streams = append(out.Streams, f)
 	}
 	return out
 }

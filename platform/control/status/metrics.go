@@ -50,7 +50,7 @@ func (m *Metrics) Observe(meter metric.Meter) (metric.Registration, error) {
 			o.ObserveFloat64(proven, time.Since(seen).Seconds(), metric.WithAttributes(telemetry.AttrNode.String(m.Node)))
 		}
 		for _, t := range m.Registry.View().Tenants {
-			if t.Spec == nil {
+			if t.Spec == nil || t.ID.OfSystem() {
 				continue
 			}
 			for _, s := range m.Server.Streams(t.Account.Key) {

@@ -30,6 +30,8 @@ type PresenceConfig struct {
 	Replicas     *Replicas
 	Clients      func() int   // connections of users to this node
 	Unrecorded   func() int64 // acts that are missing in the audit log
+	Probe        func() *api.Probe
+	Stuck        func() []api.StuckStream // streams that this node leads and that get no further
 	// Certificates returns what is wrong with this node's certificates, "" when
 	// nothing is; nil without TLS.
 	Certificates func() string
@@ -62,7 +64,8 @@ func (p *Presence) Run(ctx context.Context) error {
 			Problem: cmp.Or(meta.Problem, api.Unrecorded(unrecorded)), Unrecorded: unrecorded,
 			Certificates: p.certificates(&certs), Held: p.cfg.Doors.Held(),
 			Types: p.cfg.Understands.Types, Formats: p.cfg.Understands.Formats, Store: store,
-			Behind: p.cfg.Replicas.Behind(), Leads: p.cfg.Replicas.Leads(), Clients: p.cfg.Clients(), Started: &started,
+			Behind: p.cfg.Replicas.Behind(), Leads: p.cfg.Replicas.Leads(), Clients: p.cfg.Clients(), Started: &started, Probe: p.cfg.Probe(),
+			Stuck: p.cfg.Stuck(), OutOfStorage: meta.Disabled,
 		})
 		cancel()
 		if err != nil && ctx.Err() == nil {
@@ -84,7 +87,7 @@ func (p *Presence) farewell(ctx context.Context, store *api.Store) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	_, err := p.cfg.Registry.PutStatus(ctx, registry.NodeKey(p.cfg.Node), registry.Presence{
-		Name: p.cfg.Node, Closed: []string{}, Client: p.cfg.Client, Stopped: true, Store: store,
+		Name: p.cfg.Node, Closed: []string{}, Client: p.cfg.Client, Stopped: true, Store: store, OutOfStorage: p.cfg.Server.Meta().Disabled,
 		Version: p.cfg.Understands.Version, Types: p.cfg.Understands.Types, Formats: p.cfg.Understands.Formats,
 	})
 	if err != nil {

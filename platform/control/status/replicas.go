@@ -36,6 +36,7 @@ type Replicas struct {
 	whole  time.Time // when all were last; zero: not since the start
 	behind *api.BehindReplicas
 	leads  int
+	last   []node.Lagging // at the last look
 }
 
 // NewReplicas returns Replicas; Run looks. control is the account CONTROL's key.
@@ -75,7 +76,7 @@ func (r *Replicas) look(now time.Time) {
 	leads := r.server.Leading()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.leads, r.behind = leads, nil
+	r.leads, r.behind, r.last = leads, nil, list
 	switch {
 	case err == nil && len(list) == 0:
 		r.whole = now
@@ -106,6 +107,14 @@ func (r *Replicas) Behind() *api.BehindReplicas {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.behind
+}
+
+// Lagging returns what was not whole at the last look, also what has not been long
+// enough to count.
+func (r *Replicas) Lagging() []node.Lagging {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.last
 }
 
 // Leads returns how many streams and consumers this node leads.

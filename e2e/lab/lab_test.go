@@ -5,6 +5,7 @@ package lab
 import (
 	"context"
 	"flag"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -50,10 +51,9 @@ func (row Row) run(t *testing.T, bin string, seed uint64) {
 	if err := row.prepare(ctx, w); err != nil {
 		t.Fatalf("%v\n%s", err, w.sys.Log("n1"))
 	}
-	var set Set
 	work, stop := context.WithCancel(ctx)
 	done := make(chan error, 1)
-	go func() { done <- set.run(work, w) }()
+	go func() { done <- w.work(work) }()
 	err := wait.For(ctx, 3*time.Second)
 	var written error
 	if row.Quiet {
@@ -75,7 +75,7 @@ func (row Row) run(t *testing.T, bin string, seed uint64) {
 	if err != nil {
 		t.Fatalf("seed %d, the schedule was not carried out: %v\n%s", seed, err, strings.Join(w.schedule, "\n"))
 	}
-	v := set.judge(ctx, w, row)
+	v := w.set.judge(ctx, w, row)
 	if written != nil {
 		v.find("gave up: %v", written)
 	}
@@ -101,5 +101,22 @@ func (row Row) prepare(ctx context.Context, w *World) error {
 			return err
 		}
 	}
+	for _, name := range row.Beside {
+		b := newWorkload(name)
+		if b == nil {
+			return fmt.Errorf("there is no workload %q", name)
+		}
+		b.Declare(w)
+		w.beside = append(w.beside, b)
+	}
 	return w.start(ctx)
+}
+
+// newWorkload makes a workload by its name.
+func newWorkload(name string) Workload {
+	switch name {
+	case endToEnd:
+		return &EndToEnd{}
+	}
+	return nil
 }

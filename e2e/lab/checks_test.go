@@ -1,0 +1,95 @@
+package lab
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"midplane/api"
+	"midplane/event"
+	"midplane/poller/outbox"
+)
+
+// Each checker is given a history that is as it should be, and ones that are not: it
+// must find what is wrong with those.
+
+var noon = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+
+func at(seconds float64) time.Time { return noon.Add(time.Duration(seconds * float64(time.Second))) }
+
+// finds checks that exactly one finding says something, or, with "", that there is none.
+func finds(t *testing.T, name string, found []string, says string) {
+	t.Helper()
+	switch {
+	case says == "" && len(found) > 0:
+		t.Errorf("%s: found %q, nothing is wrong", name, found)
+	case says != "" && (len(found) != 1 || !strings.Contains(found[0], says)):
+		t.Errorf("%s: found %q, want one that says %q", name, found, says)
+	}
+}
+
+// polledAs returns what became of five events of a poller, in the order given.
+func polledAs(seqs ...uint64) *account {
+	a := newAccount(7, outbox.LaneStats{Stream: event.StreamEvents, Low: 5})
+	for _, seq := range seqs {
+		a.add(event.Event{Epoch: 7, Sequence: seq, Entity: "r1", Type: event.TypeReachabilityChanged})
+	}
+	return a
+}
+
+func TestAccounts(t *testing.T) {
+	finds(t, "all are there", polledAs(1, 2, 3, 4, 5).judge(), "")
+	finds(t, "more than is acknowledged", polledAs(1, 2, 3, 4, 5, 6).judge(), "")
+	finds(t, "one is missing", polledAs(1, 2, 4, 5).judge(), "sequence 3 was acknowledged and is missing")
+	finds(t, "one is twice", polledAs(1, 2, 3, 4, 4, 5).judge(), "sequence 4 is there 2 times")
+	finds(t, "out of order", polledAs(1, 3, 2, 4, 5).judge(), "after sequence 3 comes 2")
+	metrics := newAccount(7, outbox.LaneStats{Stream: event.StreamMetrics, Low: 2})
+	metrics.add(event.Event{Epoch: 7, Sequence: 2, Entity: "r1"})
+	metrics.add(event.Event{Epoch: 7, Sequence: 1, Entity: "r1"})
+	finds(t, "metrics out of order", metrics.judge(), "")
+	other := polledAs(1, 2, 3, 4, 5)
+	other.add(event.Event{Epoch: 8, Sequence: 1, Entity: "r1"})
+	finds(t, "another epoch", other.judge(), "epoch 8")
+
+	given := polledAs(1, 2)
+	data, err := json.Marshal(event.Ledger{Tombstones: []event.Tombstone{{From: 3, To: 4, Reason: "full"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	given.add(event.Event{Epoch: 7, Sequence: 5, Type: event.TypeLedgerEvent, Data: data})
+	finds(t, "given up", given.judge(), "")
+
+	rows := func(ids ...int) (out []api.Event) {
+		for _, id := range ids {
+			out = append(out, api.Event{Producer: pollerUser, ID: fmt.Sprintf("%s/7/EVENTS/%d", pollerUser, id)})
+		}
+		return out
+	}
+	finds(t, "the primary has them", given.inPrimary(rows(1, 2)), "")
+	finds(t, "the primary lacks one", given.inPrimary(rows(1)), "EVENTS/2 is there 0 times")
+	finds(t, "the primary has one twice", given.inPrimary(rows(1, 2, 2)), "EVENTS/2 is there 2 times")
+	finds(t, "the primary has one that is not stored", given.inPrimary(rows(1, 2, 9)), "3 events of the poller, 2 are stored")
+
+	says := func(change func(*api.Account)) []string {
+		r := api.Account{Producer: pollerUser, Epoch: 7, Stream: event.StreamEvents, Acknowledged: 5, Received: 5, GivenUp: 2}
+		change(&r)
+		return inLedger(map[string]*account{event.StreamEvents: given}, []api.Account{r})
+	}
+	finds(t, "the ledger agrees", says(func(*api.Account) {}), "")
+	finds(t, "received less", says(func(r *api.Account) { r.Received = 4 }), "received 4")
+	finds(t, "missing", says(func(r *api.Account) { r.Missing = [][2]uint64{{2, 2}} }), "missing")
+	finds(t, "acknowledged too much", says(func(r *api.Account) { r.Acknowledged = 6 }), "acknowledged 6")
+	finds(t, "given up nothing", says(func(r *api.Account) { r.GivenUp = 0 }), "0 given up")
+	finds(t, "another producer", says(func(r *api.Account) { r.Producer = "other" }), "nothing of EVENTS")
+}
+
+func TestDeadLetters(t *testing.T) {
+	refused := map[string]time.Time{"a": at(1), "b": at(50)}
+	calm := func(at time.Time) bool { return at.Sub(noon) < 10*time.Second }
+	finds(t, "each has one", deadLetters(refused, map[string]int{"a": 1, "b": 2}, calm).Findings, "")
+	finds(t, "one is lost to a fault", deadLetters(refused, map[string]int{"a": 1}, calm).Findings, "")
+	finds(t, "one is lost in calm", deadLetters(refused, map[string]int{"b": 1}, calm).Findings, "a was refused in calm")
+	finds(t, "of what was taken", deadLetters(refused, map[string]int{"a": 1, "b": 1, "c": 1}, calm).Findings, "not refused: c")
+}

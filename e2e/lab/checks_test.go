@@ -93,3 +93,19 @@ func TestDeadLetters(t *testing.T) {
 	finds(t, "one is lost in calm", deadLetters(refused, map[string]int{"b": 1}, calm).Findings, "a was refused in calm")
 	finds(t, "of what was taken", deadLetters(refused, map[string]int{"a": 1, "b": 1, "c": 1}, calm).Findings, "not refused: c")
 }
+
+func TestDelivered(t *testing.T) {
+	s := &Subscription{got: map[uint64]time.Time{}}
+	for _, seq := range []uint64{1, 2, 2, 4} {
+		s.take(seq, noon)
+	}
+	if got := s.missing(map[uint64]string{1: "", 2: "", 4: ""}); len(got) != 0 || s.again != 1 {
+		t.Errorf("%d are missing, %d came again", got, s.again)
+	}
+	if got := s.missing(map[uint64]string{1: "", 2: "", 3: "", 4: ""}); len(got) != 1 || got[0] != 3 {
+		t.Errorf("%d are missing, want 3", got)
+	}
+	if !s.take(refuse, noon) || s.take(refuse, noon) {
+		t.Error("one in fifty is refused, once")
+	}
+}

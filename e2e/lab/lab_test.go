@@ -117,6 +117,8 @@ func newWorkload(name string) Workload {
 	switch name {
 	case endToEnd:
 		return &EndToEnd{}
+	case subscription:
+		return &Subscription{}
 	}
 	return nil
 }

@@ -25,7 +25,7 @@ const s = time.Second
 
 // Workloads that run beside the set in some rows.
 var (
-	onStreams = []string{endToEnd}
+	onStreams = []string{endToEnd, subscription}
 )
 
 // Matrix returns every row.

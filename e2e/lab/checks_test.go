@@ -109,3 +109,56 @@ func TestDelivered(t *testing.T) {
 		t.Error("one in fifty is refused, once")
 	}
 }
+
+func TestSilence(t *testing.T) {
+	for name, x := range map[string]struct {
+		stored, got map[uint64]time.Time
+		want        time.Duration
+	}{
+		"each at once":                  {map[uint64]time.Time{1: at(0), 2: at(60)}, map[uint64]time.Time{1: at(1), 2: at(61)}, time.Second},
+		"nothing came, nothing waited":  {map[uint64]time.Time{1: at(0), 2: at(60)}, map[uint64]time.Time{1: at(0), 2: at(60)}, 0},
+		"one waited for a minute":       {map[uint64]time.Time{1: at(0), 2: at(1)}, map[uint64]time.Time{1: at(0), 2: at(61)}, time.Minute},
+		"one waited, others came":       {map[uint64]time.Time{1: at(0), 2: at(20), 3: at(40)}, map[uint64]time.Time{1: at(41), 2: at(21), 3: at(41)}, 21 * time.Second},
+		"nothing is known of the other": {map[uint64]time.Time{1: at(0)}, map[uint64]time.Time{1: at(1), 9: at(90)}, time.Second},
+	} {
+		if got, _ := silence(x.stored, x.got); got != x.want {
+			t.Errorf("%s: %s, want %s", name, got, x.want)
+		}
+	}
+	s := &Silence{}
+	for _, m := range []move{{at(1), 3}, {at(2), 3}, {at(3), 5}} {
+		s.note(m.cursor, m.at)
+	}
+	read := s.read(map[uint64]time.Time{1: noon, 3: noon, 4: noon, 6: noon})
+	if len(read) != 3 || read[1] != at(1) || read[3] != at(1) || read[4] != at(3) {
+		t.Errorf("read %v", read)
+	}
+}
+
+func TestStatusIsHeldAgainstTheTruth(t *testing.T) {
+	var tr truth
+	for i, what := range []string{"", "n1 is down", "n1 is down", "n1 is down, n2 is down", "", "n3 is cut off"} {
+		tr.note(what, at(float64(i)*20))
+	}
+	spells := tr.all() // from 20 s to 80 s, and from 100 s
+	if len(spells) != 2 || spells[0].from != at(20) || spells[0].to != at(80) || !spells[1].to.IsZero() {
+		t.Fatalf("%+v", spells)
+	}
+	says := func(asked, answered float64, green bool) []string {
+		return heldAgainst(spells, []look{{at(asked), at(answered), green}}).Findings
+	}
+	finds(t, "before", says(10, 11, true), "")
+	finds(t, "soon after", says(22, 23, true), "")
+	finds(t, "long after", says(50, 51, true), "30.0 s after this began: n1 is down")
+	finds(t, "long after, and it says so", says(50, 51, false), "")
+	finds(t, "answered when it was over", says(79, 81, true), "")
+	finds(t, "while it lasts", says(120, 121, true), "n3 is cut off")
+	finds(t, "never asked", heldAgainst(spells, nil).Findings, "never asked")
+
+	w := &truth{spells: spells}
+	for second, want := range map[float64]bool{10: true, 19.5: false, 50: false, 90: false, 96: true, 110: false} {
+		if w.calm(at(second)) != want {
+			t.Errorf("after %.1f s it is calm: %v", second, !want)
+		}
+	}
+}

@@ -119,6 +119,10 @@ func newWorkload(name string) Workload {
 		return &EndToEnd{}
 	case subscription:
 		return &Subscription{}
+	case statusTruth:
+		return &Status{}
+	case readerSilence:
+		return &Silence{}
 	}
 	return nil
 }

@@ -25,7 +25,7 @@ const s = time.Second
 
 // Workloads that run beside the set in some rows.
 var (
-	onStreams = []string{endToEnd, subscription}
+	onStreams = []string{endToEnd, subscription, statusTruth, readerSilence}
 )
 
 // Matrix returns every row.

@@ -162,3 +162,18 @@ func TestStatusIsHeldAgainstTheTruth(t *testing.T) {
 		}
 	}
 }
+
+func TestBackToTheBaseline(t *testing.T) {
+	was := map[string]footprint{"n1": {goroutines: 100, files: 50, heap: 10 << 20}}
+	now := func(change func(*footprint)) []string {
+		is := was["n1"]
+		change(&is)
+		return back(was, map[string]footprint{"n1": is}).Findings
+	}
+	finds(t, "as before", now(func(*footprint) {}), "")
+	finds(t, "less", now(func(f *footprint) { f.goroutines, f.files, f.heap = 50, 10, 1 }), "")
+	finds(t, "goroutines", now(func(f *footprint) { f.goroutines += moreGoroutines + 1 }), "goroutines")
+	finds(t, "files", now(func(f *footprint) { f.files += moreFiles + 1 }), "files")
+	finds(t, "heap", now(func(f *footprint) { f.heap += moreHeap + 1 }), "heap")
+	finds(t, "gone", back(was, nil).Findings, "not measured again")
+}

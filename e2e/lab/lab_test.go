@@ -109,7 +109,19 @@ func (row Row) prepare(ctx context.Context, w *World) error {
 		b.Declare(w)
 		w.beside = append(w.beside, b)
 	}
-	return w.start(ctx)
+	if err := w.start(ctx); err != nil {
+		return err
+	}
+	for _, b := range w.beside {
+		if first, ok := b.(interface {
+			Before(context.Context, *World) error
+		}); ok {
+			if err := first.Before(ctx, w); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // newWorkload makes a workload by its name.
@@ -123,6 +135,8 @@ func newWorkload(name string) Workload {
 		return &Status{}
 	case readerSilence:
 		return &Silence{}
+	case baseline:
+		return &Baseline{}
 	}
 	return nil
 }

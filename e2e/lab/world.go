@@ -38,6 +38,8 @@ type World struct {
 	creds   map[string]string       // by user
 	flags   []string                // of every node, beyond the usual
 
+	primaryFlags []string
+
 	// What workloads beside the set need: users with their role and what goes with it,
 	// and more of the tenant's file.
 	users                map[string][]string
@@ -147,7 +149,7 @@ func (w *World) start(ctx context.Context) error {
 			return err
 		}
 	}
-	if _, err := w.sys.StartPrimary(); err != nil {
+	if _, err := w.sys.StartPrimary(w.primaryFlags...); err != nil {
 		return err
 	}
 	if err := w.sys.Await(ctx, func(ctx context.Context) error {

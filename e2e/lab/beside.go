@@ -8,6 +8,10 @@ import (
 	"sync"
 )
 
+// register is the name of the workload whose history is checked with a library that
+// only tests may import.
+const register = "register"
+
 // Workload is what runs beside the set while faults last, and is held against what
 // is left of it.
 type Workload interface {

@@ -135,6 +135,8 @@ func newWorkload(name string) Workload {
 		return &Status{}
 	case readerSilence:
 		return &Silence{}
+	case register:
+		return &Register{}
 	case baseline:
 		return &Baseline{}
 	}

@@ -23,10 +23,12 @@ type Row struct {
 
 const s = time.Second
 
-// Workloads that run beside the set in some rows. The baseline is the last: what the others
-// used must be given back.
+// Workloads that run beside the set in some rows: on the streams, and on the control
+// plane. Those of one list run together; while tenants come and go, status has something
+// to say of them. The baseline is the last: what the others used must be given back.
 var (
 	onStreams = []string{endToEnd, subscription, statusTruth, readerSilence, baseline}
+	onControl = []string{register, baseline}
 )
 
 // Matrix returns every row.
@@ -34,13 +36,13 @@ func Matrix() []Row {
 	return []Row{
 		{Name: "kill-leader", What: "kill -9 of the node that leads EVENTS, twice", Beside: onStreams,
 			Steps: []Fault{Kill{Leader}, Wait(12 * s), Start{Victim}, Whole{}, Kill{Leader}, Wait(4 * s), Start{Victim}}},
-		{Name: "kill-all", What: "kill -9 of all nodes at once; they start in another order",
+		{Name: "kill-all", What: "kill -9 of all nodes at once; they start in another order", Beside: onControl,
 			Steps: []Fault{Kill{All}, Wait(1 * s), Start{All}}},
-		{Name: "pause-leader", What: "the node that leads EVENTS stands still for 20 s and goes on",
+		{Name: "pause-leader", What: "the node that leads EVENTS stands still for 20 s and goes on", Beside: onControl,
 			Steps: []Fault{Pause{Leader}, Wait(20 * s), Resume{Victim}}},
 		{Name: "partition", What: "the node that leads EVENTS neither reaches the others nor is reached by them for 20 s; clients reach all", Beside: onStreams,
 			Steps: []Fault{Cut{Who: Leader, In: true, Out: true}, Wait(20 * s), Heal{}}},
-		{Name: "partition-one-way", What: "the node that leads EVENTS gets nothing from the others for 15 s, then they get nothing from it",
+		{Name: "partition-one-way", What: "the node that leads EVENTS gets nothing from the others for 15 s, then they get nothing from it", Beside: onControl,
 			Steps: []Fault{Cut{Who: Leader, In: true}, Wait(15 * s), Heal{}, Wait(5 * s), Cut{Who: Leader, Out: true}, Wait(15 * s), Heal{}}},
 		{Name: "delay", What: "everything between nodes takes 100 ± 50 ms",
 			Steps: []Fault{Slow{All, 100 * time.Millisecond, 50 * time.Millisecond}, Wait(10 * s), Heal{}}},

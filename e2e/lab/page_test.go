@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -27,7 +28,7 @@ func TestPage(t *testing.T) {
 	if !ok1 || !ok2 {
 		t.Fatalf("%s has no place for the table", page)
 	}
-	for _, name := range onStreams {
+	for _, name := range slices.Concat(onStreams, onControl) {
 		if !strings.Contains(tail, "\n| `"+name+"` |") {
 			t.Errorf("%s says nothing of the workload %s", page, name)
 		}

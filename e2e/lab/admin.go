@@ -1,7 +1,6 @@
 package lab
 
 import (
-	"context"
 	"slices"
 	"time"
 
@@ -23,8 +22,4 @@ func connectAdmin(d *testcluster.Deployment, first int) (admin *api.Admin, end f
 		return nil, nil, err
 	}
 	return api.NewAdmin(nc, name), nc.Close, nil
-}
-
-func tenantsOf(ctx context.Context, d *testcluster.Deployment) (rows []api.Tenant, err error) {
-	return rows, d.Get(ctx, &rows, "tenants")
 }

@@ -177,3 +177,14 @@ func TestBackToTheBaseline(t *testing.T) {
 	finds(t, "heap", now(func(f *footprint) { f.heap += moreHeap + 1 }), "heap")
 	finds(t, "gone", back(was, nil).Findings, "not measured again")
 }
+
+func TestTenantsAgree(t *testing.T) {
+	c := &Tenants{there: map[string]bool{"a": true, "b": false}}
+	rows := []api.Tenant{{ID: "acme", Account: "ACME", Ready: true}, {ID: "a", Account: "A", Ready: true}}
+	disk := map[string][]string{"n1": {"ACME", "A"}}
+	finds(t, "as answered", c.agree(rows, disk), "")
+	finds(t, "one is not there", c.agree(rows[:1], map[string][]string{"n1": {"ACME"}}), "a was applied and is not there")
+	finds(t, "one is still there", c.agree(append(rows, api.Tenant{ID: "b", Account: "B", Ready: true}), disk), "b was deleted and is there")
+	finds(t, "one is not ready", c.agree([]api.Tenant{rows[0], {ID: "a", Account: "A"}}, disk), "a is not ready")
+	finds(t, "streams are left", c.agree(rows, map[string][]string{"n1": {"ACME", "A", "B"}}), "account B, which no tenant has")
+}

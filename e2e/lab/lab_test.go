@@ -137,6 +137,8 @@ func newWorkload(name string) Workload {
 		return &Silence{}
 	case register:
 		return &Register{}
+	case tenantsCome:
+		return &Tenants{}
 	case baseline:
 		return &Baseline{}
 	}

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -187,4 +188,13 @@ func TestTenantsAgree(t *testing.T) {
 	finds(t, "one is still there", c.agree(append(rows, api.Tenant{ID: "b", Account: "B", Ready: true}), disk), "b was deleted and is there")
 	finds(t, "one is not ready", c.agree([]api.Tenant{rows[0], {ID: "a", Account: "A"}}, disk), "a is not ready")
 	finds(t, "streams are left", c.agree(rows, map[string][]string{"n1": {"ACME", "A", "B"}}), "account B, which no tenant has")
+}
+
+func TestOneIdentityPerToken(t *testing.T) {
+	no := errors.New("the token was redeemed")
+	finds(t, "one of two", oneEach([]claimed{{"t1", [claimants]error{nil, no}, api.TokenRedeemed}}).Findings, "")
+	finds(t, "both", oneEach([]claimed{{"t1", [claimants]error{}, api.TokenRedeemed}}).Findings, "has made 2 pollers")
+	finds(t, "neither", oneEach([]claimed{{"t1", [claimants]error{no, no}, api.TokenRedeemed}}).Findings, "has made 0 pollers")
+	finds(t, "still open", oneEach([]claimed{{"t1", [claimants]error{nil, no}, api.TokenOpen}}).Findings, `is "open"`)
+	finds(t, "none was used", oneEach(nil).Findings, "no token")
 }

@@ -139,6 +139,8 @@ func newWorkload(name string) Workload {
 		return &Register{}
 	case tenantsCome:
 		return &Tenants{}
+	case enrolment:
+		return &Enrolment{}
 	case baseline:
 		return &Baseline{}
 	}

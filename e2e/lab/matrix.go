@@ -28,7 +28,7 @@ const s = time.Second
 // to say of them. The baseline is the last: what the others used must be given back.
 var (
 	onStreams = []string{endToEnd, subscription, statusTruth, readerSilence, baseline}
-	onControl = []string{register, tenantsCome, baseline}
+	onControl = []string{register, tenantsCome, enrolment, baseline}
 )
 
 // Matrix returns every row.

@@ -38,7 +38,8 @@ type Baseline struct {
 // footprint is what a process uses.
 type footprint struct {
 	goroutines, files int
-	heap              uint64 // bytes, after a garbage collection
+	heap              uint64         // bytes, after a garbage collection
+	where             map[string]int // goroutines by the function that they wait in
 }
 
 func (f footprint) String() string {
@@ -95,7 +96,7 @@ func back(before, after map[string]footprint) (p Part) {
 		case is.goroutines == 0:
 			p.find("%s was not measured again", name)
 		case is.goroutines > was.goroutines+moreGoroutines:
-			p.find("%s has %d goroutines, %d before", name, is.goroutines, was.goroutines)
+			p.find("%s has %d goroutines, %d before; most of the others in %s", name, is.goroutines, was.goroutines, grown(was.where, is.where))
 		case is.files > was.files+moreFiles:
 			p.find("%s has %d files open, %d before", name, is.files, was.files)
 		case is.heap > was.heap+moreHeap:
@@ -122,6 +123,7 @@ func footprints(ctx context.Context, d *testcluster.Deployment) (map[string]foot
 var (
 	profilesAt = regexp.MustCompile(`http://127\.0\.0\.1:\d+/debug/pprof/`)
 	goroutines = regexp.MustCompile(`goroutine profile: total (\d+)`)
+	inFrame    = regexp.MustCompile(`(?m)^#\t0x[0-9a-f]+\t(\S+?)\+0x`)
 	heapAlloc  = regexp.MustCompile(`# HeapAlloc = (\d+)`)
 )
 
@@ -143,32 +145,68 @@ func footprintOf(ctx context.Context, d *testcluster.Deployment, name string) (f
 		return f, fmt.Errorf("its log names no address of profiles")
 	}
 	url := string(at[len(at)-1]) // of the process that runs now
-	heap, err := number(ctx, url+"heap?gc=1&debug=1", heapAlloc)
+	page, err := fetch(ctx, url+"heap?gc=1&debug=1")
 	if err != nil {
 		return f, err
 	}
-	count, err := number(ctx, url+"goroutine?debug=1", goroutines)
-	return footprint{goroutines: int(count), files: len(open), heap: heap}, err
+	heap, err := number(page, heapAlloc)
+	if err != nil {
+		return f, err
+	}
+	if page, err = fetch(ctx, url+"goroutine?debug=1"); err != nil {
+		return f, err
+	}
+	count, err := number(page, goroutines)
+	return footprint{goroutines: int(count), files: len(open), heap: heap, where: places(string(page))}, err
+}
+
+// places counts goroutines by the innermost function that is not the runtime's.
+func places(page string) map[string]int {
+	out := map[string]int{}
+	for _, stack := range strings.Split(page, "\n\n") {
+		head, lines, _ := strings.Cut(stack, " @ ")
+		n, err := strconv.Atoi(head[strings.LastIndexByte(head, '\n')+1:])
+		if err != nil {
+			continue
+		}
+		for _, frame := range inFrame.FindAllStringSubmatch(lines, -1) {
+			if !strings.HasPrefix(frame[1], "runtime.") && !strings.HasPrefix(frame[1], "internal/") && !strings.HasPrefix(frame[1], "sync.") {
+				out[frame[1]] += n
+				break
+			}
+		}
+	}
+	return out
+}
+
+// grown says in which functions there are more than before, the first five.
+func grown(was, is map[string]int) string {
+	where := slices.SortedFunc(maps.Keys(is), func(a, b string) int { return is[b] - was[b] - (is[a] - was[a]) })
+	var out []string
+	for _, name := range where[:min(5, len(where))] {
+		out = append(out, fmt.Sprintf("%s (%+d)", name, is[name]-was[name]))
+	}
+	return strings.Join(out, ", ")
 }
 
 // number is the number that a pattern finds on a page.
-func number(ctx context.Context, url string, pattern *regexp.Regexp) (uint64, error) {
+func number(page []byte, pattern *regexp.Regexp) (uint64, error) {
+	found := pattern.FindSubmatch(page)
+	if found == nil {
+		return 0, fmt.Errorf("%.100q has no %s", page, pattern)
+	}
+	return strconv.ParseUint(string(found[1]), 10, 64)
+}
+
+func fetch(ctx context.Context, url string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer resp.Body.Close()
-	page, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return 0, err
-	}
-	found := pattern.FindSubmatch(page)
-	if found == nil {
-		return 0, fmt.Errorf("%s: %s without %s", url, resp.Status, pattern)
-	}
-	return strconv.ParseUint(string(found[1]), 10, 64)
+	return io.ReadAll(resp.Body)
 }

@@ -96,9 +96,12 @@ func TestDeadLetters(t *testing.T) {
 }
 
 func TestDelivered(t *testing.T) {
-	s := &Subscription{got: map[uint64]time.Time{}}
-	for _, seq := range []uint64{1, 2, 2, 4} {
-		s.take(seq, noon)
+	s := &Subscription{got: map[uint64]time.Time{}, late: map[uint64]bool{}}
+	for _, d := range []struct{ seq, delivered uint64 }{{1, 1}, {2, 1}, {2, 2}, {4, 2}} {
+		s.take(d.seq, d.delivered, noon)
+	}
+	if got := s.punctual(); len(got) != 2 || len(s.got) != 3 {
+		t.Errorf("%d of %d came with their first delivery, want 2 of 3", len(got), len(s.got))
 	}
 	if got := s.missing(map[uint64]string{1: "", 2: "", 4: ""}); len(got) != 0 || s.again != 1 {
 		t.Errorf("%d are missing, %d came again", got, s.again)
@@ -106,7 +109,7 @@ func TestDelivered(t *testing.T) {
 	if got := s.missing(map[uint64]string{1: "", 2: "", 3: "", 4: ""}); len(got) != 1 || got[0] != 3 {
 		t.Errorf("%d are missing, want 3", got)
 	}
-	if !s.take(refuse, noon) || s.take(refuse, noon) {
+	if !s.take(refuse, 1, noon) || s.take(refuse, 2, noon) {
 		t.Error("one in fifty is refused, once")
 	}
 }
@@ -146,7 +149,7 @@ func TestStatusIsHeldAgainstTheTruth(t *testing.T) {
 		t.Fatalf("%+v", spells)
 	}
 	says := func(asked, answered float64, green bool) []string {
-		return heldAgainst(spells, []look{{at(asked), at(answered), green}}).Findings
+		return heldAgainst(spells, []look{{at(1), at(2), true}, {at(asked), at(answered), green}}).Findings
 	}
 	finds(t, "before", says(10, 11, true), "")
 	finds(t, "soon after", says(22, 23, true), "")
@@ -154,7 +157,8 @@ func TestStatusIsHeldAgainstTheTruth(t *testing.T) {
 	finds(t, "long after, and it says so", says(50, 51, false), "")
 	finds(t, "answered when it was over", says(79, 81, true), "")
 	finds(t, "while it lasts", says(120, 121, true), "n3 is cut off")
-	finds(t, "never asked", heldAgainst(spells, nil).Findings, "never asked")
+	finds(t, "never green", heldAgainst(spells, []look{{at(1), at(2), false}}).Findings, "in 1 answers status never found")
+	finds(t, "never asked", heldAgainst(spells, nil).Findings, "in 0 answers")
 
 	w := &truth{spells: spells}
 	for second, want := range map[float64]bool{10: true, 19.5: false, 50: false, 90: false, 96: true, 110: false} {
@@ -173,7 +177,11 @@ func TestBackToTheBaseline(t *testing.T) {
 	}
 	finds(t, "as before", now(func(*footprint) {}), "")
 	finds(t, "less", now(func(f *footprint) { f.goroutines, f.files, f.heap = 50, 10, 1 }), "")
-	finds(t, "goroutines", now(func(f *footprint) { f.goroutines += moreGoroutines + 1 }), "goroutines")
+	page := "goroutine profile: total 3\n2 @ 0x1 0x2\n#\t0x1\tinternal/poll.(*FD).Read+0x27\tfd.go:1\n#\t0x2\tmidplane/bus.read+0x1\tbus.go:2\n\n1 @ 0x3\n#\t0x3\tmain.main+0x1\tmain.go:3\n"
+	if got := places(page); len(got) != 2 || got["midplane/bus.read"] != 2 || got["main.main"] != 1 {
+		t.Errorf("places %v", got)
+	}
+	finds(t, "goroutines", now(func(f *footprint) { f.goroutines, f.where = f.goroutines+moreGoroutines+1, places(page) }), "midplane/bus.read (+2), main.main (+1)")
 	finds(t, "files", now(func(f *footprint) { f.files += moreFiles + 1 }), "files")
 	finds(t, "heap", now(func(f *footprint) { f.heap += moreHeap + 1 }), "heap")
 	finds(t, "gone", back(was, nil).Findings, "not measured again")

@@ -74,8 +74,8 @@ func heldAgainst(spells []spell, looks []look) (p Part) {
 			}
 		}
 	}
-	if len(looks) == 0 {
-		p.find("status was never asked")
+	if green == 0 {
+		p.find("in %d answers status never found that all was well", len(looks))
 	}
 	p.Figures = fmt.Sprintf("asked %d times, %d times nothing was wrong, the latest %.1f s after a fault began; slowest answer %.1f s",
 		len(looks), green, longest.Seconds(), slowest.Seconds())

@@ -3,6 +3,7 @@ package lab
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -30,6 +31,7 @@ type Subscription struct {
 	mu    sync.Mutex
 	got   map[uint64]time.Time // by sequence in EVENTS: when it was first delivered
 	again int                  // deliveries beyond the first
+	late  map[uint64]bool      // first got when delivered again: the delivery before was lost
 	bound int                  // how often the consumer was found
 	log   []string             // what went wrong, when
 	stop  context.CancelFunc
@@ -41,7 +43,7 @@ func (s *Subscription) Name() string { return subscription }
 
 // Declare declares the subscription and its reader.
 func (s *Subscription) Declare(w *World) {
-	s.got = map[uint64]time.Time{}
+	s.got, s.late = map[uint64]time.Time{}, map[uint64]bool{}
 	w.users[application] = []string{"reader", "--subscription", subscribed}
 	w.declaration += "subscriptions:\n" + indented(1, fmt.Sprintf("- {application: %s, name: %s, stream: %s}", application, subscribed, event.StreamEvents))
 }
@@ -102,7 +104,7 @@ func (s *Subscription) read(ctx context.Context, js jetstream.JetStream) {
 		if err != nil {
 			continue
 		}
-		if s.take(at.Sequence.Stream, time.Now()) {
+		if s.take(at.Sequence.Stream, at.NumDelivered, time.Now()) {
 			_ = m.Nak() // it comes again, at the latest when nothing was acknowledged in time
 			continue
 		}
@@ -117,7 +119,7 @@ func (s *Subscription) note(what string, err error) {
 }
 
 // take counts a delivery, and reports whether it is to come again.
-func (s *Subscription) take(seq uint64, now time.Time) (refused bool) {
+func (s *Subscription) take(seq, delivered uint64, now time.Time) (refused bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, known := s.got[seq]; known {
@@ -125,6 +127,9 @@ func (s *Subscription) take(seq uint64, now time.Time) (refused bool) {
 		return false
 	}
 	s.got[seq] = now
+	if delivered > 1 {
+		s.late[seq] = true
+	}
 	return seq%refuse == 0
 }
 
@@ -157,12 +162,22 @@ func (s *Subscription) Judge(ctx context.Context, w *World) (p Part) {
 	for _, seq := range s.missing(stored) {
 		p.find("sequence %d (%s) is stored, and was never delivered", seq, stored[seq])
 	}
-	silent, from := silence(w.set.stored, s.got)
+	silent, from := silence(w.set.stored, s.punctual())
 	if silent > mostSilent {
 		p.find("nothing was delivered for %.1f s from %.1f s on, although something was stored: %s", silent.Seconds(), from.Sub(w.began).Seconds(), strings.Join(s.log, "; "))
 	}
-	p.Figures = fmt.Sprintf("%d delivered, %d times again, %d times bound, silent for at most %.1f s", len(s.got), s.again, s.bound, silent.Seconds())
+	p.Figures = fmt.Sprintf("%d delivered, %d times again, %d of them first got then, %d times bound, silent for at most %.1f s", len(s.got), s.again+len(s.late), len(s.late), s.bound, silent.Seconds())
 	return p
+}
+
+// punctual is when each message was got, without those whose first delivery was lost: they
+// come when the server has waited for their acknowledgement (streams.AckWait).
+func (s *Subscription) punctual() map[uint64]time.Time {
+	out := maps.Clone(s.got)
+	for seq := range s.late {
+		delete(out, seq)
+	}
+	return out
 }
 
 // missing are the stored sequences that were never delivered, in order.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 )
 
 // register is the name of the workload whose history is checked with a library that
@@ -39,8 +40,8 @@ func (p *Part) find(format string, args ...any) {
 const mostFindings = 10
 
 // take adds a workload's part to the verdict.
-func (v *Verdict) take(name string, p Part) {
-	v.Beside = append(v.Beside, name+": "+p.Figures)
+func (v *Verdict) take(name string, p Part, took time.Duration) {
+	v.Beside = append(v.Beside, fmt.Sprintf("%s: %s (looked for %.1f s)", name, p.Figures, took.Seconds()))
 	for i, f := range p.Findings {
 		if i == mostFindings {
 			v.find("%s: and %d more", name, len(p.Findings)-i)

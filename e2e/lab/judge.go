@@ -81,7 +81,8 @@ func (s *Set) judge(ctx context.Context, w *World, row Row) (v Verdict) {
 	}
 	for _, b := range w.beside {
 		part, cancel := context.WithTimeout(ctx, settle)
-		v.take(b.Name(), b.Judge(part, w))
+		began := time.Now()
+		v.take(b.Name(), b.Judge(part, w), time.Since(began))
 		cancel()
 	}
 	s.judgeReplicas(w, &v)

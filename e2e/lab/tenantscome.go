@@ -52,12 +52,7 @@ func (c *Tenants) Run(ctx context.Context, w *World) error {
 		began := time.Now()
 		if err := c.until(w, func(ctx context.Context) error {
 			_, err := w.sys.Run(ctx, args...)
-			if err == nil {
-				return nil
-			}
-			// What a lost answer would be is seen by looking.
-			rows, failed := tenantsOf(ctx, w.sys)
-			if there := slices.ContainsFunc(rows, func(t api.Tenant) bool { return t.ID == id && t.Ready }); failed == nil && c.there[id] && !contains(rows, id) || failed == nil && !c.there[id] && there {
+			if err != nil && c.changed(ctx, w, id) { // the answer was lost
 				return nil
 			}
 			return err
@@ -73,6 +68,18 @@ func (c *Tenants) Run(ctx context.Context, w *World) error {
 		_ = wait.For(ctx, time.Second) // the loop ends with it
 	}
 	return nil
+}
+
+// changed reports whether a tenant has come, or gone, as it was to.
+func (c *Tenants) changed(ctx context.Context, w *World, id string) bool {
+	rows, err := tenantsOf(ctx, w.sys)
+	if err != nil {
+		return false
+	}
+	if c.there[id] {
+		return !contains(rows, id)
+	}
+	return slices.ContainsFunc(rows, func(t api.Tenant) bool { return t.ID == id && t.Ready })
 }
 
 // until repeats f within patience.

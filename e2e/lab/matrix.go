@@ -52,7 +52,7 @@ func Matrix() []Row {
 			Steps: []Fault{PowerCut{All}, Wait(1 * s), Start{All}}},
 		{Name: "power-all-unsynced", What: "the same with nodes that do not sync: must lose", Disks: true, Loses: true, Quiet: true, Flags: []string{"--unsafe-no-sync"},
 			Steps: []Fault{PowerCut{All}, Wait(1 * s), Start{All}}},
-		{Name: "power-and-pause", What: "one node is away, one loses its power, the one that has everything stands still", Disks: true,
+		{Name: "power-and-pause", What: "one node is away, one loses its power, the one that has everything stands still", Disks: true, Beside: []string{statusTruth},
 			Steps: []Fault{Pause{"n3"}, Wait(8 * s), PowerCut{"n2"}, Pause{"n1"}, Resume{"n3"}, Start{"n2"}, Wait(10 * s), Resume{"n1"}}},
 		{Name: "disk-full", What: "the disk of one node is full for 15 s", Small: true,
 			Steps: []Fault{FillDisk{"n3"}, Wait(15 * s), FreeDisk{"n3"}, Wait(2 * s), Stop{"n3"}, Start{"n3"}}},

@@ -13,7 +13,7 @@ const (
 	// mostGreen is how long "status --check" may find nothing wrong after a node has
 	// died, stood still, or been cut off. A node counts as gone 5 s after it was last
 	// seen; twice that is room for a machine that is busy.
-	mostGreen = 15 * time.Second
+	mostGreen = 10 * time.Second
 )
 
 // Status asks "midplane status --check" all the time, as an operator does who watches the

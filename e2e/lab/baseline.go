@@ -19,7 +19,7 @@ import (
 
 const (
 	baseline = "baseline"
-	theMain  = "primary"
+	primary  = "primary"
 	// cooling is how long it may take until what the work needed is given back: the
 	// consumers of readers that are gone live for 30 s.
 	cooling = 75 * time.Second
@@ -110,7 +110,7 @@ func back(before, after map[string]footprint) (p Part) {
 // footprints measures every node and the primary.
 func footprints(ctx context.Context, d *testcluster.Deployment) (map[string]footprint, error) {
 	out := map[string]footprint{}
-	for _, name := range append(slices.Clone(d.Nodes), theMain) {
+	for _, name := range append(slices.Clone(d.Nodes), primary) {
 		f, err := footprintOf(ctx, d, name)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)

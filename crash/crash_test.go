@@ -6,13 +6,9 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,33 +29,9 @@ const (
 	perDevice  = 4 // checks
 )
 
-// flapping is a server of which every address answers well and badly by turns,
-// so that every check is a change, until it is told to be steady.
-type flapping struct {
-	*httptest.Server
-	steady atomic.Bool
-	mu     sync.Mutex
-	asked  map[string]int
-}
-
-func newFlapping(t *testing.T) *flapping {
-	f := &flapping{asked: map[string]int{}}
-	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		f.mu.Lock()
-		f.asked[r.URL.Path]++
-		bad := f.asked[r.URL.Path]%2 == 0 && !f.steady.Load()
-		f.mu.Unlock()
-		if bad {
-			w.WriteHeader(http.StatusServiceUnavailable)
-		}
-	}))
-	t.Cleanup(f.Close)
-	return f
-}
-
 // spec is the tenant's file: one site, its poller, and devices with as many
 // checks as a second takes.
-func (f *flapping) spec() string {
+func spec(f *testcluster.Flapping) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "apiVersion: midplane/v1\nkind: Tenant\nid: %s\nname: Acme\nquota: {messageRate: 20000, storage: 1GiB}\nsites:\n  - id: syd\n    name: Sydney\n    pollers: [{id: %s}]\n    devices:\n", tenant, pollerUser)
 	for d := range devices {
@@ -74,7 +46,7 @@ func (f *flapping) spec() string {
 // system is everything that runs.
 type system struct {
 	*testcluster.Deployment
-	flap  *flapping
+	flap  *testcluster.Flapping
 	creds map[string]string
 }
 
@@ -105,9 +77,9 @@ func deploy(ctx context.Context, t *testing.T) *testcluster.Deployment {
 func start(ctx context.Context, t *testing.T) *system {
 	t.Helper()
 	d := deploy(ctx, t)
-	s := &system{Deployment: d, flap: newFlapping(t), creds: map[string]string{}}
+	s := &system{Deployment: d, flap: testcluster.NewFlapping(t), creds: map[string]string{}}
 	file := filepath.Join(d.Dir, tenant+".yaml")
-	if err := os.WriteFile(file, []byte(s.flap.spec()), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(spec(s.flap)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := d.Run(ctx, "apply", "-f", file); err != nil {
@@ -172,7 +144,7 @@ func (s *system) killing(ctx context.Context, t *testing.T, random *rand.Rand) {
 // is not acknowledged.
 func (s *system) settle(ctx context.Context, t *testing.T, p *testcluster.Process) outbox {
 	t.Helper()
-	s.flap.steady.Store(true)
+	s.flap.Steady.Store(true)
 	for {
 		// Every check has run once more, and what changed by it was sent.
 		if err := s.soon(ctx, s.healthy); err != nil {

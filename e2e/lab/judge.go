@@ -30,6 +30,7 @@ type Verdict struct {
 	Stuck        int           // entities given up; see errStuck
 	Gap          time.Duration // the longest time in which one producer had no acknowledgement
 	Settled      time.Duration // until status said that all is well
+	Beside       []string      // the figures of the workloads beside the set
 	Findings     []string      // lost, doubled, out of order, unexpected, not well again
 }
 
@@ -42,6 +43,9 @@ func (v Verdict) String() string {
 	if v.Stuck > 0 {
 		s += fmt.Sprintf("; %d ids in process for longer than %s", v.Stuck, stuckAfter)
 	}
+	for _, figures := range v.Beside {
+		s += "; " + figures
+	}
 	if len(v.Findings) == 0 {
 		return s + "; nothing lost, doubled or out of order"
 	}
@@ -52,7 +56,7 @@ func (v Verdict) String() string {
 // primary has against what was acknowledged.
 func (s *Set) judge(ctx context.Context, w *World, row Row) (v Verdict) {
 	settle := row.settle()
-	v.Refused, v.Stuck, v.Gap = s.bad, len(s.stuck), s.gap
+	v.Refused, v.Stuck, v.Gap = len(s.refused), len(s.stuck), s.gap
 	for _, n := range s.acked {
 		v.Acknowledged += n
 	}
@@ -73,6 +77,12 @@ func (s *Set) judge(ctx context.Context, w *World, row Row) (v Verdict) {
 	for _, f := range []func(context.Context, *World, *Verdict){s.judgeEvents, s.judgeStates, s.judgePrimary} {
 		part, cancel := context.WithTimeout(ctx, settle)
 		f(part, w, &v)
+		cancel()
+	}
+	for _, b := range w.beside {
+		part, cancel := context.WithTimeout(ctx, settle)
+		began := time.Now()
+		v.take(b.Name(), b.Judge(part, w), time.Since(began))
 		cancel()
 	}
 	s.judgeReplicas(w, &v)

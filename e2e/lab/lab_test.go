@@ -5,6 +5,7 @@ package lab
 import (
 	"context"
 	"flag"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -50,10 +51,9 @@ func (row Row) run(t *testing.T, bin string, seed uint64) {
 	if err := row.prepare(ctx, w); err != nil {
 		t.Fatalf("%v\n%s", err, w.sys.Log("n1"))
 	}
-	var set Set
 	work, stop := context.WithCancel(ctx)
 	done := make(chan error, 1)
-	go func() { done <- set.run(work, w) }()
+	go func() { done <- w.work(work) }()
 	err := wait.For(ctx, 3*time.Second)
 	var written error
 	if row.Quiet {
@@ -75,7 +75,7 @@ func (row Row) run(t *testing.T, bin string, seed uint64) {
 	if err != nil {
 		t.Fatalf("seed %d, the schedule was not carried out: %v\n%s", seed, err, strings.Join(w.schedule, "\n"))
 	}
-	v := set.judge(ctx, w, row)
+	v := w.set.judge(ctx, w, row)
 	if written != nil {
 		v.find("gave up: %v", written)
 	}
@@ -101,5 +101,48 @@ func (row Row) prepare(ctx context.Context, w *World) error {
 			return err
 		}
 	}
-	return w.start(ctx)
+	for _, name := range row.Beside {
+		b := newWorkload(name)
+		if b == nil {
+			return fmt.Errorf("there is no workload %q", name)
+		}
+		b.Declare(w)
+		w.beside = append(w.beside, b)
+	}
+	if err := w.start(ctx); err != nil {
+		return err
+	}
+	for _, b := range w.beside {
+		if first, ok := b.(interface {
+			Before(context.Context, *World) error
+		}); ok {
+			if err := first.Before(ctx, w); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// newWorkload makes a workload by its name.
+func newWorkload(name string) Workload {
+	switch name {
+	case endToEnd:
+		return &EndToEnd{}
+	case subscription:
+		return &Subscription{}
+	case statusTruth:
+		return &Status{}
+	case readerSilence:
+		return &Silence{}
+	case register:
+		return &Register{}
+	case tenantsCome:
+		return &Tenants{}
+	case enrolment:
+		return &Enrolment{}
+	case baseline:
+		return &Baseline{}
+	}
+	return nil
 }

@@ -21,32 +21,42 @@ type Row struct {
 	Small bool     // n3 has a disk of 1 GB
 	Quiet bool     // nothing is published while the steps are carried out
 	Flags []string // of the nodes
+	// Beside are the names of the workloads that run beside the set.
+	Beside []string
 }
 
 const s = time.Second
 
+// Workloads that run beside the set in some rows: on the streams, and on the control
+// plane. Those of one list run together; while tenants come and go, status has something
+// to say of them. The baseline is the last: what the others used must be given back.
+var (
+	onStreams = []string{endToEnd, subscription, statusTruth, readerSilence, baseline}
+	onControl = []string{register, tenantsCome, enrolment, baseline}
+)
+
 // Matrix returns every row.
 func Matrix() []Row {
 	return []Row{
-		{Name: "kill-leader", What: "kill -9 of the node that leads EVENTS, twice",
+		{Name: "kill-leader", What: "kill -9 of the node that leads EVENTS, twice", Beside: onStreams,
 			Steps: []Fault{Kill{Leader}, Wait(12 * s), Start{Victim}, Whole{}, Kill{Leader}, Wait(4 * s), Start{Victim}}},
-		{Name: "kill-all", What: "kill -9 of all nodes at once; they start in another order",
+		{Name: "kill-all", What: "kill -9 of all nodes at once; they start in another order", Beside: onControl,
 			Steps: []Fault{Kill{All}, Wait(1 * s), Start{All}}},
-		{Name: "pause-leader", What: "the node that leads EVENTS stands still for 20 s and goes on",
+		{Name: "pause-leader", What: "the node that leads EVENTS stands still for 20 s and goes on", Beside: onControl,
 			Steps: []Fault{Pause{Leader}, Wait(20 * s), Resume{Victim}}},
-		{Name: "partition", What: "the node that leads EVENTS neither reaches the others nor is reached by them for 20 s; clients reach all",
+		{Name: "partition", What: "the node that leads EVENTS neither reaches the others nor is reached by them for 20 s; clients reach all", Beside: onStreams,
 			Steps: []Fault{Cut{Who: Leader, In: true, Out: true}, Wait(20 * s), Heal{}}},
-		{Name: "partition-one-way", What: "the node that leads EVENTS gets nothing from the others for 15 s, then they get nothing from it",
+		{Name: "partition-one-way", What: "the node that leads EVENTS gets nothing from the others for 15 s, then they get nothing from it", Beside: onControl,
 			Steps: []Fault{Cut{Who: Leader, In: true}, Wait(15 * s), Heal{}, Wait(5 * s), Cut{Who: Leader, Out: true}, Wait(15 * s), Heal{}}},
 		{Name: "delay", What: "everything between nodes takes 100 ± 50 ms",
 			Steps: []Fault{Slow{All, 100 * time.Millisecond, 50 * time.Millisecond}, Wait(10 * s), Heal{}}},
-		{Name: "rolling-restart", What: "every node is stopped and started again, one after the other",
+		{Name: "rolling-restart", What: "every node is stopped and started again, one after the other", Beside: onStreams,
 			Steps: []Fault{Stop{"n1"}, Start{"n1"}, Whole{}, Stop{"n2"}, Start{"n2"}, Whole{}, Stop{"n3"}, Start{"n3"}, Whole{}}},
-		{Name: "power-all", What: "the power of all nodes fails at once; their disks forget what was not synced", Disks: true,
+		{Name: "power-all", What: "the power of all nodes fails at once; their disks forget what was not synced", Disks: true, Beside: onStreams,
 			Steps: []Fault{PowerCut{All}, Wait(1 * s), Start{All}}},
 		{Name: "power-all-unsynced", What: "the same with nodes that do not sync: must lose", Disks: true, Loses: true, Quiet: true, Flags: []string{"--unsafe-no-sync"},
 			Steps: []Fault{PowerCut{All}, Wait(1 * s), Start{All}}},
-		{Name: "power-and-pause", What: "one node is away, one loses its power, the one that has everything stands still", Disks: true,
+		{Name: "power-and-pause", What: "one node is away, one loses its power, the one that has everything stands still", Disks: true, Beside: []string{statusTruth},
 			Steps: []Fault{Pause{"n3"}, Wait(8 * s), PowerCut{"n2"}, Pause{"n1"}, Resume{"n3"}, Start{"n2"}, Wait(10 * s), Resume{"n1"}}},
 		{Name: "disk-full", What: "the disk of one node is full for 15 s", Small: true,
 			Steps: []Fault{FillDisk{"n3"}, Wait(15 * s), Says{api.CodeOutOfStorage}, FreeDisk{"n3"}, Wait(2 * s), Stop{"n3"}, Start{"n3"}}},

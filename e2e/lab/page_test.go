@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -27,6 +28,11 @@ func TestPage(t *testing.T) {
 	if !ok1 || !ok2 {
 		t.Fatalf("%s has no place for the table", page)
 	}
+	for _, name := range slices.Concat(onStreams, onControl) {
+		if !strings.Contains(tail, "\n| `"+name+"` |") {
+			t.Errorf("%s says nothing of the workload %s", page, name)
+		}
+	}
 	want := rows()
 	if *update {
 		if err := os.WriteFile(page, []byte(head+begin+want+end+tail), 0o644); err != nil {
@@ -49,6 +55,9 @@ func rows() string {
 		}
 		if r.Back {
 			must = "the streams lack what the copy does not have; the primary has all of it, and status names the range"
+		}
+		if len(r.Beside) > 0 {
+			must += "; beside it " + strings.Join(r.Beside, ", ")
 		}
 		if r.Long {
 			must += " (long form only)"

@@ -35,17 +35,19 @@ type Set struct {
 	mu    sync.Mutex
 	acked map[string]int // by entity: the last number that was acknowledged
 
-	bad     int               // were refused, as they should be
-	passed  []string          // broken messages that were acknowledged
-	lastAck map[int]time.Time // by writer
-	gap     time.Duration     // the longest time in which one writer had no acknowledgement
-	stuck   map[string]int    // by entity: a number that may or may not be stored
+	stored  map[uint64]time.Time // by sequence in EVENTS: when it was acknowledged
+	refused map[string]time.Time // by id: broken, and refused as they should be
+	passed  []string             // broken messages that were acknowledged
+	lastAck map[int]time.Time    // by writer
+	gap     time.Duration        // the longest time in which one writer had no acknowledgement
+	stuck   map[string]int       // by entity: a number that may or may not be stored
 	faults  []error
 }
 
 // run publishes until ctx ends; what is in flight then is finished within patience.
 func (s *Set) run(ctx context.Context, w *World) error {
 	s.acked, s.lastAck, s.stuck = map[string]int{}, map[int]time.Time{}, map[string]int{}
+	s.stored, s.refused = map[uint64]time.Time{}, map[string]time.Time{}
 	var wg sync.WaitGroup
 	for i := range writers {
 		js, err := w.connect(writerName(i), i)
@@ -66,7 +68,7 @@ func (s *Set) run(ctx context.Context, w *World) error {
 func (s *Set) write(ctx context.Context, js jetstream.JetStream, writer, entity int) {
 	name := fmt.Sprintf("w%d-%d", writer+1, entity)
 	for n := 1; ctx.Err() == nil; n++ {
-		err := s.publish(js, message(writerName(writer), name, n), func(at time.Time) { s.acknowledged(writer, name, n, at) })
+		err := s.publish(js, message(writerName(writer), name, n), func(ack *jetstream.PubAck) { s.acknowledged(writer, name, n, ack) })
 		if errors.Is(err, errStuck) {
 			s.mu.Lock()
 			s.stuck[name] = n
@@ -113,11 +115,11 @@ var errStuck = errors.New("the id is in process")
 // stuckAfter is how long an id may be in process.
 const stuckAfter = 40 * time.Second
 
-func (s *Set) publish(js jetstream.JetStream, m *nats.Msg, acked func(time.Time)) error {
+func (s *Set) publish(js jetstream.JetStream, m *nats.Msg, acked func(*jetstream.PubAck)) error {
 	var inProcess time.Time
 	for deadline := time.Now().Add(patience); ; {
 		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
-		_, err := js.PublishMsg(ctx, m)
+		ack, err := js.PublishMsg(ctx, m)
 		cancel()
 		var refused *jetstream.APIError
 		if !errors.As(err, &refused) || refused.ErrorCode != streams.CodeSameInFlight {
@@ -127,7 +129,7 @@ func (s *Set) publish(js jetstream.JetStream, m *nats.Msg, acked func(time.Time)
 		}
 		switch {
 		case err == nil:
-			acked(time.Now())
+			acked(ack)
 			return nil
 		case !inProcess.IsZero() && time.Since(inProcess) > stuckAfter:
 			return errStuck
@@ -142,7 +144,7 @@ func (s *Set) publish(js jetstream.JetStream, m *nats.Msg, acked func(time.Time)
 func (s *Set) mustRefuse(js jetstream.JetStream, writer, entity string, n int) {
 	m := message(writer, entity, n)
 	m.Header = nats.Header{event.HeaderMsgID: {id(writer, entity, n) + "/broken"}}
-	m.Data = fmt.Appendf(nil, `{"device":%q,"from":"up"}`, entity)
+	m.Data = brokenPayload(entity, n)
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 		_, err := js.PublishMsg(ctx, m)
@@ -153,7 +155,7 @@ func (s *Set) mustRefuse(js jetstream.JetStream, writer, entity string, n int) {
 		case err == nil:
 			s.passed = append(s.passed, m.Header.Get(event.HeaderMsgID))
 		case errors.As(err, &refused) && refused.Code == 400:
-			s.bad++
+			s.refused[deadID(m.Data)] = time.Now()
 		default:
 			s.mu.Unlock()
 			continue
@@ -164,10 +166,23 @@ func (s *Set) mustRefuse(js jetstream.JetStream, writer, entity string, n int) {
 	s.fail(fmt.Errorf("%s number %d, broken: neither refused nor taken", entity, n))
 }
 
-func (s *Set) acknowledged(writer int, entity string, n int, at time.Time) {
+// brokenPayload lacks what the schema asks for. It says which one it is, since a dead
+// letter has the payload and no id.
+func brokenPayload(entity string, n int) []byte {
+	return fmt.Appendf(nil, `{"device":%q,"from":"up","message":"number %d"}`, entity, n)
+}
+
+// deadID is the payload of a dead letter, which says which message it was.
+func deadID(payload []byte) string { return string(payload) }
+
+func (s *Set) acknowledged(writer int, entity string, n int, ack *jetstream.PubAck) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	at := time.Now()
 	s.acked[entity] = n
+	if _, known := s.stored[ack.Sequence]; !known && ack.Stream == event.StreamEvents {
+		s.stored[ack.Sequence] = at
+	}
 	if last, any := s.lastAck[writer]; any {
 		s.gap = max(s.gap, at.Sub(last))
 	}

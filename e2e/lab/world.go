@@ -38,6 +38,16 @@ type World struct {
 	creds   map[string]string       // by user
 	flags   []string                // of every node, beyond the usual
 
+	primaryFlags []string
+
+	// What workloads beside the set need: users with their role and what goes with it,
+	// and more of the tenant's file.
+	users                map[string][]string
+	pollers, declaration string
+	beside               []Workload
+	set                  *Set
+	truth                truth
+
 	back   bool   // see Row.Back
 	victim string // the node that the last step chose
 
@@ -62,7 +72,10 @@ func newWorld(ctx context.Context, t testing.TB, bin string, seed uint64) *World
 		t.Fatal(err)
 	}
 	w := &World{sys: d, t: t, random: rand.New(rand.NewPCG(seed, 1)), began: time.Now(),
-		links: map[way]*link{}, forgets: map[string]*forgetfs.FS{}, creds: map[string]string{}}
+		links: map[way]*link{}, forgets: map[string]*forgetfs.FS{}, creds: map[string]string{}, users: map[string][]string{inspector: {"inspector"}}, set: &Set{}}
+	for i := range writers {
+		w.users[writerName(i)] = []string{"producer"}
+	}
 	t.Cleanup(func() {
 		for _, k := range w.links {
 			k.close()
@@ -136,7 +149,7 @@ func (w *World) start(ctx context.Context) error {
 			return err
 		}
 	}
-	if _, err := w.sys.StartPrimary(); err != nil {
+	if _, err := w.sys.StartPrimary(w.primaryFlags...); err != nil {
 		return err
 	}
 	if err := w.sys.Await(ctx, func(ctx context.Context) error {
@@ -146,19 +159,16 @@ func (w *World) start(ctx context.Context) error {
 		return err
 	}
 	file := filepath.Join(w.sys.Dir, tenant+".yaml")
-	if err := os.WriteFile(file, []byte(spec), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(spec+w.pollers+w.declaration), 0o600); err != nil {
 		return err
 	}
 	if _, err := w.sys.Run(ctx, "apply", "-f", file); err != nil {
 		return err
 	}
-	users := map[string]string{inspector: "inspector"}
-	for i := range writers {
-		users[writerName(i)] = "producer"
-	}
-	for user, role := range users {
+	for user, role := range w.users {
 		w.creds[user] = filepath.Join(w.sys.Dir, user+".creds")
-		if _, err := w.sys.Run(ctx, "user", "create", "--tenant", tenant, "--role", role, user, "--out", w.creds[user]); err != nil {
+		args := append([]string{"user", "create", "--tenant", tenant, user, "--out", w.creds[user], "--role"}, role...)
+		if _, err := w.sys.Run(ctx, args...); err != nil {
 			return err
 		}
 	}

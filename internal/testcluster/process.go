@@ -208,9 +208,10 @@ func (d *Deployment) StartNode(name string, flags ...string) (*Process, error) {
 	return d.Start(name, append(args, flags...)...)
 }
 
-// StartPrimary starts the primary.
-func (d *Deployment) StartPrimary() (*Process, error) {
-	return d.Start("primary", "primary", "--deployment", d.Folder, "--data", filepath.Join(d.Dir, "data-primary"), "--http", "127.0.0.1:0")
+// StartPrimary starts the primary, with more flags than it needs if there are.
+func (d *Deployment) StartPrimary(flags ...string) (*Process, error) {
+	args := []string{"primary", "--deployment", d.Folder, "--data", filepath.Join(d.Dir, "data-primary"), "--http", "127.0.0.1:0"}
+	return d.Start("primary", append(args, flags...)...)
 }
 
 // CA returns the certificate that clients trust.

@@ -130,6 +130,7 @@ func (c *Control) Run(ctx context.Context) error {
 	g.Go(func() error { c.replicas.Guard(ctx); return nil })
 	g.Go(func() error { return c.tokenConnections.Run(ctx) })
 	g.Go(func() error { return c.limiter.Run(ctx) })
+	g.Go(func() error { return c.audit.Run(ctx) })
 	g.Go(func() error { return c.mover.Run(ctx) })
 	g.Go(func() error { return c.current.Run(ctx) })
 	g.Go(func() error { return c.drain.Run(ctx) })

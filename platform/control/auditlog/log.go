@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,6 +24,9 @@ type Log struct {
 	store      *registry.Audit
 	log        *slog.Logger
 	unrecorded atomic.Int64
+
+	mu   sync.Mutex
+	kept []api.AuditRecord // could not be stored yet; see Run
 }
 
 // New returns the log of a node; what cannot be stored goes to log.
@@ -38,7 +42,7 @@ const storeWithin = 10 * time.Second
 const MaxField = 500
 
 // Unrecorded returns how many acts are missing in the log, since they could not
-// be stored.
+// be stored so far.
 func (l *Log) Unrecorded() int64 { return l.unrecorded.Load() }
 
 // Begin stores that an act begins, and gives it the id that its end has, too.
@@ -51,7 +55,7 @@ func (l *Log) Begin(ctx context.Context, rec *api.AuditRecord) error {
 // were not asked for over the admin door; requests there are recorded by package
 // service. What is left empty is filled in: the time, an id, this node, who ("the
 // control plane itself"). A record that cannot be stored is in this node's log,
-// and the status counts it: the act is done and cannot be undone.
+// and the status counts it, until Run has stored it: the act is done and cannot be undone.
 func (l *Log) Record(ctx context.Context, rec api.AuditRecord) {
 	if rec.ID == "" {
 		rec.ID = newID()
@@ -66,8 +70,8 @@ func (l *Log) Record(ctx context.Context, rec api.AuditRecord) {
 	rec.Target, rec.Detail, rec.From = registry.Clip(rec.Target, MaxField), registry.Clip(rec.Detail, MaxField), registry.Clip(rec.From, MaxField)
 	l.log.Info("audit", "who", rec.Who, "via", rec.Via, "from", rec.From, "verb", rec.Verb, "tenant", rec.Tenant, "target", rec.Target, "result", rec.Result, "detail", rec.Detail, "id", rec.ID)
 	if err := l.append(context.WithoutCancel(ctx), rec); err != nil {
-		l.unrecorded.Add(1)
-		l.log.Error("an act could not be recorded in the audit log", "verb", rec.Verb, "id", rec.ID, "error", err, "page", true)
+		l.keep(rec)
+		l.log.Error("an act could not be recorded in the audit log so far", "verb", rec.Verb, "id", rec.ID, "error", err, "page", true)
 	}
 }
 

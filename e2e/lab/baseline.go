@@ -25,7 +25,7 @@ const (
 	cooling = 75 * time.Second
 	// How much more than before the work there may be in the end. What a run stores
 	// stays: ids of the duplicate window, indexes, rows of the primary.
-	moreGoroutines = 25
+	moreGoroutines = 40
 	moreFiles      = 25
 	moreHeap       = 48 << 20
 )

@@ -31,7 +31,7 @@ const s = time.Second
 // plane. Those of one list run together; while tenants come and go, status has something
 // to say of them. The baseline is the last: what the others used must be given back.
 var (
-	onStreams = []string{endToEnd, subscription, statusTruth, readerSilence, baseline}
+	onStreams = []string{endToEnd, statusTruth, readerSilence, subscription, baseline}
 	onControl = []string{register, tenantsCome, enrolment, baseline}
 )
 

@@ -23,8 +23,9 @@ const (
 	// cooling is how long it may take until what the work needed is given back: the
 	// consumers of readers that are gone live for 30 s.
 	cooling = 75 * time.Second
-	// How much more than before the work there may be in the end. What a run stores
-	// stays: ids of the duplicate window, indexes, rows of the primary.
+	// How much more than before the work there may be in the end: goroutines of all
+	// processes together, files and bytes of each. What a run stores stays: ids of the
+	// duplicate window, indexes, rows of the primary.
 	moreGoroutines = 40
 	moreFiles      = 25
 	moreHeap       = 48 << 20
@@ -95,8 +96,6 @@ func back(before, after map[string]footprint) (p Part) {
 		switch {
 		case is.goroutines == 0:
 			p.find("%s was not measured again", name)
-		case is.goroutines > was.goroutines+moreGoroutines:
-			p.find("%s has %d goroutines, %d before; most of the others in %s", name, is.goroutines, was.goroutines, grown(was.where, is.where))
 		case is.files > was.files+moreFiles:
 			p.find("%s has %d files open, %d before", name, is.files, was.files)
 		case is.heap > was.heap+moreHeap:
@@ -104,7 +103,26 @@ func back(before, after map[string]footprint) (p Part) {
 		}
 	}
 	p.Figures = strings.Join(figures, "; ")
+	// Who leads the control plane is connected to every tenant, and another one may lead
+	// now: what counts is what all have together.
+	if was, is := together(before), together(after); is.goroutines > was.goroutines+moreGoroutines {
+		p.find("all have %d goroutines, %d before; most of the others in %s", is.goroutines, was.goroutines, grown(was.where, is.where))
+	}
 	return p
+}
+
+// together adds up what processes use.
+func together(all map[string]footprint) footprint {
+	sum := footprint{where: map[string]int{}}
+	for _, f := range all {
+		sum.goroutines += f.goroutines
+		sum.files += f.files
+		sum.heap += f.heap
+		for name, n := range f.where {
+			sum.where[name] += n
+		}
+	}
+	return sum
 }
 
 // footprints measures every node and the primary.

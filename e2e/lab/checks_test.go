@@ -184,6 +184,7 @@ func TestBackToTheBaseline(t *testing.T) {
 	mustFind(t, "goroutines", now(func(f *footprint) { f.goroutines, f.where = f.goroutines+moreGoroutines+1, places(page) }), "midplane/bus.read (+2), main.main (+1)")
 	mustFind(t, "files", now(func(f *footprint) { f.files += moreFiles + 1 }), "files")
 	mustFind(t, "heap", now(func(f *footprint) { f.heap += moreHeap + 1 }), "heap")
+	mustFind(t, "another leads", back(map[string]footprint{"n1": {goroutines: 100}, "n2": {goroutines: 200}}, map[string]footprint{"n1": {goroutines: 200}, "n2": {goroutines: 100}}).Findings, "")
 	mustFind(t, "gone", back(was, nil).Findings, "not measured again")
 }
 

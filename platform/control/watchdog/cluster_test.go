@@ -71,7 +71,7 @@ func straight(ctx context.Context, t *testing.T, c *testcluster.Cluster, tenant 
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
+	js, err := jetstream.NewWithAPIPrefix(nc, raw.Capability.API())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -48,8 +48,12 @@ type World struct {
 	set                  *Set
 	truth                truth
 
-	back   bool   // see Row.Back
-	victim string // the node that the last step chose
+	back   bool      // see Row.Back
+	left   *survivor // see Keep
+	victim string    // the node that the last step chose
+
+	account string   // of the tenant, once the laboratory was behind its back
+	said    []string // what commands of pages have printed
 
 	schedule []string
 }
@@ -172,7 +176,9 @@ func (w *World) start(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	w.creds[application] = filepath.Join(w.sys.Dir, application+".creds")
+	_, err := w.sys.Run(ctx, "user", "create", "--tenant", tenant, "--role", "reader", application, "--subscription", subscription, "--out", w.creds[application])
+	return err
 }
 
 const spec = `apiVersion: midplane/v1
@@ -183,6 +189,8 @@ quota: {messageRate: 20000, storage: 256MiB}
 sites:
   - id: syd
     name: Sydney
+subscriptions:
+  - {application: ` + application + `, name: ` + subscription + `, stream: EVENTS}
 `
 
 func (w *World) startNode(name string) error {

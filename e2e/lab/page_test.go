@@ -54,7 +54,7 @@ func rows() string {
 			must = "loses: a control"
 		}
 		if r.Back {
-			must = "the streams lack what the copy does not have; the primary has all of it, and status names the range"
+			must = "the streams lack what the copy does not have; the primary has all that it had read, and status names the range"
 		}
 		if r.Survives {
 			must = "nothing lost of what the third had; status names what the primary had read beyond that"

@@ -2,12 +2,14 @@ package lab
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"midplane/api"
 	"midplane/platform/deployment"
 )
 
@@ -153,6 +155,38 @@ func (Ends) Do(ctx context.Context, w *World) error {
 	}
 	w.note("it has ended: %s", w.sys.Log(operator))
 	return nil
+}
+
+// Away waits until status knows that the victim is away, and that the others are not: an
+// election makes them look so for a moment, and then nothing is replaced.
+type Away struct{}
+
+// Do waits.
+func (Away) Do(ctx context.Context, w *World) error {
+	ctx, cancel := context.WithTimeout(ctx, asksWithin)
+	defer cancel()
+	err := w.sys.Await(ctx, func(ctx context.Context) error {
+		out, err := w.sys.Run(ctx, "status", "-o", "json")
+		if err != nil {
+			return err
+		}
+		var s struct {
+			Cluster api.ClusterStatus `json:"cluster"`
+		}
+		if err := json.Unmarshal(out, &s); err != nil {
+			return err
+		}
+		for _, n := range s.Cluster.Nodes {
+			if n.Live == (n.ID == w.victim) {
+				return fmt.Errorf("node %s is live: %v", n.ID, n.Live)
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		w.note("status knows that %s alone is away", w.victim)
+	}
+	return err
 }
 
 // Shows waits until a command of Midplane prints something, whether it succeeds or not.

@@ -41,6 +41,23 @@ func (f Keep) Do(ctx context.Context, w *World) error {
 	})
 }
 
+// Unread begins and ends a time in which the nodes are stopped one after the other, and
+// the primary may not get all that is still acknowledged: a copy that is put back then
+// takes that away.
+type Unread struct{ Ends bool }
+
+// Do notes what is acknowledged.
+func (f Unread) Do(_ context.Context, w *World) error {
+	w.set.mu.Lock()
+	defer w.set.mu.Unlock()
+	if f.Ends {
+		w.left.acked = maps.Clone(w.set.acked)
+		return nil
+	}
+	w.left = &survivor{held: maps.Clone(w.set.acked)}
+	return nil
+}
+
 // storedEvents reads the workload's events in the files of a node that is down.
 func storedEvents(w *World, node string, take func(entity string, n int)) error {
 	found, err := blocks.Find(filepath.Join(w.DataDir(node), "jetstream", "jetstream"), "")

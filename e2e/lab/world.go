@@ -176,9 +176,7 @@ func (w *World) start(ctx context.Context) error {
 			return err
 		}
 	}
-	w.creds[application] = filepath.Join(w.sys.Dir, application+".creds")
-	_, err := w.sys.Run(ctx, "user", "create", "--tenant", tenant, "--role", "reader", application, "--subscription", subscription, "--out", w.creds[application])
-	return err
+	return nil
 }
 
 const spec = `apiVersion: midplane/v1
@@ -189,8 +187,6 @@ quota: {messageRate: 20000, storage: 256MiB}
 sites:
   - id: syd
     name: Sydney
-subscriptions:
-  - {application: ` + application + `, name: ` + subscription + `, stream: EVENTS}
 `
 
 func (w *World) startNode(name string) error {

@@ -77,6 +77,19 @@ func (f *fleet) replace(t *testing.T, name, bin string) {
 	t.Logf("%s runs %s after %s", name, filepath.Base(bin), time.Since(began).Round(100*time.Millisecond))
 }
 
+// printed returns a command, and complains when the runbook does not print it.
+func (f *fleet) printed(t *testing.T, args ...string) []string {
+	t.Helper()
+	page, err := os.ReadFile(filepath.Join(repo(t), "docs", "runbooks", "upgrade.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if line := "midplane " + strings.Join(args, " "); !strings.Contains(string(page), line) {
+		t.Errorf("the runbook does not say %q", line)
+	}
+	return args
+}
+
 // now runs the command line of this version.
 func (f *fleet) now(t *testing.T, args ...string) string {
 	t.Helper()
@@ -248,7 +261,7 @@ func TestUpgrade(t *testing.T) {
 		t.Errorf("the status does not say that the upgrade is open:\n%s", status)
 	}
 	f.publishes(t, feed, false)
-	f.now(t, "upgrade", "finish", "--yes")
+	f.now(t, f.printed(t, "upgrade", "finish", "--yes")...)
 	f.publishes(t, feed, true)
 	eventually(t, time.Minute, "all pollers have reported that they are new", func() error {
 		if u := f.upgrade(t); u.Open || len(u.Level.Types) == 0 || u.OldPollers != 0 {
@@ -273,7 +286,7 @@ func (s *story) seen(t *testing.T) {
 
 func (f *fleet) upgrade(t *testing.T) (u api.Upgrade) {
 	t.Helper()
-	if err := json.Unmarshal([]byte(f.now(t, "upgrade", "status", "-o", "json")), &u); err != nil {
+	if err := json.Unmarshal([]byte(f.now(t, append(f.printed(t, "upgrade", "status"), "-o", "json")...)), &u); err != nil {
 		t.Fatal(err)
 	}
 	return u

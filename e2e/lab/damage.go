@@ -1,13 +1,13 @@
 package lab
 
 import (
+	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
-
-	"midplane/platform/node/blocks"
 )
 
 // Damage changes a file of nodes behind their back, running or not.
@@ -25,11 +25,15 @@ type File string
 const (
 	EventsBlock  File = "jetstream/jetstream/*/streams/EVENTS/msgs/*.blk"
 	EventsIndex  File = "jetstream/jetstream/*/streams/EVENTS/msgs/index.db"
+	BulkBlock    File = "jetstream/jetstream/*/streams/METRICS/msgs/*.blk" // see Fill
 	StateBlock   File = "jetstream/jetstream/*/streams/STATE/msgs/*.blk"
 	Registry     File = "jetstream/jetstream/*/streams/KV_*/msgs/*.blk"
 	RaftLog      File = "jetstream/jetstream/*/_js_/S-R3F-*/msgs/*.blk"
 	RaftSnapshot File = "jetstream/jetstream/*/_js_/S-R3F-*/snapshots/*"
+	ConsumerFile File = "jetstream/jetstream/*/streams/EVENTS/obs/" + application + "_*/o.dat"
+	ConsumerLog  File = "jetstream/jetstream/*/_js_/C-R3F-*/msgs/*.blk"
 	MetaLog      File = "jetstream/jetstream/*/_js_/_meta_/msgs/*.blk"
+	MetaSnapshot File = "jetstream/jetstream/*/_js_/_meta_/snapshots/*"
 )
 
 // How a file is damaged.
@@ -37,9 +41,10 @@ type How string
 
 // The ways.
 const (
-	Flip     How = "flip a bit in the middle of"
-	Truncate How = "cut half off"
-	Remove   How = "remove"
+	Flip      How = "flip a bit in the middle of"
+	FlipAhead How = "flip a bit ahead in" // of a consumer's file; see ahead
+	Truncate  How = "cut half off"
+	Remove    How = "remove"
 )
 
 // Do damages.
@@ -60,16 +65,47 @@ func (f Damage) Do(ctx context.Context, w *World) error {
 			return err
 		}
 		defer file.Close()
-		at, b := size/2, make([]byte, 1)
+		at, bit, b := size/2, byte(1<<w.random.IntN(8)), make([]byte, 1)
+		if f.How == FlipAhead {
+			if at, bit, err = ahead(file); err != nil {
+				return err
+			}
+		}
 		if _, err := file.ReadAt(b, at); err != nil {
 			return err
 		}
-		b[0] ^= 1 << w.random.IntN(8)
+		b[0] ^= bit
 		if _, err := file.WriteAt(b, at); err != nil {
 			return err
 		}
 		return file.Close()
 	})
+}
+
+// ahead finds the bit of a consumer's file with which it says that far more was
+// delivered than was: the file has no checksum. After two bytes it holds four numbers
+// of seven bits a byte: consumer's and stream's sequence of what was acknowledged, and
+// of what was delivered.
+func ahead(file io.ReadSeeker) (at int64, bit byte, err error) {
+	r := bufio.NewReader(file)
+	if at, err = io.CopyN(io.Discard, r, 2); err != nil {
+		return 0, 0, err
+	}
+	for number := 1; ; at++ {
+		b, err := r.ReadByte()
+		if err != nil {
+			return 0, 0, err
+		}
+		if b >= 0x80 {
+			continue // the number goes on
+		}
+		if number == 4 {
+			for bit = 0x40; b&bit != 0; bit >>= 1 {
+			}
+			return at, bit, nil
+		}
+		number++
+	}
 }
 
 // largest returns the largest file that matches.
@@ -94,36 +130,19 @@ func largest(pattern string) (path string, size int64, err error) {
 func (s *Set) judgeReplicas(w *World, v *Verdict) {
 	w.sys.StopAll()
 	for _, n := range w.sys.Nodes {
-		found, err := blocks.Find(filepath.Join(w.DataDir(n), "jetstream", "jetstream"), "")
-		if err != nil {
-			v.find("%s: %v", n, err)
-			continue
-		}
-		q := newSequence()
-		q.gaps = w.back
+		q := newSequence(w)
 		seen := false
-		for _, r := range found {
-			if r.Name != "EVENTS" {
-				continue
-			}
-			report, err := blocks.Read(r, func(m blocks.Message) {
-				if entity, number, ok := parseID(idOf(m.Header)); ok {
-					seen = true
-					q.add(entity, number)
-				}
-			})
-			switch {
-			case err != nil:
-				v.find("%s: %s: %v", n, r.Name, err)
-			case !report.Whole():
-				v.find("%s: %s: %v", n, r.Name, report.Damage)
-			}
+		if err := storedEvents(w, n, func(entity string, number int) {
+			seen = true
+			q.add(entity, number)
+		}); err != nil {
+			v.find("%s: %v", n, err)
 		}
 		if !seen && len(s.acked) > 0 {
 			v.find("%s holds nothing", n)
 			continue
 		}
-		s.events(q, n+"'s replica", v)
+		s.events(w, q, n+"'s replica", v)
 	}
 }
 

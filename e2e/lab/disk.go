@@ -134,26 +134,3 @@ func (f Sync) Do(ctx context.Context, w *World) error {
 		return nil
 	})
 }
-
-// Copy keeps what nodes that are down have stored, for PutBack.
-type Copy struct{ Who Who }
-
-// Do copies.
-func (f Copy) Do(ctx context.Context, w *World) error {
-	return w.each(ctx, f.Who, "copy the disk of", func(n string) error {
-		return os.CopyFS(w.DataDir(n)+".copy", os.DirFS(w.DataDir(n)))
-	})
-}
-
-// PutBack replaces what nodes that are down have stored by what Copy kept.
-type PutBack struct{ Who Who }
-
-// Do replaces.
-func (f PutBack) Do(ctx context.Context, w *World) error {
-	return w.each(ctx, f.Who, "put the copy back for", func(n string) error {
-		if err := os.RemoveAll(w.DataDir(n)); err != nil {
-			return err
-		}
-		return os.CopyFS(w.DataDir(n), os.DirFS(w.DataDir(n)+".copy"))
-	})
-}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -26,7 +27,8 @@ const (
 	Follower Who = "follower" // of EVENTS, either
 	Any      Who = "any"
 	Victim   Who = "victim"
-	All      Who = "all" // in a random order
+	Others   Who = "others" // than the victim
+	All      Who = "all"    // in a random order
 )
 
 // choose turns a word into names.
@@ -41,6 +43,8 @@ func (w *World) choose(ctx context.Context, who Who) ([]string, error) {
 			return nil, fmt.Errorf("no step has chosen a node")
 		}
 		return []string{w.victim}, nil
+	case Others:
+		return othersThan(w, w.victim), nil
 	case Any:
 		w.victim = w.sys.Nodes[w.random.IntN(len(w.sys.Nodes))]
 	case Leader, Follower:
@@ -50,12 +54,7 @@ func (w *World) choose(ctx context.Context, who Who) ([]string, error) {
 		}
 		w.victim = leader
 		if who == Follower {
-			var others []string
-			for _, n := range w.sys.Nodes {
-				if n != leader {
-					others = append(others, n)
-				}
-			}
+			others := othersThan(w, leader)
 			w.victim = others[w.random.IntN(len(others))]
 		}
 	default:
@@ -64,13 +63,33 @@ func (w *World) choose(ctx context.Context, who Who) ([]string, error) {
 	return []string{w.victim}, nil
 }
 
+func othersThan(w *World, than string) (out []string) {
+	for _, n := range w.sys.Nodes {
+		if n != than {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// Pick chooses the victim, and does nothing to it.
+type Pick struct{ Who Who }
+
+// Do chooses.
+func (f Pick) Do(ctx context.Context, w *World) error {
+	_, err := w.choose(ctx, f.Who)
+	return err
+}
+
 // Kill ends nodes at once.
 type Kill struct{ Who Who }
 
 // Do kills.
 func (f Kill) Do(ctx context.Context, w *World) error {
+	var gone sync.WaitGroup
+	defer gone.Wait()
 	return w.each(ctx, f.Who, "kill", func(n string) error {
-		w.sys.Kill(n)
+		gone.Go(func() { w.sys.Kill(n) })
 		return nil
 	})
 }
@@ -196,6 +215,20 @@ func (f Says) Do(ctx context.Context, w *World) error {
 		w.note("status says %s", f.Code)
 	}
 	return err
+}
+
+// Well waits until status finds nothing wrong.
+type Well struct{}
+
+// Do waits.
+func (Well) Do(ctx context.Context, w *World) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	if err := w.sys.Await(ctx, w.well); err != nil {
+		return err
+	}
+	w.note("nothing is wrong")
+	return nil
 }
 
 // each does f to every node that is meant.

@@ -29,8 +29,10 @@ type Verdict struct {
 	Refused      int           // broken messages, as they should be
 	Stuck        int           // entities given up; see errStuck
 	Gap          time.Duration // the longest time in which one producer had no acknowledgement
+	Lost         int           // events that the streams may lack, and do
 	Settled      time.Duration // until status said that all is well
 	Beside       []string      // the figures of the workloads beside the set
+	Until        string        // what was wrong last
 	Findings     []string      // lost, doubled, out of order, unexpected, not well again
 }
 
@@ -40,8 +42,14 @@ func (v *Verdict) find(format string, args ...any) {
 
 func (v Verdict) String() string {
 	s := fmt.Sprintf("%d acknowledged, %d broken refused, longest gap %.1f s, well again after %.1f s", v.Acknowledged, v.Refused, v.Gap.Seconds(), v.Settled.Seconds())
+	if v.Until != "" {
+		s += fmt.Sprintf(" (last wrong: %.300s)", v.Until)
+	}
 	if v.Stuck > 0 {
 		s += fmt.Sprintf("; %d ids in process for longer than %s", v.Stuck, stuckAfter)
+	}
+	if v.Lost > 0 {
+		s += fmt.Sprintf("; the streams lack %d events", v.Lost)
 	}
 	for _, figures := range v.Beside {
 		s += "; " + figures
@@ -70,7 +78,16 @@ func (s *Set) judge(ctx context.Context, w *World, row Row) (v Verdict) {
 	if row.Back {
 		well = w.saysBack
 	}
-	if err := w.sys.Await(settled, well); err != nil {
+	if row.Survives {
+		well = func(ctx context.Context) error { return saysLost(ctx, w) }
+	}
+	if err := w.sys.Await(settled, func(ctx context.Context) error {
+		err := well(ctx)
+		if err != nil {
+			v.Until = err.Error()
+		}
+		return err
+	}); err != nil {
 		v.find("not well again within %s: %v", settle, err)
 	}
 	v.Settled = time.Since(began)
@@ -129,11 +146,15 @@ func parseID(s string) (entity string, n int, ok bool) {
 type sequence struct {
 	seen map[string]map[int]bool // by entity; nil: in order and once
 	last map[string]int
-	gaps bool              // numbers may be missing
-	bad  map[string]string // by entity: the first thing that is wrong
+	gaps func(entity string, n int) bool // whether an event may be missing
+	lost int                             // of those that may be missing
+	bad  map[string]string               // by entity: the first thing that is wrong
 }
 
-func newSequence() *sequence { return &sequence{last: map[string]int{}, bad: map[string]string{}} }
+// newSequence returns one for what a run may lack.
+func newSequence(w *World) *sequence {
+	return &sequence{last: map[string]int{}, bad: map[string]string{}, gaps: func(entity string, n int) bool { return w.back || w.left.lost(entity, n) }}
+}
 
 // step is from one event of an entity to the next: those between are states.
 const step = 2
@@ -151,17 +172,20 @@ func (q *sequence) add(entity string, n int) {
 	if q.last[entity] == 0 {
 		want = 1
 	}
-	if (n < want || n > want && !q.gaps) && q.bad[entity] == "" {
+	for ; want < n && q.gaps(entity, want); want += step {
+		q.lost++
+	}
+	if n != want && q.bad[entity] == "" {
 		q.bad[entity] = fmt.Sprintf("after number %d comes %d", q.last[entity], n)
 	}
 	q.last[entity] = n
 }
 
 // events holds a sequence of events against what was acknowledged: the odd numbers.
-func (s *Set) events(q *sequence, where string, v *Verdict) {
+func (s *Set) events(w *World, q *sequence, where string, v *Verdict) {
 	for entity, n := range s.acked {
 		for i := 1; q.seen != nil && i <= n && q.bad[entity] == ""; i += step {
-			if !q.seen[entity][i] {
+			if !q.seen[entity][i] && !w.left.lost(entity, i) {
 				q.bad[entity] = fmt.Sprintf("number %d is missing", i)
 			}
 		}
@@ -189,8 +213,7 @@ func (w *World) read(ctx context.Context, stream string, take func(jetstream.Msg
 func (s *Set) maybe(entity string, n int) bool { return n > 0 && s.stuck[entity] == n }
 
 func (s *Set) judgeEvents(ctx context.Context, w *World, v *Verdict) {
-	q := newSequence()
-	q.gaps = w.back
+	q := newSequence(w)
 	err := w.read(ctx, event.StreamEvents, func(m jetstream.Msg) error {
 		id := m.Headers().Get(event.HeaderMsgID)
 		if entity, n, ok := parseID(id); ok {
@@ -204,7 +227,8 @@ func (s *Set) judgeEvents(ctx context.Context, w *World, v *Verdict) {
 		v.find("%v", err)
 		return
 	}
-	s.events(q, event.StreamEvents, v)
+	s.events(w, q, event.StreamEvents, v)
+	v.Lost = q.lost
 }
 
 func (s *Set) judgeStates(ctx context.Context, w *World, v *Verdict) {
@@ -235,8 +259,8 @@ func (s *Set) judgePrimary(ctx context.Context, w *World, v *Verdict) {
 		if err := w.sys.Get(ctx, &rows, "events", "--tenant", tenant, "--limit", "0"); err != nil {
 			return err
 		}
-		q := newSequence()
-		if w.back { // events of producers without an outbox may be read twice
+		q := newSequence(w)
+		if w.back || w.left != nil { // events of producers without an outbox may be read twice
 			q.seen = map[string]map[int]bool{}
 		}
 		for _, r := range rows {
@@ -244,7 +268,7 @@ func (s *Set) judgePrimary(ctx context.Context, w *World, v *Verdict) {
 				q.add(entity, n)
 			}
 		}
-		s.events(q, "primary, events", &now)
+		s.events(w, q, "primary, events", &now)
 		var devices []api.Device
 		if err := w.sys.Get(ctx, &devices, "devices", "--tenant", tenant); err != nil {
 			return err

@@ -17,6 +17,7 @@ import (
 var (
 	seed   = flag.Uint64("lab-seed", 0, "seed of all choices; 0 takes one from the clock")
 	rounds = flag.Int("lab-rounds", 1, "how often each row runs, each time with the next seed")
+	bin    = flag.String("lab-bin", "", "the program to try, a file named midplane; built from the sources when it is empty")
 	long   = flag.Bool("lab-long", false, "also the rows of the long form")
 )
 
@@ -25,9 +26,12 @@ func TestMatrix(t *testing.T) {
 	if *seed == 0 {
 		*seed = uint64(time.Now().UnixNano())
 	}
-	bin, err := testcluster.Build(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
+	if *bin == "" {
+		built, err := testcluster.Build(t.Context(), t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		*bin = built
 	}
 	for _, row := range Matrix() {
 		if row.Long && !*long {
@@ -36,7 +40,7 @@ func TestMatrix(t *testing.T) {
 		t.Run(row.Name, func(t *testing.T) {
 			t.Parallel()
 			for i := range *rounds {
-				row.run(t, bin, *seed+uint64(i))
+				row.run(t, *bin, *seed+uint64(i))
 			}
 		})
 	}
@@ -45,7 +49,11 @@ func TestMatrix(t *testing.T) {
 // run runs a row once, prints what happened, and fails when the verdict is not what
 // it should be.
 func (row Row) run(t *testing.T, bin string, seed uint64) {
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	limit := 10 * time.Minute
+	if row.Long {
+		limit *= 2
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	w := newWorld(ctx, t, bin, seed)
 	if err := row.prepare(ctx, w); err != nil {

@@ -54,7 +54,10 @@ func rows() string {
 			must = "loses: a control"
 		}
 		if r.Back {
-			must = "the streams lack what the copy does not have; the primary has all of it, and status names the range"
+			must = "the streams lack what the copy does not have; the primary has all that it had read, and status names the range"
+		}
+		if r.Survives {
+			must = "nothing lost of what the third had; status names what the primary had read beyond that"
 		}
 		if len(r.Beside) > 0 {
 			must += "; beside it " + strings.Join(r.Beside, ", ")
@@ -65,4 +68,39 @@ func rows() string {
 		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", r.Name, r.What, must)
 	}
 	return b.String()
+}
+
+// TestRunbooks holds the runbooks against the matrix: every command that a page prints
+// is carried out by a row, and no row carries out what is not there.
+func TestRunbooks(t *testing.T) {
+	run := map[string]map[int]bool{}
+	for _, r := range Matrix() {
+		for _, step := range r.Steps {
+			p, ok := step.(Page)
+			if !ok {
+				continue
+			}
+			if run[p.Name] == nil {
+				run[p.Name] = map[int]bool{}
+			}
+			run[p.Name][p.Block] = true
+			if _, err := p.lines(); err != nil {
+				t.Errorf("%s: %v", r.Name, err)
+			}
+		}
+	}
+	for _, name := range pages {
+		blocks, err := commands(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(blocks) == 0 {
+			t.Errorf("%s prints no commands", name)
+		}
+		for i, lines := range blocks {
+			if !run[name][i+1] {
+				t.Errorf("%s: no row carries out %q", name, lines)
+			}
+		}
+	}
 }

@@ -48,8 +48,12 @@ type World struct {
 	set                  *Set
 	truth                truth
 
-	back   bool   // see Row.Back
-	victim string // the node that the last step chose
+	back   bool      // see Row.Back
+	left   *survivor // see Keep
+	victim string    // the node that the last step chose
+
+	account string   // of the tenant, once the laboratory was behind its back
+	said    []string // what commands of pages have printed
 
 	schedule []string
 }

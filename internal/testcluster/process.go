@@ -13,9 +13,13 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
+	"midplane/bus"
 	"midplane/fault"
 	"midplane/internal/ports"
 	"midplane/platform/deployment"
+	"midplane/telemetry"
 )
 
 // Build builds the program into dir and returns its path.
@@ -47,6 +51,7 @@ type Process struct {
 	Name string
 	cmd  *exec.Cmd
 	done chan struct{}
+	err  error // how it ended, once done is closed
 }
 
 func (m *Machine) env() []string {
@@ -62,12 +67,38 @@ func (m *Machine) env() []string {
 // Start starts the program with args and does not wait for it. It ends with
 // this process at the latest.
 func (m *Machine) Start(name string, args ...string) (*Process, error) {
+	return m.start(name, m.Bin, args...)
+}
+
+// StartShell starts a command line in which the program is called midplane.
+func (m *Machine) StartShell(name, line string) (*Process, error) {
+	return m.start(name, "sh", "-c", m.shell("exec "+line))
+}
+
+// Shell runs a command line in which the program is called midplane, in the machine's
+// folder.
+func (m *Machine) Shell(ctx context.Context, line string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, "sh", "-c", m.shell(line))
+	cmd.Env, cmd.Dir = m.env(), m.Dir
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return out, fmt.Errorf("%s: %w: %s", line, err, bytes.TrimSpace(out))
+	}
+	return out, nil
+}
+
+// shell makes a script of a line.
+func (m *Machine) shell(line string) string {
+	return fmt.Sprintf("PATH=%q:$PATH; export PATH; %s", filepath.Dir(m.Bin), line)
+}
+
+func (m *Machine) start(name, bin string, args ...string) (*Process, error) {
 	log, err := os.OpenFile(filepath.Join(m.Dir, name+".log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
-	cmd := exec.Command(m.Bin, args...)
+	cmd := exec.Command(bin, args...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = m.env(), log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
@@ -76,7 +107,7 @@ func (m *Machine) Start(name string, args ...string) (*Process, error) {
 	p := &Process{Name: name, cmd: cmd, done: make(chan struct{})}
 	go func() {
 		defer close(p.done)
-		_ = cmd.Wait() // how it ended does not matter here
+		p.err = cmd.Wait()
 	}()
 	m.mu.Lock()
 	m.running[name] = p
@@ -107,6 +138,16 @@ func (p *Process) Ended() bool {
 		return true
 	default:
 		return false
+	}
+}
+
+// Wait waits until a process has ended by itself, and returns how.
+func (p *Process) Wait(ctx context.Context) error {
+	select {
+	case <-p.done:
+		return p.err
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -216,6 +257,11 @@ func (d *Deployment) StartPrimary(flags ...string) (*Process, error) {
 
 // CA returns the certificate that clients trust.
 func (d *Deployment) CA() string { return deployment.CAFile(d.Folder) }
+
+// Connect connects to all nodes with a .creds file.
+func (d *Deployment) Connect(creds, user string, opts ...nats.Option) (*nats.Conn, error) {
+	return bus.Connect(bus.Config{Servers: d.Servers, User: user, Name: user, CredsFile: creds, CAFile: d.CA(), MaxWait: 20 * time.Second, Options: opts}, telemetry.Nop())
+}
 
 // Up starts everything and waits until the cluster answers.
 func (d *Deployment) Up(ctx context.Context) error {

@@ -29,38 +29,47 @@ import (
 type Raw struct {
 	User       string
 	Creds      string // path
+	Account    string // public key
 	Capability subject.Capability
+	// Close takes the way away again: the nodes get the account's JWT back that they
+	// had, and open the tenant's doors again, which serve no other.
+	Close func(context.Context) error
 }
 
 const rawUser = "raw"
 
 // Raw makes the way for a tenant.
 func (c *Cluster) Raw(ctx context.Context, tenant string) (*Raw, error) {
-	secrets, err := c.secrets()
-	if err != nil {
-		return nil, err
-	}
 	key, err := accountKeyOf(ctx, c, tenant)
 	if err != nil {
 		return nil, err
 	}
-	r := &Raw{User: rawUser, Creds: filepath.Join(c.Dir, tenant+"-raw.creds")}
-	token, err := openUp(ctx, c, secrets, key, r.Creds)
-	if err != nil {
+	return c.keys().raw(ctx, tenant, key)
+}
+
+// Raw makes the way for a tenant of a deployment of processes. It lasts until it is
+// closed, or the control plane corrects the account, which it does within a minute.
+func (d *Deployment) Raw(ctx context.Context, tenant string) (*Raw, error) {
+	var rows []api.Tenant
+	if err := d.Get(ctx, &rows, "tenants", tenant); err != nil {
 		return nil, err
 	}
-	r.Capability, err = capability(token)
-	return r, err
+	if len(rows) != 1 {
+		return nil, fault.New(fault.NotFound, "tenant %s: %d rows", tenant, len(rows))
+	}
+	k := keys{dir: d.Dir, folder: deployment.NodeDir(d.Folder, d.Nodes[0]), running: len(d.Nodes), connect: d.Connect}
+	return k.raw(ctx, tenant, rows[0].Account)
 }
 
 // Registry makes the way into the bucket where the control plane keeps its records.
 func Registry(ctx context.Context, c *Cluster) (jetstream.KeyValue, error) {
-	secrets, err := c.secrets()
+	k := c.keys()
+	secrets, err := k.secrets()
 	if err != nil {
 		return nil, err
 	}
 	creds := filepath.Join(c.Dir, "control-raw.creds")
-	if _, err := openUp(ctx, c, secrets, secrets.Control.Public, creds); err != nil {
+	if _, _, err := k.openUp(ctx, secrets.Control.Public, creds); err != nil {
 		return nil, err
 	}
 	nc, err := c.Connect(creds, rawUser)
@@ -74,72 +83,17 @@ func Registry(ctx context.Context, c *Cluster) (jetstream.KeyValue, error) {
 	return js.KeyValue(ctx, registry.BucketRegistry)
 }
 
-// openUp adds the raw role to an account and writes a user's creds. It returns the
-// account's JWT.
-func openUp(ctx context.Context, c *Cluster, secrets deployment.Secrets, accountKey, creds string) (string, error) {
-	sys, err := c.system(secrets)
-	if err != nil {
-		return "", err
-	}
-	defer sys.Close()
-	was, err := sys.RequestWithContext(ctx, "$SYS.REQ.ACCOUNT."+accountKey+".CLAIMS.LOOKUP", nil)
-	if err != nil {
-		return "", fault.Wrap(fault.Other, err, "look the account up")
-	}
-	role, err := nkeys.CreateAccount()
-	if err != nil {
-		return "", err
-	}
-	token, err := extend(string(was.Data), role, secrets.OperatorSigning)
-	if err != nil {
-		return "", err
-	}
-	if err := c.push(ctx, sys, token); err != nil {
-		return "", err
-	}
-	return token, writeRawCreds(creds, accountKey, role)
-}
-
-func (c *Cluster) secrets() (deployment.Secrets, error) {
-	var s deployment.Secrets
-	data, err := os.ReadFile(filepath.Join(deployment.NodeDir(c.Deployment(), c.Names()[0]), "secrets.json"))
-	if err == nil {
-		err = json.Unmarshal(data, &s)
-	}
-	return s, err
-}
-
-// system connects as a node does before its server runs.
-func (c *Cluster) system(s deployment.Secrets) (*nats.Conn, error) {
-	key, seed, err := account.NewUserKey()
-	if err != nil {
-		return nil, err
-	}
-	token, err := account.IssueUser(s.System, account.RoleNode, account.User{Name: account.UserNode, Key: key})
-	if err != nil {
-		return nil, err
-	}
-	data, err := account.FormatCreds(token, seed)
-	if err != nil {
-		return nil, err
-	}
-	path := filepath.Join(c.Dir, "system.creds")
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		return nil, err
-	}
-	return c.Connect(path, account.UserNode)
-}
-
 // systemFor returns a connection to the system account, and the key of a tenant's.
 func (c *Cluster) systemFor(ctx context.Context, tenant string) (sys *nats.Conn, accountKey string, err error) {
-	secrets, err := c.secrets()
+	k := c.keys()
+	secrets, err := k.secrets()
 	if err != nil {
 		return nil, "", err
 	}
 	if accountKey, err = accountKeyOf(ctx, c, tenant); err != nil {
 		return nil, "", err
 	}
-	sys, err = c.system(secrets)
+	sys, err = k.system(secrets)
 	return sys, accountKey, err
 }
 
@@ -187,7 +141,8 @@ func (c *Cluster) ChangeAccount(ctx context.Context, tenant string, change func(
 		return err
 	}
 	change(claims)
-	secrets, err := c.secrets()
+	k := c.keys()
+	secrets, err := k.secrets()
 	if err != nil {
 		return err
 	}
@@ -195,12 +150,12 @@ func (c *Cluster) ChangeAccount(ctx context.Context, tenant string, change func(
 	if err != nil {
 		return err
 	}
-	sys, err := c.system(secrets)
+	sys, err := k.system(secrets)
 	if err != nil {
 		return err
 	}
 	defer sys.Close()
-	return c.push(ctx, sys, token)
+	return k.push(ctx, sys, token)
 }
 
 // newer signs claims so that a node takes them instead of what it has.
@@ -231,28 +186,6 @@ func extend(token string, role nkeys.KeyPair, operator []byte) (string, error) {
 	return newer(claims, operator)
 }
 
-// push gives every node the JWT and waits for all answers.
-func (c *Cluster) push(ctx context.Context, sys *nats.Conn, token string) error {
-	inbox := sys.NewRespInbox()
-	sub, err := sys.SubscribeSync(inbox)
-	if err != nil {
-		return err
-	}
-	if err := sys.PublishRequest("$SYS.REQ.CLAIMS.UPDATE", inbox, []byte(token)); err != nil {
-		return err
-	}
-	for range Running(c) {
-		msg, err := sub.NextMsgWithContext(ctx)
-		if err != nil {
-			return err
-		}
-		if strings.Contains(string(msg.Data), `"error"`) {
-			return fault.New(fault.Other, "push refused: %s", msg.Data)
-		}
-	}
-	return nil
-}
-
 func writeRawCreds(path, accountKey string, role nkeys.KeyPair) error {
 	key, seed, err := account.NewUserKey()
 	if err != nil {
@@ -270,26 +203,6 @@ func writeRawCreds(path, accountKey string, role nkeys.KeyPair) error {
 		return err
 	}
 	return os.WriteFile(path, data, 0o600)
-}
-
-// Halt has a stream of a tenant store nothing any more, through restarts too: a message
-// with a wrong Nats-Expected-Last-Msg-Id is put into it past the door. It is under the
-// subject of an entity that nothing else is about.
-func Halt(ctx context.Context, c *Cluster, tenant string, in subject.In) error {
-	raw, err := c.Raw(ctx, tenant)
-	if err != nil {
-		return err
-	}
-	nc, err := c.Connect(raw.Creds, raw.User)
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	m := &nats.Msg{Subject: raw.Capability.Subject(in.StoredAs(event.NoSite)), Data: []byte("{}"), Header: nats.Header{nats.ExpectedLastMsgIdHdr: {"never"}}}
-	if err := nc.PublishMsg(m); err != nil {
-		return err
-	}
-	return nc.FlushWithContext(ctx)
 }
 
 // capability reads the secret off what the ingress' role may publish to. The
@@ -311,4 +224,24 @@ func capability(token string) (subject.Capability, error) {
 		}
 	}
 	return "", fault.New(fault.Other, "account %s has no ingress", claims.Name)
+}
+
+// Halt has a stream of a tenant store nothing any more, through restarts too: a message
+// with a wrong Nats-Expected-Last-Msg-Id is put into it past the door. It is under the
+// subject of an entity that nothing else is about.
+func Halt(ctx context.Context, c *Cluster, tenant string, in subject.In) error {
+	raw, err := c.Raw(ctx, tenant)
+	if err != nil {
+		return err
+	}
+	nc, err := c.Connect(raw.Creds, raw.User)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	m := &nats.Msg{Subject: raw.Capability.Subject(in.StoredAs(event.NoSite)), Data: []byte("{}"), Header: nats.Header{nats.ExpectedLastMsgIdHdr: {"never"}}}
+	if err := nc.PublishMsg(m); err != nil {
+		return err
+	}
+	return nc.FlushWithContext(ctx)
 }

@@ -25,12 +25,13 @@ var ErrRepair = fault.New(fault.Unavailable, "a replica is repaired")
 // the server starts and while it runs, and removes a damaged one before a start,
 // when the other nodes hold everything.
 type Replicas struct {
-	store string // folder of the accounts
-	key   string // of an encrypted store
-	whole Whole
-	ask   bool // only what was asked for is removed
-	log   *slog.Logger
-	srv   *atomic.Pointer[server.Server]
+	store  string // folder of the accounts
+	system string // public key of the system account
+	key    string // of an encrypted store
+	whole  Whole
+	ask    bool // only what was asked for is removed
+	log    *slog.Logger
+	srv    *atomic.Pointer[server.Server]
 
 	mu      sync.Mutex
 	memory  memory
@@ -48,7 +49,7 @@ type Whole func(ctx context.Context, streams []api.ReplicaRef) map[api.ReplicaRe
 
 func newReplicas(cfg Config, srv *atomic.Pointer[server.Server], log *slog.Logger) *Replicas {
 	r := &Replicas{
-		store: filepath.Join(cfg.Dir, storeFolder, server.JetStreamStoreDir), key: cfg.StoreKey, whole: cfg.Whole, ask: cfg.AskBeforeRepair, log: log, srv: srv,
+		store: filepath.Join(cfg.Dir, storeFolder, server.JetStreamStoreDir), system: cfg.System, key: cfg.StoreKey, whole: cfg.Whole, ask: cfg.AskBeforeRepair, log: log, srv: srv,
 		memory: memory{path: filepath.Join(cfg.Dir, memoryFile)},
 		damage: map[api.ReplicaRef]api.ReplicaDamage{}, removed: map[api.ReplicaRef]api.ReplicaDamage{}, asked: map[api.ReplicaRef]api.ReplicaDamage{},
 		repair: make(chan struct{}, 1),

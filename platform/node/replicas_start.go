@@ -45,6 +45,12 @@ func (r *Replicas) prepare(ctx context.Context) error {
 	if err := r.remove(ctx); err != nil {
 		return fault.Wrap(fault.Other, err, "remove a replica")
 	}
+	if err := r.prepareConsumers(); err != nil {
+		return fault.Wrap(fault.Other, err, "remove what is kept about consumers")
+	}
+	if err := r.prepareMeta(ctx, found); err != nil {
+		return fault.Wrap(fault.Other, err, "remove the meta group's log")
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	clear(r.asked) // what was not removed is asked for again

@@ -105,7 +105,10 @@ func (d *onDisk) damage() {
 }
 
 // snapshot writes a snapshot that a real group has made, with some bits flipped.
-func (d *onDisk) snapshot(flip byte) {
+func (d *onDisk) snapshot(flip byte) { d.snapshotIn(d.group(), flip) }
+
+// snapshotIn writes it into another group's folder: its checksum has the group's name.
+func (d *onDisk) snapshotIn(group string, flip byte) {
 	d.t.Helper()
 	const made = "AQAAAAAAAAAsAAAAAAAAACIAAAADAAAAAwAAADQ0anprVjlEZmpGeUVqYzFCWFNjclk5aQAAKgEtu+ABAS0AAJQjMAyXaZwZ"
 	data, err := base64.StdEncoding.DecodeString(made)
@@ -113,7 +116,7 @@ func (d *onDisk) snapshot(flip byte) {
 		d.t.Fatal(err)
 	}
 	data[30] ^= flip
-	dir := filepath.Join(d.group(), "snapshots")
+	dir := filepath.Join(group, "snapshots")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		d.t.Fatal(err)
 	}

@@ -37,6 +37,9 @@ func TestMatrix(t *testing.T) {
 		if row.Long && !*long {
 			continue
 		}
+		if *long && row.More != nil {
+			row.Beside = row.More
+		}
 		t.Run(row.Name, func(t *testing.T) {
 			t.Parallel()
 			for i := range *rounds {

@@ -23,8 +23,9 @@ type Row struct {
 	Small    bool     // n3 has a disk of 1 GB
 	Quiet    bool     // nothing is published while the steps are carried out
 	Flags    []string // of the nodes
-	// Beside are the names of the workloads that run beside the set.
-	Beside []string
+	// Beside are the names of the workloads that run beside the set, More those of the
+	// long form: each takes its time, and each kind runs in some row of the short form.
+	Beside, More []string
 }
 
 const s = time.Second
@@ -44,17 +45,17 @@ func Matrix() []Row {
 			Steps: []Fault{Kill{Leader}, Wait(12 * s), Start{Victim}, Whole{}, Kill{Leader}, Wait(4 * s), Start{Victim}}},
 		{Name: "kill-all", What: "kill -9 of all nodes at once; they start in another order", Beside: onControl,
 			Steps: []Fault{Kill{All}, Wait(1 * s), Start{All}}},
-		{Name: "pause-leader", What: "the node that leads EVENTS stands still for 20 s and goes on", Beside: onControl,
+		{Name: "pause-leader", What: "the node that leads EVENTS stands still for 20 s and goes on", Beside: []string{register}, More: onControl,
 			Steps: []Fault{Pause{Leader}, Wait(20 * s), Resume{Victim}}},
-		{Name: "partition", What: "the node that leads EVENTS neither reaches the others nor is reached by them for 20 s; clients reach all", Beside: onStreams,
+		{Name: "partition", What: "the node that leads EVENTS neither reaches the others nor is reached by them for 20 s; clients reach all", Beside: []string{statusTruth, readerSilence}, More: onStreams,
 			Steps: []Fault{Cut{Who: Leader, In: true, Out: true}, Wait(20 * s), Heal{}}},
-		{Name: "partition-one-way", What: "the node that leads EVENTS gets nothing from the others for 15 s, then they get nothing from it", Beside: onControl,
+		{Name: "partition-one-way", What: "the node that leads EVENTS gets nothing from the others for 15 s, then they get nothing from it", Beside: []string{register}, More: onControl,
 			Steps: []Fault{Cut{Who: Leader, In: true}, Wait(15 * s), Heal{}, Wait(5 * s), Cut{Who: Leader, Out: true}, Wait(15 * s), Heal{}}},
 		{Name: "delay", What: "everything between nodes takes 100 ± 50 ms",
 			Steps: []Fault{Slow{All, 100 * time.Millisecond, 50 * time.Millisecond}, Wait(10 * s), Heal{}}},
-		{Name: "rolling-restart", What: "every node is drained, stopped and started again, one after the other, then the primary: an upgrade", Beside: onStreams,
+		{Name: "rolling-restart", What: "every node is drained, stopped and started again, one after the other, then the primary: an upgrade", Beside: []string{endToEnd, subscription}, More: onStreams,
 			Steps: []Fault{Well{}, Page{"upgrade", 1, Any}, Page{"upgrade", 2, All}, Page{"upgrade", 3, Any}, Page{"upgrade", 4, Any}}},
-		{Name: "power-all", What: "the power of all nodes fails at once; their disks forget what was not synced", Disks: true, Beside: onStreams,
+		{Name: "power-all", What: "the power of all nodes fails at once; their disks forget what was not synced", Disks: true, Beside: []string{endToEnd, statusTruth, subscription}, More: onStreams,
 			Steps: []Fault{PowerCut{All}, Wait(1 * s), Start{All}}},
 		{Name: "power-all-unsynced", What: "the same with nodes that do not sync: must lose", Disks: true, Loses: true, Quiet: true, Flags: []string{"--unsafe-no-sync"},
 			Steps: []Fault{PowerCut{All}, Wait(1 * s), Start{All}}},
@@ -78,7 +79,7 @@ func Matrix() []Row {
 			Steps: []Fault{Stop{Follower}, Damage{Victim, EventsBlock, Flip}, Start{Victim}}},
 		{Name: "flip-unrepaired", What: "the same with nodes that may not repair by themselves", Loses: true, Quiet: true, Flags: []string{"--replica-repair", "ask"},
 			Steps: []Fault{Stop{Follower}, Damage{Victim, EventsBlock, Flip}, Start{Victim}}},
-		{Name: "flip-asked", What: "the same, and an operator asks for the repair", Flags: []string{"--replica-repair", "ask"},
+		{Name: "flip-asked", What: "the same, and an operator asks for the repair", Long: true, Flags: []string{"--replica-repair", "ask"},
 			Steps: []Fault{Stop{Follower}, Damage{Victim, EventsBlock, Flip}, Start{Victim}, Shows{"status -v", "an operator has to ask for it"},
 				Page{"replica-diverged", 1, Victim}, Page{"replica-diverged", 3, Victim}, Well{}, Page{"replica-diverged", 2, Victim}}},
 		{Name: "flip-while-up", What: "one bit of a block of EVENTS is flipped while its node runs, and the node is then stopped and started",

@@ -62,6 +62,9 @@ func rows() string {
 		if len(r.Beside) > 0 {
 			must += "; beside it " + strings.Join(r.Beside, ", ")
 		}
+		if len(r.More) > 0 {
+			must += "; in the long form " + strings.Join(r.More, ", ")
+		}
 		if r.Long {
 			must += " (long form only)"
 		}

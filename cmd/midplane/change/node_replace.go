@@ -2,6 +2,7 @@ package change
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -25,7 +26,8 @@ empty data folder, on the same machine or another one. Drains it when it runs, s
 when to stop it and when to start the new one, and waits until all of its replicas
 are whole: before that there is one copy less, and no other node may be stopped.
 
-Refused while another node is not live, is behind or is drained. Can be interrupted
+Refused when another node is not live, is behind or is drained, and has not recovered
+in half a minute. Can be interrupted
 and called again at any moment: it goes on from what it finds. Exits with 6 when the
 time is over.`,
 		Example: "  midplane node replace n2\n  midplane node replace n2 --timeout 6h",
@@ -44,18 +46,11 @@ time is over.`,
 func replaceNode(ctx context.Context, sh *shell.Shell, c *connect.Client, name string, timeout time.Duration) error {
 	began := time.Now()
 	left := func() time.Duration { return max(time.Second, timeout-time.Since(began)) }
-	var s api.ClusterStatus
-	if err := c.Admin(ctx, api.NodeStatus, struct{}{}, &s); err != nil {
-		return err
-	}
-	n, known := nodeOf(s.Nodes, name)
-	if !known {
-		return fault.WithHint(fault.New(fault.NotFound, "node %q is not known", name), "see: midplane status")
-	}
-	if err := othersAreWell(s.Nodes, name); err != nil {
-		return err
-	}
 	p := progress{sh: sh, name: name}
+	n, err := p.alone(ctx, c, min(timeout, othersWithin))
+	if err != nil {
+		return err
+	}
 	if n.Live && n.Behind == nil { // else it has been replaced already, and catches up
 		if err := drainNode(ctx, sh, c, name, left()); err != nil {
 			return err
@@ -68,7 +63,7 @@ func replaceNode(ctx context.Context, sh *shell.Shell, c *connect.Client, name s
 			return err
 		}
 	}
-	err := p.until(ctx, c, left(), "whole", func(nodes []api.Node) (string, bool) {
+	err = p.until(ctx, c, left(), "whole", func(nodes []api.Node) (string, bool) {
 		n, _ := nodeOf(nodes, name)
 		switch {
 		case !n.Live:
@@ -82,6 +77,31 @@ func replaceNode(ctx context.Context, sh *shell.Shell, c *connect.Client, name s
 		return err
 	}
 	return done(sh, name, "replaced", time.Since(began), "all of its replicas are whole")
+}
+
+// othersWithin is how long the other nodes may take until they are well: when a node was
+// lost a moment ago, they elect leaders, and for some seconds look as if they were away.
+const othersWithin = 30 * time.Second
+
+// alone returns the node that is replaced, once no other one is away or not whole.
+func (p *progress) alone(ctx context.Context, c *connect.Client, within time.Duration) (n api.Node, err error) {
+	var refused error
+	err = connect.Until(ctx, within, func(ctx context.Context) (bool, error) {
+		var s api.ClusterStatus
+		if err := c.Admin(ctx, api.NodeStatus, struct{}{}, &s); err != nil {
+			return false, err
+		}
+		var known bool
+		if n, known = nodeOf(s.Nodes, p.name); !known {
+			return false, fault.WithHint(fault.New(fault.NotFound, "node %q is not known", p.name), "see: midplane status")
+		}
+		refused = othersAreWell(s.Nodes, p.name)
+		return refused == nil, nil
+	})
+	if errors.Is(err, connect.ErrTimeout) && refused != nil {
+		err = refused
+	}
+	return n, err
 }
 
 // othersAreWell refuses to replace a node while another one is not whole.

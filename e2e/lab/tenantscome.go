@@ -27,7 +27,8 @@ const (
 type Tenants struct {
 	there      map[string]bool // by tenant, by the last answer
 	came, went int
-	longest    time.Duration // one change, with its retries
+	longest    time.Duration   // one change, with its retries
+	system     map[string]bool // accounts of tenants that the system has for itself
 }
 
 // Name is the workload's.
@@ -139,6 +140,27 @@ func (c *Tenants) settled(ctx context.Context, w *World) (found []string) {
 	return found
 }
 
+// Before notes the accounts that the system has for itself: they are listed nowhere.
+func (c *Tenants) Before(ctx context.Context, w *World) error {
+	rows, err := tenantsOf(ctx, w.sys)
+	if err != nil {
+		return err
+	}
+	c.system = map[string]bool{}
+	for _, n := range w.sys.Nodes {
+		list, err := streamsOnDisk(w.DataDir(n))
+		if err != nil {
+			return err
+		}
+		for _, account := range list {
+			if !slices.ContainsFunc(rows, func(t api.Tenant) bool { return t.Account == account }) {
+				c.system[account] = true
+			}
+		}
+	}
+	return nil
+}
+
 // agree holds what is there, and the accounts whose streams are on the disk of each
 // node, against what was answered.
 func (c *Tenants) agree(rows []api.Tenant, on map[string][]string) (found []string) {
@@ -158,7 +180,7 @@ func (c *Tenants) agree(rows []api.Tenant, on map[string][]string) (found []stri
 	}
 	for node, list := range on {
 		for _, account := range list {
-			if !accounts[account] {
+			if !accounts[account] && !c.system[account] {
 				found = append(found, fmt.Sprintf("%s has streams of account %s, which no tenant has", node, account))
 			}
 		}

@@ -176,6 +176,27 @@ func (w *World) start(ctx context.Context) error {
 			return err
 		}
 	}
+	return w.sys.Await(ctx, w.probed)
+}
+
+// probed returns an error until every node has tried its own door: what the system makes
+// for that is there then, and is no growth.
+func (w *World) probed(ctx context.Context) error {
+	out, err := w.sys.Run(ctx, "status", "-o", "json")
+	if err != nil {
+		return err
+	}
+	var status struct {
+		Nodes []api.Node `json:"nodes"`
+	}
+	if err := json.Unmarshal(out, &status); err != nil {
+		return err
+	}
+	for _, n := range status.Nodes {
+		if n.Probe == nil || n.Probe.Failures > 0 {
+			return fmt.Errorf("node %s has not tried its door yet", n.ID)
+		}
+	}
 	return nil
 }
 

@@ -40,11 +40,13 @@ type Auditor struct {
 	// twice already.
 	suspects map[string]bool
 	next     place // whose content is compared next
+	// differ is since when a node's content differs, by range and node.
+	differ map[string]time.Time
 }
 
 // NewAuditor returns an Auditor; Run compares.
 func NewAuditor(cfg AuditorConfig) *Auditor {
-	return &Auditor{cfg: cfg, repaired: map[string]asked{}}
+	return &Auditor{cfg: cfg, repaired: map[string]asked{}, differ: map[string]time.Time{}}
 }
 
 const (

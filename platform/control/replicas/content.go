@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"midplane/api"
-	"midplane/internal/wait"
 )
 
 const (
@@ -18,8 +17,10 @@ const (
 	sumBytes = 16 << 20
 	// sumWhole is how large a stream may be that is hashed whole.
 	sumWhole = 64 << 20
-	// contentAgain is when content that differs is compared again.
-	contentAgain = 3 * time.Second
+	// contentLasts is how long content must differ, whenever it is compared, until it is
+	// believed: a leader removes messages before its followers do, a replica that catches
+	// up has what is new before what is old, and files follow what the server has in memory.
+	contentLasts = 25 * time.Second
 )
 
 // place is where the next content is compared.
@@ -78,7 +79,7 @@ func nextRange(list []at, from uint64) (of api.ReplicaRange, more bool) {
 	if from > last {
 		return of, false
 	}
-	of.From, of.To = from, min(from+sumRange-1, last)
+	of.From, of.To = from, min((from/sumRange+1)*sumRange-1, last)
 	return of, of.To < last
 }
 
@@ -92,19 +93,7 @@ func (a *Auditor) compareContent(ctx context.Context, now time.Time, of api.Repl
 	for _, sum := range sums {
 		read = max(read, sum.Read)
 	}
-	differ := differing(of, sums)
-	if len(differ) > 0 {
-		// The leader removes messages up to a second before its followers do.
-		if err := wait.For(ctx, contentAgain); err != nil {
-			return read, err
-		}
-		again, err := a.cfg.Room.sums(ctx, of)
-		if err != nil {
-			return read, err
-		}
-		still := differing(of, again)
-		maps.DeleteFunc(differ, func(node string, _ bool) bool { return !still[node] })
-	}
+	differ := a.lasting(of, now, differing(of, sums))
 	for node := range differ {
 		what := fmt.Sprintf("it holds other messages than the other nodes between %d and %d", of.From, of.To)
 		if of.To == 0 {
@@ -118,6 +107,27 @@ func (a *Auditor) compareContent(ctx context.Context, now time.Time, of api.Repl
 	}
 	return read, nil
 }
+
+// lasting returns those of the nodes that differ in a range that have done so for a while.
+func (a *Auditor) lasting(of api.ReplicaRange, now time.Time, differ map[string]bool) map[string]bool {
+	out := map[string]bool{}
+	for _, node := range a.cfg.Room.nodes() {
+		key := fmt.Sprintf("%s %d %s", of.ReplicaRef, of.From/sumRange, node) // its first sequence moves on as it is trimmed
+		since, known := a.differ[key]
+		switch {
+		case !differ[node]:
+			delete(a.differ, key)
+		case !known:
+			a.differ[key] = now
+		case now.Sub(since) >= contentLasts:
+			out[node] = true
+		}
+	}
+	return out
+}
+
+// nodes are the names of all nodes.
+func (r *Room) nodes() []string { return slices.Sorted(maps.Keys(r.cfg.Registry.Nodes())) }
 
 // sums asks all live nodes for the hash of a range.
 func (r *Room) sums(ctx context.Context, of api.ReplicaRange) (map[string]api.ReplicaSum, error) {

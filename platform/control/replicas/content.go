@@ -20,7 +20,7 @@ const (
 	// contentLasts is how long content must differ, whenever it is compared, until it is
 	// believed: a leader removes messages before its followers do, a replica that catches
 	// up has what is new before what is old, and files follow what the server has in memory.
-	contentLasts = 25 * time.Second
+	contentLasts = 2 * time.Minute
 )
 
 // place is where the next content is compared.

@@ -52,24 +52,29 @@ func (p *Presence) Run(ctx context.Context) error {
 	var certs certificates
 	var store *api.Store
 	started := time.Now().UTC()
+	need, _ := p.cfg.Registry.Config.Revision()
 	for {
 		rev, closed, open := p.cfg.Doors.Loaded()
 		if s := p.cfg.Server.Store(); s.Limit > 0 {
 			store = &s
 		}
 		meta, unrecorded := p.cfg.Server.Meta(), p.cfg.Unrecorded()
-		pctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-		_, err := p.cfg.Registry.PutStatus(pctx, registry.NodeKey(p.cfg.Node), registry.Presence{
-			Name: p.cfg.Node, Revision: rev, Closed: closed, Tenants: open, Client: p.cfg.Client, Version: p.cfg.Understands.Version,
-			Problem: cmp.Or(meta.Problem, api.Unrecorded(unrecorded)), Unrecorded: unrecorded,
-			Certificates: p.certificates(&certs), Held: p.cfg.Doors.Held(),
-			Types: p.cfg.Understands.Types, Formats: p.cfg.Understands.Formats, Store: store,
-			Behind: p.cfg.Replicas.Behind(), Leads: p.cfg.Replicas.Leads(), Clients: p.cfg.Clients(), Started: &started, Probe: p.cfg.Probe(),
-			Stuck: p.cfg.Stuck(), OutOfStorage: meta.Disabled,
-		})
-		cancel()
-		if err != nil && ctx.Err() == nil {
-			p.cfg.Log.Debug("presence not stored", "error", err)
+		// A node that has just started counts once its doors know what the registry says:
+		// before, every tenant would be said not to be on it.
+		if rev >= need || time.Since(started) > doorsWithin {
+			pctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+			_, err := p.cfg.Registry.PutStatus(pctx, registry.NodeKey(p.cfg.Node), registry.Presence{
+				Name: p.cfg.Node, Revision: rev, Closed: closed, Tenants: open, Client: p.cfg.Client, Version: p.cfg.Understands.Version,
+				Problem: cmp.Or(meta.Problem, api.Unrecorded(unrecorded)), Unrecorded: unrecorded,
+				Certificates: p.certificates(&certs), Held: p.cfg.Doors.Held(),
+				Types: p.cfg.Understands.Types, Formats: p.cfg.Understands.Formats, Store: store,
+				Behind: p.cfg.Replicas.Behind(), Leads: p.cfg.Replicas.Leads(), Clients: p.cfg.Clients(), Started: &started, Probe: p.cfg.Probe(),
+				Stuck: p.cfg.Stuck(), OutOfStorage: meta.Disabled,
+			})
+			cancel()
+			if err != nil && ctx.Err() == nil {
+				p.cfg.Log.Debug("presence not stored", "error", err)
+			}
 		}
 		select {
 		case <-ctx.Done():

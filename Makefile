@@ -43,7 +43,7 @@ fuzz:
 ## bench: every benchmark except the load, in one run, beside the raw limit of
 ## that run
 bench:
-	$(GO) run ./bench ingress latency fold noisy tenants failover start apply
+	$(GO) run ./bench ingress latency fold noisy tenants commit failover start apply
 
 ## bench-load: what polls cost in which nothing has changed; one poller with 500
 ## SNMP devices and 5,000 TCP checks on default quotas, and an outage of ten

@@ -24,30 +24,16 @@ const (
 	failoverSettle = 5 * time.Second
 )
 
-// commitTime measures from an event's acknowledgement until somebody who follows the
+// commitTime measures from an event's acknowledgement until a client that follows the
 // primary's events sees it: it is shown once it is committed, so the commit was earlier.
 // Then it kills −9 the node that leads EVENTS.
 func commitTime(ctx context.Context, o options) (result, error) {
-	m, stop, err := machine(ctx)
+	r := result{floor: fmt.Sprintf("p99 ≤ %.0f ms quiet; ≤ %.0f s through a fail-over", commitFloor, failoverFloor)}
+	limit, d, p, stop, err := underWay(ctx)
 	if err != nil {
-		return result{}, err
+		return r, err
 	}
 	defer stop()
-	r := result{floor: fmt.Sprintf("p99 ≤ %.0f ms quiet; ≤ %.0f s through a fail-over", commitFloor, failoverFloor)}
-	d, err := testcluster.NewDeployment(ctx, m)
-	if err != nil {
-		return r, err
-	}
-	limit, cancel := context.WithTimeout(ctx, 10*time.Minute)
-	defer cancel()
-	if err := d.Up(limit); err != nil {
-		return r, fmt.Errorf("%w\n%s", err, m.Log("n1"))
-	}
-	p, err := onboardProducer(limit, d)
-	if err != nil {
-		return r, err
-	}
-	defer p.nc.Close()
 	p.pause = commitPause
 	f, err := newFollower(d)
 	if err != nil {

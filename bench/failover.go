@@ -16,26 +16,12 @@ import (
 // that retries with the same ids, and then compares what the primary holds with
 // what was acknowledged.
 func failover(ctx context.Context, o options) (result, error) {
-	m, stop, err := machine(ctx)
+	r := result{floor: "gap: median ≤ 10 s, none above 20 s; 0 lost, 0 doubled, 0 out of order"}
+	limit, d, p, stop, err := underWay(ctx)
 	if err != nil {
-		return result{}, err
+		return r, err
 	}
 	defer stop()
-	r := result{floor: "gap: median ≤ 10 s, none above 20 s; 0 lost, 0 doubled, 0 out of order"}
-	d, err := testcluster.NewDeployment(ctx, m)
-	if err != nil {
-		return r, err
-	}
-	limit, cancel := context.WithTimeout(ctx, 10*time.Minute)
-	defer cancel()
-	if err := d.Up(limit); err != nil {
-		return r, fmt.Errorf("%w\n%s", err, m.Log("n1"))
-	}
-	p, err := onboardProducer(limit, d)
-	if err != nil {
-		return r, err
-	}
-	defer p.nc.Close()
 	pctx, finish := context.WithCancel(limit)
 	done := make(chan struct{})
 	go func() { defer close(done); p.run(pctx) }()
@@ -62,6 +48,29 @@ func failover(ctx context.Context, o options) (result, error) {
 	r.got = fmt.Sprintf("median %.1f s, worst %.1f s, %d acknowledged, %d lost, %d doubled, %d out of order", median(gaps), worst, len(p.acked), lost, doubled, disorder)
 	r.ok = median(gaps) <= 10 && worst <= 20 && lost+doubled+disorder == 0
 	return r, nil
+}
+
+// underWay starts a deployment of processes with a producer, for ten minutes at most.
+func underWay(ctx context.Context) (limit context.Context, d *testcluster.Deployment, p *steady, stop func(), err error) {
+	m, end, err := machine(ctx)
+	if err != nil {
+		return nil, nil, nil, nil, err
+	}
+	limit, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	leave := func() { cancel(); end() }
+	if d, err = testcluster.NewDeployment(ctx, m); err == nil {
+		if err = d.Up(limit); err != nil {
+			err = fmt.Errorf("%w\n%s", err, m.Log("n1"))
+		}
+	}
+	if err == nil {
+		p, err = onboardProducer(limit, d)
+	}
+	if err != nil {
+		leave()
+		return nil, nil, nil, nil, err
+	}
+	return limit, d, p, func() { p.nc.Close(); leave() }, nil
 }
 
 // onboardProducer applies a tenant and connects a producer.

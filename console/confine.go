@@ -83,7 +83,7 @@ func (s Status) confined(own string) Status {
 			}
 		}
 	}
-	api.FindCauses(out.Problems) // among these: what else is wrong is not said
+	api.FindCauses(out.Problems) // among these: what else is wrong is not shown
 	return out
 }
 

@@ -58,7 +58,13 @@ func deploy(ctx context.Context, t *testing.T) *testcluster.Deployment {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	bin, err := testcluster.Build(ctx, dir)
+	return deployIn(ctx, t, dir)
+}
+
+// deployIn is deploy with the files of everything in dir.
+func deployIn(ctx context.Context, t *testing.T, dir string) *testcluster.Deployment {
+	t.Helper()
+	bin, err := testcluster.Build(ctx, t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -65,20 +65,8 @@ func TestGapIsFilledAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw, err := c.Raw(ctx, "acme")
-	if err != nil {
-		t.Fatal(err)
-	}
-	nc, err := c.Connect(raw.Creds, raw.User)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
+	_, nc, secret := testcluster.Straight(ctx, t, c, "acme")
 	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secret, err := jetstream.NewWithAPIPrefix(nc, raw.Capability.API())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"midplane/api"
+	"midplane/internal/atomicfile"
 	"midplane/internal/forgetfs"
-	"midplane/internal/testcluster"
 	"midplane/internal/testwait"
 )
 
@@ -66,26 +66,13 @@ func kept(t *testing.T, dir string) map[string][]byte {
 func TestPowerCutTakesNothingThatIsKept(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
-	bin, err := testcluster.Build(ctx, t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
 	disk := forgetfs.Mount(t)
-	m := testcluster.NewMachine(bin, filepath.Join(disk.Dir, "machine"))
-	if err := os.Mkdir(m.Dir, 0o700); err != nil {
+	dir := filepath.Join(disk.Dir, "machine")
+	if err := atomicfile.MakeDir(dir); err != nil {
 		t.Fatal(err)
 	}
-	if err := syncDir(disk.Dir); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(m.StopAll)
-	d, err := testcluster.NewDeployment(ctx, m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := d.Up(ctx); err != nil {
-		t.Fatalf("%v\n%s", err, m.Log("n1"))
-	}
+	d := deployIn(ctx, t, dir)
+	m := d.Machine
 	run := func(input string, args ...string) string {
 		t.Helper()
 		out, err := m.RunWith(ctx, input, args...)
@@ -101,10 +88,7 @@ func TestPowerCutTakesNothingThatIsKept(t *testing.T) {
 	creds, data := filepath.Join(m.Dir, "people", "ops.creds"), filepath.Join(m.Dir, "sites", "syd-01")
 	run("", "apply", "-f", file)
 	run("public", "secret", "set", "acme/community")
-	if err := os.Mkdir(filepath.Dir(creds), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := syncDir(m.Dir); err != nil { // the folder is the operator's
+	if err := atomicfile.MakeDir(filepath.Dir(creds)); err != nil { // the operator's
 		t.Fatal(err)
 	}
 	run("", "user", "create", "--tenant", "acme", "--role", "inspector", "ops", "--out", creds)
@@ -164,13 +148,4 @@ func TestPowerCutTakesNothingThatIsKept(t *testing.T) {
 	if out := run("", "console", "user", "list", "--data", filepath.Join(m.Dir, "data-primary")); !strings.Contains(out, "ann") {
 		t.Errorf("users of the console: %s", out)
 	}
-}
-
-func syncDir(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return f.Sync()
 }

@@ -165,14 +165,8 @@ func (w *replicaWorld) flip(path string) {
 
 // problems returns the codes about replicas that status shows.
 func (w *replicaWorld) problems(ctx context.Context) (out []string, err error) {
-	data, err := w.Run(ctx, "status", "-o", "json")
+	status, err := testcluster.StatusOf(ctx, w.Machine)
 	if err != nil {
-		return nil, err
-	}
-	var status struct {
-		Problems []api.Problem `json:"problems"`
-	}
-	if err := json.Unmarshal(data, &status); err != nil {
 		return nil, err
 	}
 	for _, p := range status.Problems {

@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io/fs"
 	"os"
@@ -254,14 +253,13 @@ func (e *enrolment) nodeKilled(t *testing.T) {
 
 // allLive is nil when every node is live.
 func (e *enrolment) allLive(ctx context.Context) error {
-	out, err := e.Run(ctx, "status", "-o", "json")
-	var s api.ClusterStatus
-	if bad := json.Unmarshal(out, &s); bad != nil {
-		return fmt.Errorf("%w: %w", bad, err)
+	s, err := testcluster.StatusOf(ctx, e.Machine)
+	if err != nil {
+		return err
 	}
-	for _, n := range s.Nodes {
+	for _, n := range s.Cluster.Nodes {
 		if !n.Live {
-			return fmt.Errorf("%+v", s.Nodes)
+			return fmt.Errorf("%+v", s.Cluster.Nodes)
 		}
 	}
 	return nil

@@ -30,7 +30,7 @@ const ProbeTenant Tenant = SystemPrefix + "probe"
 
 // OfSystem reports whether a tenant is Midplane's own: it has an account and streams
 // as every tenant has, and is no customer. It is not listed, nothing of it is
-// promised, and nobody is asked to declare it.
+// promised, and no operator declares it.
 func (t Tenant) OfSystem() bool { return strings.HasPrefix(string(t), SystemPrefix) }
 
 var nameRE = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)

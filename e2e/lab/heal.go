@@ -2,7 +2,6 @@ package lab
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -152,14 +151,8 @@ func bulkReplicas(ctx context.Context, w *World) ([]api.Replica, error) {
 
 // finds reports an error unless status has a problem with a replica, or has none.
 func finds(ctx context.Context, w *World, problem bool) error {
-	out, err := w.sys.Run(ctx, "status", "-o", "json")
+	s, err := testcluster.StatusOf(ctx, w.sys.Machine)
 	if err != nil {
-		return err
-	}
-	var s struct {
-		Problems []api.Problem `json:"problems"`
-	}
-	if err := json.Unmarshal(out, &s); err != nil {
 		return err
 	}
 	there := slices.ContainsFunc(s.Problems, func(p api.Problem) bool {

@@ -43,7 +43,7 @@ func Matrix() []Row {
 	return []Row{
 		{Name: "kill-leader", What: "kill -9 of the node that leads EVENTS, twice", Beside: onStreams,
 			Steps: []Fault{Kill{Leader}, Wait(12 * s), Start{Victim}, Whole{}, Kill{Leader}, Wait(4 * s), Start{Victim}}},
-		{Name: "kill-all", What: "kill -9 of all nodes at once; they start in another order", Beside: []string{register, enrolment}, More: onControl,
+		{Name: "kill-all", What: "kill -9 of all nodes at once; they start in another order", Beside: onControl,
 			Steps: []Fault{Kill{All}, Wait(1 * s), Start{All}}},
 		{Name: "pause-leader", What: "the node that leads EVENTS stands still for 20 s and goes on", Beside: []string{register}, More: onControl,
 			Steps: []Fault{Pause{Leader}, Wait(20 * s), Resume{Victim}}},

@@ -2,14 +2,13 @@ package lab
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
-	"midplane/api"
+	"midplane/internal/testcluster"
 	"midplane/platform/deployment"
 )
 
@@ -166,14 +165,8 @@ func (Away) Do(ctx context.Context, w *World) error {
 	ctx, cancel := context.WithTimeout(ctx, asksWithin)
 	defer cancel()
 	err := w.sys.Await(ctx, func(ctx context.Context) error {
-		out, err := w.sys.Run(ctx, "status", "-o", "json")
+		s, err := testcluster.StatusOf(ctx, w.sys.Machine)
 		if err != nil {
-			return err
-		}
-		var s struct {
-			Cluster api.ClusterStatus `json:"cluster"`
-		}
-		if err := json.Unmarshal(out, &s); err != nil {
 			return err
 		}
 		for _, n := range s.Cluster.Nodes {

@@ -23,7 +23,7 @@ func (s *survivor) lost(entity string, n int) bool {
 }
 
 // Keep notes what a node that is down has: all of it must be there in the end. Nothing
-// is acknowledged meanwhile, since two nodes are needed for that.
+// is acknowledged until then, since two nodes are needed for that.
 type Keep struct{ Who Who }
 
 // Do notes.

@@ -12,16 +12,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"midplane/api"
-	"midplane/bus"
 	"midplane/event"
 	"midplane/internal/forgetfs"
 	"midplane/internal/testcluster"
 	"midplane/platform/deployment"
-	"midplane/telemetry"
 )
 
 const tenant = "acme"
@@ -182,17 +179,11 @@ func (w *World) start(ctx context.Context) error {
 // probed returns an error until every node has tried its own door: what the system makes
 // for that is there then, and is no growth.
 func (w *World) probed(ctx context.Context) error {
-	out, err := w.sys.Run(ctx, "status", "-o", "json")
+	status, err := testcluster.StatusOf(ctx, w.sys.Machine)
 	if err != nil {
 		return err
 	}
-	var status struct {
-		Nodes []api.Node `json:"nodes"`
-	}
-	if err := json.Unmarshal(out, &status); err != nil {
-		return err
-	}
-	for _, n := range status.Nodes {
+	for _, n := range status.Cluster.Nodes {
 		if n.Probe == nil || n.Probe.Failures > 0 {
 			return fmt.Errorf("node %s has not tried its door yet", n.ID)
 		}
@@ -217,9 +208,7 @@ func (w *World) startNode(name string) error {
 
 // connect connects as a user, to the node with this number first.
 func (w *World) connect(user string, first int) (jetstream.JetStream, error) {
-	servers := slices.Concat(w.sys.Servers[first:], w.sys.Servers[:first])
-	nc, err := bus.Connect(bus.Config{Servers: servers, User: user, Name: user, CredsFile: w.creds[user], CAFile: w.sys.CA(),
-		MaxWait: 20 * time.Second, Options: []nats.Option{nats.DontRandomize()}}, telemetry.Nop())
+	nc, err := connectFirst(w.sys, user, w.creds[user], first)
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"midplane/api"
 	"midplane/bus"
 	"midplane/fault"
 	"midplane/internal/ports"
@@ -208,6 +209,27 @@ func (m *Machine) Get(ctx context.Context, into any, kind string, args ...string
 		return err
 	}
 	return json.Unmarshal(out, into)
+}
+
+// Status is what "status -o json" prints.
+type Status struct {
+	Cluster  api.ClusterStatus `json:"cluster"`
+	Problems []api.Problem     `json:"problems"`
+}
+
+// StatusOf asks for the status.
+func StatusOf(ctx context.Context, m *Machine) (s Status, err error) {
+	out, err := m.Run(ctx, "status", "-o", "json")
+	if err != nil {
+		return s, err
+	}
+	if err := json.Unmarshal(out, &s); err != nil {
+		return s, err
+	}
+	if len(s.Cluster.Nodes) == 0 {
+		return s, fault.New(fault.Other, "the status names no node: %s", out)
+	}
+	return s, nil
 }
 
 // Log returns the end of a process' output.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/nats-io/jwt/v2"
@@ -37,6 +38,25 @@ type Raw struct {
 }
 
 const rawUser = "raw"
+
+// Straight makes the way for a tenant and goes it, until the test ends.
+func Straight(ctx context.Context, t testing.TB, c *Cluster, tenant string) (*Raw, *nats.Conn, jetstream.JetStream) {
+	t.Helper()
+	raw, err := c.Raw(ctx, tenant)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc, err := c.Connect(raw.Creds, raw.User)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	js, err := jetstream.NewWithAPIPrefix(nc, raw.Capability.API())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw, nc, js
+}
 
 // Raw makes the way for a tenant.
 func (c *Cluster) Raw(ctx context.Context, tenant string) (*Raw, error) {

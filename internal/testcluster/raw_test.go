@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"midplane/fault"
 	"midplane/internal/testcluster"
@@ -20,19 +19,7 @@ func TestRawReachesTheStreamPastTheDoor(t *testing.T) {
 	c := testcluster.Start(t, testcluster.Options{NoSync: true, Tenants: []*tenants.Spec{testcluster.Tenant("acme"), testcluster.Tenant("globex")}})
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	raw, err := c.Raw(ctx, "acme")
-	if err != nil {
-		t.Fatal(err)
-	}
-	nc, err := c.Connect(raw.Creds, raw.User)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	js, err := jetstream.NewWithAPIPrefix(nc, raw.Capability.API())
-	if err != nil {
-		t.Fatal(err)
-	}
+	raw, _, js := testcluster.Straight(ctx, t, c, "acme")
 	// No schema, no stamps, no such type: nothing but the stream takes it.
 	ack, err := js.PublishMsg(ctx, &nats.Msg{Subject: raw.Capability.Prefix() + "event.syd.info.r1.no.such.v1", Data: []byte("raw")})
 	if err != nil || ack.Stream != "EVENTS" {

@@ -247,19 +247,7 @@ func TestStreamDeletedBehindItsBackIsMadeAgainAsAnotherIncarnation(t *testing.T)
 	apply(t, c, testcluster.Tenant("vanish"))
 	inspector := c.As(t, "vanish", account.RoleInspector, "ops")
 	was, _ := toRead(t, k, "vanish")
-	raw, err := c.Raw(ctx, "vanish")
-	if err != nil {
-		t.Fatal(err)
-	}
-	nc, err := c.Connect(raw.Creds, raw.User)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	js, err := jetstream.NewWithAPIPrefix(nc, raw.Capability.API())
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, _, js := testcluster.Straight(ctx, t, c, "vanish")
 	for _, name := range []string{"STATE", "EVENTS"} {
 		if err := js.DeleteStream(ctx, name); err != nil {
 			t.Fatalf("%s: %v", name, err)

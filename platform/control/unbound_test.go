@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"midplane/api"
 	"midplane/event"
@@ -156,18 +155,7 @@ func TestStreamsLoseTheirLimitsAndGetThemBackWithoutAGap(t *testing.T) {
 	m.are(true, false, event.Streams[:]...)
 	m.publish()
 	m.everything("one node has not got the account's JWT, so the streams are as they were")
-	raw, err := c.Raw(testContext(t), "moving")
-	if err != nil {
-		t.Fatal(err)
-	}
-	nc, err := c.Connect(raw.Creds, raw.User)
-	if err != nil {
-		t.Fatal(err)
-	}
-	js, err := jetstream.NewWithAPIPrefix(nc, raw.Capability.API())
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, nc, js := testcluster.Straight(testContext(t), t, c, "moving")
 	for _, name := range []string{event.StreamEvents, event.StreamState} {
 		s, err := js.Stream(testContext(t), name)
 		if err != nil {

@@ -59,7 +59,7 @@ func snapshotOf(t *registry.Tenant) *admit.Snapshot {
 	s := &admit.Snapshot{Tenant: t.ID, Schemas: t.Schemas, Capability: t.Capability, Warn: t.Spec.Policy == tenants.PolicyWarn, MaxMessage: int(t.Spec.Quota.MessageSize),
 		Users: make(map[string]admit.User, len(t.Users))}
 	if t.ID == event.ProbeTenant {
-		s.Users[account.UserProbe] = admit.User{Role: account.RoleProducer, Site: event.NoSite} // its key is made anew by each node
+		s.Users[account.UserProbe] = admit.User{Role: account.RoleProducer, Site: event.NoSite} // each node makes a key
 	}
 	for name, u := range t.Users {
 		if !u.Live() {

@@ -60,10 +60,9 @@ func (p *Presence) Run(ctx context.Context) error {
 		}
 		meta, unrecorded := p.cfg.Server.Meta(), p.cfg.Unrecorded()
 		// A node that has just started counts once its doors know what the registry says:
-		// before, every tenant would be said not to be on it.
+		// before, every tenant would be shown as missing on it.
 		if rev >= need || time.Since(started) > doorsWithin {
-			pctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-			_, err := p.cfg.Registry.PutStatus(pctx, registry.NodeKey(p.cfg.Node), registry.Presence{
+			p.store(ctx, 2*time.Second, registry.Presence{
 				Name: p.cfg.Node, Revision: rev, Closed: closed, Tenants: open, Client: p.cfg.Client, Version: p.cfg.Understands.Version,
 				Problem: cmp.Or(meta.Problem, api.Unrecorded(unrecorded)), Unrecorded: unrecorded,
 				Certificates: p.certificates(&certs), Held: p.cfg.Doors.Held(),
@@ -71,10 +70,6 @@ func (p *Presence) Run(ctx context.Context) error {
 				Behind: p.cfg.Replicas.Behind(), Leads: p.cfg.Replicas.Leads(), Clients: p.cfg.Clients(), Started: &started, Probe: p.cfg.Probe(),
 				Stuck: p.cfg.Stuck(), OutOfStorage: meta.Disabled,
 			})
-			cancel()
-			if err != nil && ctx.Err() == nil {
-				p.cfg.Log.Debug("presence not stored", "error", err)
-			}
 		}
 		select {
 		case <-ctx.Done():
@@ -89,14 +84,18 @@ func (p *Presence) Run(ctx context.Context) error {
 // farewell stores that this node stops, so that the others do not wait for it, and
 // what it has on disk.
 func (p *Presence) farewell(ctx context.Context, store *api.Store) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	_, err := p.cfg.Registry.PutStatus(ctx, registry.NodeKey(p.cfg.Node), registry.Presence{
+	p.store(context.WithoutCancel(ctx), time.Second, registry.Presence{
 		Name: p.cfg.Node, Closed: []string{}, Client: p.cfg.Client, Stopped: true, Store: store, OutOfStorage: p.cfg.Server.Meta().Disabled,
 		Version: p.cfg.Understands.Version, Types: p.cfg.Understands.Types, Formats: p.cfg.Understands.Formats,
 	})
-	if err != nil {
-		p.cfg.Log.Debug("farewell not stored", "error", err)
+}
+
+// store stores what this node reports of itself. What fails is stored again a second later.
+func (p *Presence) store(ctx context.Context, within time.Duration, says registry.Presence) {
+	pctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	if _, err := p.cfg.Registry.PutStatus(pctx, registry.NodeKey(p.cfg.Node), says); err != nil && ctx.Err() == nil {
+		p.cfg.Log.Debug("presence not stored", "stopped", says.Stopped, "error", err)
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"midplane/internal/testcluster"
 	"midplane/internal/testwait"
 	"midplane/subject"
+	"midplane/tenants"
 )
 
 func status(t *testing.T, c *testcluster.Cluster) (out api.ClusterStatus) {
@@ -59,35 +60,20 @@ func alarms(ctx context.Context, js jetstream.JetStream) (map[string]event.Alarm
 	return out, nil
 }
 
-// straight is a way into a tenant's streams, past the door.
-func straight(ctx context.Context, t *testing.T, c *testcluster.Cluster, tenant string) jetstream.JetStream {
+// world is a cluster with a tenant, and the way into its streams, past the door.
+func world(t *testing.T) (context.Context, *testcluster.Cluster, jetstream.JetStream) {
 	t.Helper()
-	raw, err := c.Raw(ctx, tenant)
-	if err != nil {
-		t.Fatal(err)
-	}
-	nc, err := c.Connect(raw.Creds, raw.User)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	js, err := jetstream.NewWithAPIPrefix(nc, raw.Capability.API())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return js
+	c := testcluster.Start(t, testcluster.Options{NoSync: true, Tenants: []*tenants.Spec{testcluster.Tenant("acme")}})
+	ctx, cancel := context.WithTimeout(t.Context(), 4*testwait.Patience)
+	t.Cleanup(cancel)
+	_, _, js := testcluster.Straight(ctx, t, c, "acme")
+	return ctx, c, js
 }
 
 // A stream that has halted is a problem when that lasts although all nodes live, and an
 // event of its tenant. Streams that only have nothing to do are none.
 func TestHaltedStream(t *testing.T) {
-	c := testcluster.Start(t, testcluster.Options{NoSync: true})
-	ctx, cancel := context.WithTimeout(t.Context(), 4*testwait.Patience)
-	defer cancel()
-	if err := c.Apply(ctx, testcluster.Tenant("acme"), api.AccountPushed, api.StreamsReady, api.SchemasBound, api.IngressOpen); err != nil {
-		t.Fatal(err)
-	}
-	js := straight(ctx, t, c, "acme")
+	ctx, c, js := world(t)
 	if err := testcluster.Halt(ctx, c, "acme", subject.In{Kind: event.KindState, Entity: "halted", Type: event.TypeReachability}); err != nil {
 		t.Fatal(err)
 	}
@@ -131,13 +117,7 @@ func TestHaltedStream(t *testing.T) {
 // no leader therefore. When they are back, tenants learn how long nothing was stored,
 // and the audit log how long there was no quorum.
 func TestQuorumIsLost(t *testing.T) {
-	c := testcluster.Start(t, testcluster.Options{NoSync: true})
-	ctx, cancel := context.WithTimeout(t.Context(), 4*testwait.Patience)
-	defer cancel()
-	if err := c.Apply(ctx, testcluster.Tenant("acme"), api.AccountPushed, api.StreamsReady, api.SchemasBound, api.IngressOpen); err != nil {
-		t.Fatal(err)
-	}
-	js := straight(ctx, t, c, "acme")
+	ctx, c, js := world(t)
 	names := c.Names()
 	for _, n := range names[1:] {
 		c.Stop(n)

@@ -40,7 +40,7 @@ type Scope struct {
 	// the reading.
 	Pause func(int64) error
 	// Running is how long is waited before damage is looked at again, because a
-	// server writes the files meanwhile. 0: none does.
+	// server writes the files. 0: none does.
 	Running time.Duration
 }
 

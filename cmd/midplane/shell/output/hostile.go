@@ -43,7 +43,7 @@ func escapeJSON(data []byte) []byte {
 }
 
 // Clean returns a writer in front of a terminal, or of what may be shown on one later:
-// hostile characters become �, whoever forgot to take them out. The colours of this
+// hostile characters become �, where a command has left them in. The colours of this
 // package pass.
 func Clean(w io.Writer) io.Writer { return &cleaner{to: w} }
 
